@@ -1,0 +1,202 @@
+"""Batches: from encoded texts to padded arrays of one of a few shapes.
+
+Batch ``k`` is a pure function of (texts, seed, k): any batch can be computed without those before it, which is what lets
+an interrupted run go on exactly where it was.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from flaxchar.vocabulary import PAD, EncodedTexts
+
+# Batches whose texts are sorted by length together: more saves padding, but makes batches of one kind and learns worse.
+POOL = 8
+# Widths to choose from: each costs a compilation of about a second, and each saves padding.
+MAX_WIDTHS = 5
+
+
+class Batch(NamedTuple):
+    """What one step reads.
+
+    Attributes:
+      inputs: ids fed, int32 ``[batch, time]``, padded on the right with 0.
+      targets: ids to predict, the inputs shifted by one and closed by ``<eos>``, int32 ``[batch, time]``.
+      mask: which targets count, bool ``[batch, time]``.
+      fresh: whether the recurrent state starts from zeros rather than from the batch before, bool scalar.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+    fresh: np.ndarray
+
+
+def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
+    """Ids ``[batch, time]`` as float32 ``[batch, time, vocab]``; the model gives the same logits for either."""
+    return np.eye(vocab, dtype=np.float32)[inputs]
+
+
+def pad_texts(texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos: bool = True) -> Batch:
+    """Texts as one batch ``[rows, width]``; rows without a text are masked throughout.
+
+    Args:
+      texts: int32 ids of each text, at most ``rows`` of them, none empty.
+      rows: rows of the batch.
+      width: time steps of the batch, at least ``len(text) + bos`` for every text.
+      eos: the id of ``<eos>``.
+      bos: feed ``<eos>`` before the text, so that the first character is predicted too.
+    """
+    inputs = np.full((rows, width), PAD, np.int32)
+    targets = np.full((rows, width), PAD, np.int32)
+    mask = np.zeros((rows, width), bool)
+    for row, text in enumerate(texts):
+        fed = np.concatenate([[eos], text]) if bos else text
+        inputs[row, : len(fed)] = fed
+        targets[row, : len(fed)] = np.append(fed, eos)[1:]
+        mask[row, : len(fed)] = True
+    return Batch(inputs, targets, mask, np.array(True))
+
+
+class TextBatches:
+    """Batches of separate texts, shuffled anew in each epoch.
+
+    The shuffled texts are cut into pools of ``POOL`` batches; within a pool they are sorted by length, so that a batch
+    holds texts of about one length, and the batches are shuffled. Every text is in exactly one batch of an epoch; the
+    last batch may have empty rows.
+    """
+
+    def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True, seed: int = 0) -> None:
+        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts; ``seed`` shuffles."""
+        self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
+        self._lengths = texts.lengths + bos  # targets of each text
+        self.rows = min(batch_size, len(texts))
+        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._epoch(0)]), self._lengths.max())
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the texts."""
+        return -(-len(self._texts) // self.rows)
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019  two epochs' orders, and the object lives as long as the run
+    def _epoch(self, epoch: int) -> list[np.ndarray]:
+        """Which texts are in each batch of an epoch."""
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._texts))
+        batches = []
+        for start in range(0, len(order), POOL * self.rows):
+            pool = order[start : start + POOL * self.rows]
+            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
+            batches += [pool[k : k + self.rows] for k in range(0, len(pool), self.rows)]
+        return [batches[k] for k in rng.permutation(len(batches))]
+
+    def batch(self, k: int) -> Batch:
+        """Batch ``k`` of the run, ``[rows, one of widths]``."""
+        chosen = self._epoch(k // self.steps_per_epoch)[k % self.steps_per_epoch]
+        width = fit_width(self.widths, self._lengths[chosen].max())
+        return pad_texts([self._texts[i] for i in chosen], self.rows, width, self._eos, self._bos)
+
+    def mean_width(self) -> float:
+        """Mean width of a batch over the first epoch, which is what a step costs on average."""
+        return float(np.mean([fit_width(self.widths, self._lengths[b].max()) for b in self._epoch(0)]))
+
+
+class WindowBatches:
+    """Running text in windows, the recurrent state carried from each window to the next.
+
+    The texts are joined by ``<eos>`` into one stream, which is cut into ``batch_size`` rows of equal length; window
+    ``k`` of an epoch is the ``k``-th stretch of every row, so row ``r`` of a batch goes on where row ``r`` of the batch
+    before stopped (truncated back-propagation through time).
+    """
+
+    def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True) -> None:
+        """Args: as ``pad_texts``; ``window`` is the most time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
+        ids = np.concatenate([part for text in texts for part in (text, [eos])]).astype(np.int32)
+        stream = np.concatenate([[eos], ids]) if bos else ids
+        targets = len(stream) - 1
+        self.rows = min(batch_size, targets)
+        self._per_row = -(-targets // self.rows)
+        self._stream = stream.astype(np.int32)
+        self.widths = [min(window, self._per_row)]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the stream."""
+        return -(-self._per_row // self.widths[0])
+
+    def batch(self, k: int) -> Batch:
+        """Batch ``k`` of the run, ``[rows, width]``; the first of an epoch is ``fresh``."""
+        width = self.widths[0]
+        start = k % self.steps_per_epoch * width
+        columns = np.arange(start, start + width)
+        positions = np.arange(self.rows)[:, None] * self._per_row + columns  # [rows, width]
+        mask = (columns < self._per_row) & (positions < len(self._stream) - 1)
+        at = np.where(mask, positions, 0)
+        inputs, targets = (np.where(mask, self._stream[at + shift], PAD).astype(np.int32) for shift in (0, 1))
+        return Batch(inputs, targets, mask, np.array(start == 0))
+
+    def mean_width(self) -> float:
+        """The width of every batch."""
+        return float(self.widths[0])
+
+
+class EvaluationBatches:
+    """Every text once, by length: the order of scoring, where order does not matter."""
+
+    def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True) -> None:
+        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts."""
+        self._texts, self._eos, self._bos = texts, eos, bos
+        self._lengths = texts.lengths + bos
+        self.rows = min(batch_size, len(texts))
+        order = np.argsort(self._lengths, kind="stable")
+        self._order = [order[k : k + self.rows] for k in range(0, len(order), self.rows)]
+        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), self._lengths.max())
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Which texts are in a batch, by number, and the batch."""
+        for chosen in self._order:
+            width = fit_width(self.widths, self._lengths[chosen].max())
+            yield chosen, pad_texts([self._texts[i] for i in chosen], self.rows, width, self._eos, self._bos)
+
+
+def fit_width(widths: Sequence[int], length: int) -> int:
+    """The smallest width that holds a text of this length."""
+    return next(width for width in widths if width >= length)
+
+
+def choose_widths(longest: np.ndarray, limit: int, count: int = MAX_WIDTHS) -> list[int]:
+    """The widths, at most ``count``, that pad the least.
+
+    Args:
+      longest: the length of the longest text in each batch, ``[batches]``.
+      limit: the length of the longest text of all, always among the widths.
+      count: the most widths to use.
+
+    Returns:
+      Rising widths that minimise the sum over batches of the smallest one that fits: dynamic programming over the
+      histogram of lengths, which are rounded up so that no more than 256 are told apart.
+    """
+    grain = -(-limit // 256)
+    rounded = np.minimum(-(-longest // grain) * grain, limit)
+    lengths, counts = np.unique(np.append(rounded, limit), return_counts=True)
+    batches = np.concatenate([[0], np.cumsum(counts)])
+    # cost[j]: the least sum for the j shortest lengths; the last of them is a width that serves those from i on.
+    cost = np.concatenate([[0.0], np.full(len(lengths), np.inf)])
+    choices = []
+    for _ in range(min(count, len(lengths))):
+        #        [j, i]: cost of the i shortest plus the width lengths[j - 1] for lengths i to j - 1
+        totals = cost[None, :-1] + lengths[:, None] * (batches[1:, None] - batches[None, :-1])
+        totals = np.where(np.tri(len(lengths), dtype=bool), totals, np.inf)
+        choices.append(totals.argmin(axis=1))
+        cost = np.concatenate([[np.inf], totals.min(axis=1)])
+    widths, end = [], len(lengths)
+    for choice in reversed(choices):
+        widths.append(int(lengths[end - 1]))
+        end = choice[end - 1]
+        if end == 0:
+            break
+    return widths[::-1]

@@ -1,0 +1,241 @@
+"""The settings of a run: frozen dataclasses that the flags, the saved ``config.json`` and the library all share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any, Literal, get_args, get_type_hints
+
+Unit = Literal["char", "word"]
+Cell = Literal["lstm"]
+Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
+Schedule = Literal["constant", "cosine"]
+
+DEFAULT_TIME_BUDGET = "2m"
+DEFAULT_WORD_VOCABULARY = 10_000
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message says what is wrong, where, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the texts come from and how they become ids."""
+
+    dataset: str | None = None
+    """A TFDS data set by name, or `headlines`: the corpus that comes with flaxchar. Without this and without --data it is
+    AG News where that can be had and `headlines` otherwise."""
+    data: tuple[str, ...] = ()
+    """Files of your own: .txt (one text a line), .csv, .tsv, .jsonl, each also as .gz; a folder of them; - for standard
+    input."""
+    fields: tuple[str, ...] = ()
+    """Which columns or features hold the text, by name, or by number from 1 where a CSV file has no header. Several are
+    joined by one space."""
+    data_dir: str | None = None
+    """The folder of TFDS' prepared data sets (else the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets)."""
+    encoding: str = "utf-8"
+    """The encoding of the files."""
+    val_data: tuple[str, ...] = ()
+    """Files to hold out, read like --data."""
+    val_fraction: float = 0.05
+    """The share of the texts that is held out where nothing else says which."""
+    max_length: int = 1000
+    """Texts of more characters than this are left out (and counted)."""
+    unescape_html: bool = False
+    """Decode HTML's character references, whole (&lt; &#39;) and with their ampersand lost ( #39;)."""
+    unit: Unit = "char"
+    """What the model reads and writes one at a time."""
+    max_vocab: int | None = None
+    """Keep this many of the most frequent characters or words and turn the others into one unknown token. For words
+    10,000 where it is not given."""
+    bos: bool = True
+    """Feed <eos> before each text, so that its first character is learned too."""
+    window: int | None = None
+    """Read running text, this many characters at a time, the recurrent state carried from each window to the next."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    cell: Cell = "lstm"
+    """The recurrent cell."""
+    layers: int = 1
+    """Recurrent layers, one on top of the other."""
+    hidden: int = 128
+    """Units of each layer."""
+    dropout: float = 0.0
+    """The share of each recurrent layer's outputs that is dropped in training."""
+    input_init: Literal["unit", "glorot"] = "unit"
+    """How the input rows start: with standard deviation 1, or by Glorot's rule as in Keras."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is trained."""
+
+    optimizer: Optimizer = "adam"
+    """The optimiser, from Optax."""
+    learning_rate: float = 0.01
+    """The highest learning rate."""
+    schedule: Schedule = "cosine"
+    """What the learning rate does after the warm-up."""
+    warmup_steps: int = 50
+    """Steps in which the learning rate rises from 0."""
+    clip_norm: float | None = 1.0
+    """Gradients of a larger norm than this are scaled down to it."""
+    batch_size: int = 32
+    """Texts, or windows, in a batch."""
+    epochs: int | None = None
+    """Train for this many passes over the texts."""
+    steps: int | None = None
+    """Train for this many steps."""
+    time_budget: str | None = None
+    """Train for about this long, as in 90s, 2m or 1h30m, counted from the start of the program. 2m where neither this nor
+    --epochs nor --steps is given."""
+    seed: int = 0
+    """The seed of everything random."""
+    sample_prompts: tuple[str, ...] = ("Today ",)
+    """Prompts to continue after each evaluation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All the settings of a run."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, one object per section."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """The inverse of ``to_dict``.
+
+        Raises:
+          InputError: a setting is unknown, as in a run written by a later version.
+        """
+        sections = {}
+        for section in dataclasses.fields(cls):
+            kind = get_type_hints(cls)[section.name]
+            known = {field.name for field in dataclasses.fields(kind)}
+            given = values.get(section.name, {})
+            if unknown := sorted(set(given) - known):
+                raise InputError(
+                    f"the settings hold {', '.join(unknown)}, which this version of flaxchar does not know; "
+                    "use the version that wrote them"
+                )
+            sections[section.name] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        return cls(**sections)
+
+    def replace(self, **settings: Any) -> Config:
+        """A copy with some settings changed, each by its own name: ``config.replace(hidden=256, steps=500)``.
+
+        Raises:
+          TypeError: there is no setting of that name.
+        """
+        sections = {}
+        for section in dataclasses.fields(self):
+            values = getattr(self, section.name)
+            own = {field.name for field in dataclasses.fields(values)} & set(settings)
+            sections[section.name] = dataclasses.replace(values, **{name: settings.pop(name) for name in own})
+        if settings:
+            raise TypeError(f"no such setting: {', '.join(sorted(settings))}")
+        return Config(**sections)
+
+    def differences(self, other: Config) -> list[tuple[str, Any, Any]]:
+        """``(name, ours, theirs)`` for each setting that differs."""
+        return [
+            (field.name, ours, theirs)
+            for section in dataclasses.fields(self)
+            for field in dataclasses.fields(getattr(self, section.name))
+            if (ours := getattr(getattr(self, section.name), field.name))
+            != (theirs := getattr(getattr(other, section.name), field.name))
+        ]
+
+    def validate(self) -> None:
+        """Raise ``InputError`` for the first setting that cannot work, naming its flag."""
+        data, model, training = self.data, self.model, self.training
+        for section in (data, model, training):
+            for name, kind in get_type_hints(type(section)).items():
+                value = getattr(section, name)
+                if (choices := get_args(kind)) and all(isinstance(choice, str) for choice in choices):
+                    _require(value in choices, name, value, f"one of {', '.join(choices)}")
+        for section, name in (
+            (data, "max_length"),
+            (data, "max_vocab"),
+            (data, "window"),
+            (model, "layers"),
+            (model, "hidden"),
+            (training, "batch_size"),
+            (training, "epochs"),
+            (training, "steps"),
+        ):
+            value = getattr(section, name)
+            _require(value is None or value >= 1, name, value, "1 or more")
+        _require(0 <= data.val_fraction < 1, "val_fraction", data.val_fraction, "0 or more and less than 1")
+        _require(0 <= model.dropout < 1, "dropout", model.dropout, "0 or more and less than 1")
+        rate, norm = training.learning_rate, training.clip_norm
+        _require(rate > 0 and math.isfinite(rate), "learning_rate", rate, "a number above 0")
+        _require(norm is None or norm > 0, "clip_norm", norm, "a number above 0")
+        _require(training.warmup_steps >= 0, "warmup_steps", training.warmup_steps, "0 or more")
+        _require(0 <= training.seed < 2**32, "seed", training.seed, "0 or more and less than 2^32")
+        if training.time_budget is not None:
+            parse_duration(training.time_budget)
+        lengths = [name for name in ("epochs", "steps", "time_budget") if getattr(training, name) is not None]
+        if len(lengths) > 1:
+            raise InputError(f"{' and '.join(map(flag, lengths))} each say how long to train; give one of them")
+        if data.dataset and data.data:
+            raise InputError("--dataset and --data each say what to train on; give one of them")
+        if data.val_data and not data.data:
+            raise InputError("--val-data goes with --data")
+
+
+def flag(name: str) -> str:
+    """The command line's name of a setting: ``max_length`` → ``--max-length``."""
+    return "--" + name.replace("_", "-")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``90``, ``90s``, ``2m``, ``1.5h`` or ``1h30m``.
+
+    Raises:
+      InputError: it is none of these, or is not above zero.
+    """
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
+    try:
+        hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    except ValueError:
+        hours = minutes = seconds = 0.0
+    total = 3600 * hours + 60 * minutes + seconds
+    _require(total > 0, "time_budget", text, "a time such as 90s, 2m or 1h30m")
+    return total
+
+
+def _require(condition: bool, name: str, value: Any, wanted: str) -> None:
+    if not condition:
+        raise InputError(f"{flag(name)} is {value!r}; it must be {wanted}")
+
+
+PRESETS: dict[str, Config] = {
+    "default": Config(),
+    # The teaching notebook flaxchar began as: Keras' LSTM(128) and RMSprop as Keras sets them up.
+    "reference": Config(
+        DataConfig(bos=False),
+        ModelConfig(input_init="glorot"),
+        TrainingConfig(
+            optimizer="rmsprop",
+            learning_rate=1e-3,
+            schedule="constant",
+            warmup_steps=0,
+            clip_norm=None,
+            batch_size=8,
+            epochs=4,
+        ),
+    ),
+}

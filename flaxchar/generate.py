@@ -1,0 +1,267 @@
+"""Generation: from logits to a distribution to text, in one compiled loop that carries the recurrent state.
+
+A prompt is fed through the same loop as what follows it: at each position the loop feeds the character that stands there,
+and where none stands yet it draws one. A character costs one step of the network, however long the text before it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from flaxchar.config import InputError
+from flaxchar.model import CharLM, Params
+from flaxchar.vocabulary import PAD, Vocabulary
+
+# Samples drawn together. Always this many rows, filled up where fewer are asked for: a matrix product may round otherwise
+# for another number of rows, and sample i must not depend on how many are drawn.
+ROWS = 16
+# Characters between two looks at the loop when streaming.
+STREAM_CHUNK = 8
+
+
+class Sampling(NamedTuple):
+    """How the next character is drawn from the logits.
+
+    Attributes:
+      temperature: logits are divided by it; 0 takes the most probable character.
+      top_k: draw only among this many of the most probable; 0 for all.
+      top_p: draw only among the most probable that together have at least this probability (nucleus sampling, Holtzman et
+        al. 2020, https://arxiv.org/abs/1904.09751).
+    """
+
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def validate(self) -> None:
+        """Raise ``InputError`` for a value that defines no distribution."""
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise InputError(f"--temperature is {self.temperature}; it must be 0 (the most probable text) or above")
+        if self.top_k < 0:
+            raise InputError(f"--top-k is {self.top_k}; it must be 1 or more, or 0 for no limit")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"--top-p is {self.top_p}; it must be above 0 and at most 1")
+
+
+class DecodeState(NamedTuple):
+    """Where the decode loop is.
+
+    Attributes:
+      position: how many tokens of each row have been fed, int32 scalar.
+      tokens: the prompts and what has been written after them, 0 elsewhere, int32 ``[batch, length]``.
+      done: rows that are finished, bool ``[batch]``.
+      carry: the recurrent state.
+    """
+
+    position: Array
+    tokens: Array
+    done: Array
+    carry: tuple
+
+
+def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> Array:
+    """The logits ``[vocab]`` that are drawn from: divided by the temperature, -inf for what may not be drawn.
+
+    Args:
+      logits: float32 ``[vocab]``, -inf for padding.
+      sampling: scalars; the temperature must be above 0.
+      filtered: whether top-k or top-p is in use; static.
+    """
+    logits = (logits - logits.max()) / sampling.temperature
+    if not filtered:
+        return logits
+    order = jnp.argsort(-logits)  # stable: of equal logits the lower id ranks first
+    probabilities = jax.nn.softmax(logits)[order]
+    mass_before = jnp.cumsum(probabilities) - probabilities
+    ranks = jnp.arange(logits.size)
+    kept = (mass_before < sampling.top_p) & ((sampling.top_k == 0) | (ranks < sampling.top_k)) | (ranks == 0)
+    return jnp.where(jnp.zeros_like(kept).at[order].set(kept), logits, -jnp.inf)
+
+
+def draw_token(logits: Array, key: Array, sampling: Sampling, *, filtered: bool) -> Array:
+    """One token id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``."""
+    greedy = sampling.temperature == 0
+    sampling = sampling._replace(temperature=jnp.where(greedy, 1.0, sampling.temperature))
+    drawn = jax.random.categorical(key, next_token_logits(logits, sampling, filtered=filtered))
+    return jnp.where(greedy, logits.argmax(), drawn).astype(jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "banned", "filtered"))
+def decode(
+    model: CharLM,
+    params: Params,
+    state: DecodeState,
+    prompt_lengths: Array,
+    limits: Array,
+    keys: Array,
+    sampling: Sampling,
+    until: Array,
+    *,
+    banned: tuple[int, ...],
+    filtered: bool,
+) -> DecodeState:
+    """The decode loop: feed, draw and write one token after the other.
+
+    Args:
+      model: the model; static.
+      params: its parameters.
+      state: where to begin; from this function, or the start: position 0, the prompts, nothing done, a zero carry.
+      prompt_lengths: tokens that are given rather than drawn, at least 1, int32 ``[batch]``.
+      limits: tokens after which a row is finished, int32 ``[batch]``.
+      keys: random keys ``[batch]``; token ``j`` after the prompt is drawn with the key folded by ``j``.
+      sampling: scalars.
+      until: position at which to return even if rows are unfinished, int32 scalar.
+      banned: ids never drawn (padding, the unknown token); static.
+      filtered: whether top-k or top-p is in use; static.
+
+    Returns:
+      The state when every row is finished (``<eos>`` drawn, or its limit reached) or ``until`` is reached.
+    """
+    draw = jax.vmap(functools.partial(draw_token, sampling=sampling, filtered=filtered))
+    eos = model.vocab - 1
+    allowed = ~np.isin(np.arange(model.vocab), banned)
+
+    def advance(state: DecodeState) -> DecodeState:
+        fed = lax.dynamic_index_in_dim(state.tokens, state.position, 1, keepdims=False)  # [batch]
+        logits, carry = model.apply({"params": params}, fed, state.carry, method="step")  # [batch, vocab]
+        position = state.position + 1
+        step_keys = jax.vmap(jax.random.fold_in)(keys, position - prompt_lengths)
+        drawn = draw(jnp.where(allowed, logits, -jnp.inf), step_keys)
+        given = lax.dynamic_index_in_dim(state.tokens, position, 1, keepdims=False)
+        in_prompt = position < prompt_lengths
+        written = jnp.where(in_prompt, given, jnp.where(state.done, PAD, drawn))
+        tokens = lax.dynamic_update_index_in_dim(state.tokens, written, position, 1)
+        done = state.done | ~in_prompt & (written == eos) | (position + 1 >= limits)
+        return DecodeState(position, tokens, done, carry)
+
+    return lax.while_loop(lambda s: (s.position < until) & ~s.done.all(), advance, state)
+
+
+class _Request(NamedTuple):
+    """The arguments of ``decode`` for some samples of one prompt."""
+
+    state: DecodeState
+    prompt_lengths: np.ndarray
+    limits: np.ndarray
+    keys: Array
+    sampling: Sampling
+    filtered: bool
+    lead: int  # whether the rows begin with <eos>
+    last: int  # the last position that may be written
+
+
+def _request(
+    model: CharLM, prompt: np.ndarray, samples: Sequence[int], size: int, seed: int, sampling: Sampling, bos: bool
+) -> _Request:
+    """Samples number ``samples`` (at most ``ROWS``) of a prompt."""
+    sampling.validate()
+    lead = int(bos or not len(prompt))
+    given = np.concatenate([[model.vocab - 1] * lead, prompt]).astype(np.int32)
+    # A few buffer lengths serve all sizes, so that few are ever compiled.
+    length = max(64, 1 << size.bit_length())
+    tokens = np.full((ROWS, length), PAD, np.int32)
+    tokens[:, : len(given)] = given
+    numbers = np.zeros(ROWS, np.uint32)
+    numbers[: len(samples)] = samples
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), numbers)
+    done = np.arange(ROWS) >= len(samples)
+    done |= len(prompt) >= size
+    state = DecodeState(jnp.int32(0), jnp.asarray(tokens), jnp.asarray(done), model.initial_carry(ROWS))
+    filtered = sampling.top_k > 0 or sampling.top_p < 1
+    scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
+    lengths, limits = np.full(ROWS, len(given), np.int32), np.full(ROWS, size + lead, np.int32)
+    return _Request(state, lengths, limits, keys, scalars, filtered, lead, size + lead - 1)
+
+
+def _run(
+    model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, state: DecodeState, until: int
+) -> DecodeState:
+    banned = (PAD,) if vocabulary.unknown is None else (PAD, vocabulary.unknown)
+    return decode(
+        model,
+        params,
+        state,
+        request.prompt_lengths,
+        request.limits,
+        request.keys,
+        request.sampling,
+        np.int32(until),
+        banned=banned,
+        filtered=request.filtered,
+    )
+
+
+def generate(
+    model: CharLM,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: np.ndarray,
+    num_samples: int = 1,
+    size: int = 300,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+    bos: bool = True,
+) -> list[np.ndarray]:
+    """Texts that begin with a prompt.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      vocabulary: its vocabulary.
+      prompt: ids, int32 ``[tokens]``, possibly none.
+      num_samples: how many texts.
+      size: the longest text, in tokens, the prompt included.
+      seed: sample ``i`` of a seed is the same text whatever ``num_samples`` is.
+      sampling: how to draw.
+      bos: feed ``<eos>`` first, as the model was trained; without a prompt it is fed in any case.
+
+    Returns:
+      The ids of each text, the prompt's included and ``<eos>`` left out.
+
+    Raises:
+      InputError: ``sampling`` defines no distribution.
+    """
+    texts = []
+    for first in range(0, num_samples, ROWS):
+        samples = range(first, min(first + ROWS, num_samples))
+        request = _request(model, prompt, samples, size, seed, sampling, bos)
+        state = _run(model, params, vocabulary, request, request.state, request.last)
+        texts += [_written(row, request.lead, vocabulary.eos) for row in np.asarray(state.tokens)[: len(samples)]]
+    return texts
+
+
+def stream(
+    model: CharLM,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: np.ndarray,
+    sample: int = 0,
+    size: int = 300,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+    bos: bool = True,
+) -> Iterator[np.ndarray]:
+    """The ids of sample number ``sample`` of ``generate`` after its prompt, a few at a time as they are drawn."""
+    request = _request(model, prompt, [sample], size, seed, sampling, bos)
+    state, seen = request.state, request.lead + len(prompt)
+    while not state.done[0]:
+        state = _run(model, params, vocabulary, request, state, seen + STREAM_CHUNK)
+        piece = _written(np.asarray(state.tokens[0, : int(state.position) + 1]), seen, vocabulary.eos)
+        seen += len(piece)
+        if len(piece):
+            yield piece
+
+
+def _written(row: np.ndarray, start: int, eos: int) -> np.ndarray:
+    """What stands in a row of tokens from ``start`` up to the ``<eos>`` or padding that ends it."""
+    rest = row[start:]
+    ends = np.flatnonzero((rest == PAD) | (rest == eos))
+    return rest[: ends[0]] if len(ends) else rest

@@ -1,0 +1,138 @@
+"""The model: characters in, logits of the next character out, with a recurrent state that goes in and comes out.
+
+Everything that imports Flax is here. The modules only name and initialise parameters; the mathematics is in
+``flaxchar.recurrence``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from flaxchar.config import ModelConfig
+from flaxchar.recurrence import Carry, lstm, lstm_initial_carry, lstm_step
+
+Params = dict[str, Any]
+
+
+class LSTMLayer(nn.Module):
+    """One LSTM layer: owns ``kernel`` ``[in, 4 * hidden]``, ``recurrent_kernel`` ``[hidden, 4 * hidden]``, ``bias``.
+
+    Attributes:
+      features: size of the input.
+      hidden: units.
+      kernel_init: how ``kernel`` starts; the recurrent kernel starts orthogonal, the bias at 0 but for the forget
+        gate's 1, as in Keras.
+    """
+
+    features: int
+    hidden: int
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
+
+    def setup(self) -> None:
+        """Declare the parameters."""
+        gates = 4 * self.hidden
+        self.kernel = self.param("kernel", self.kernel_init, (self.features, gates))
+        self.recurrent_kernel = self.param(
+            "recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates)
+        )
+        self.bias = self.param("bias", _forget_gate_ones, (gates,))
+
+    def project(self, inputs: Array) -> Array:
+        """``x W + b`` for ids ``[...]`` (rows are looked up, which is what a one-hot product is) or vectors ``[..., in]``."""
+        if jnp.issubdtype(inputs.dtype, jnp.integer):
+            # The bias is added to the few rows of the table rather than to every time step.
+            return jnp.take(self.kernel + self.bias, inputs, axis=0)
+        return inputs @ self.kernel + self.bias
+
+    def __call__(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
+        """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden states ``[time, batch, hidden]`` and carry."""
+        return lstm(self.project(inputs), self.recurrent_kernel, carry)
+
+    def step(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
+        """Ids ``[batch]`` or vectors ``[batch, in]`` → hidden states ``[batch, hidden]`` and carry."""
+        return lstm_step(self.project(inputs), self.recurrent_kernel, carry)
+
+
+class CharLM(nn.Module):
+    """A character-level language model: stacked recurrent layers, then a dense layer to logits.
+
+    Attributes:
+      vocab: size of the vocabulary, padding and ``<eos>`` included.
+      config: cell, layers, units, dropout, initial scale.
+
+    Example::
+
+        model = CharLM(vocab=84)
+        params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]   # 119,892 numbers
+        logits, carry = model.apply({"params": params}, ids)                             # [batch, time, 84]
+    """
+
+    vocab: int
+    config: ModelConfig = ModelConfig()
+
+    def setup(self) -> None:
+        """Declare the layers."""
+        hidden = self.config.hidden
+        # Of a one-hot input only one number is on, so an input row is one character's whole contribution. Glorot's rule
+        # counts all `vocab` inputs and starts the rows far too small for that.
+        unit = self.config.input_init == "unit"
+        first = nn.initializers.normal(1.0) if unit else nn.initializers.glorot_uniform()
+        self.lstm = [LSTMLayer(self.vocab, hidden, first)] + [
+            LSTMLayer(hidden, hidden) for _ in range(self.config.layers - 1)
+        ]
+        self.dropout = nn.Dropout(self.config.dropout)
+        self.logits = nn.Dense(self.vocab)
+
+    def initial_carry(self, batch: int) -> tuple[Carry, ...]:
+        """The state before the first character: for each layer ``(h, c)``, each ``[batch, hidden]`` float32 zeros."""
+        return tuple(lstm_initial_carry(batch, self.config.hidden) for _ in range(self.config.layers))
+
+    def __call__(
+        self, inputs: Array, carry: tuple[Carry, ...] | None = None, *, train: bool = False
+    ) -> tuple[Array, tuple[Carry, ...]]:
+        """Logits for the character after each input.
+
+        Args:
+          inputs: ids, int32 ``[batch, time]``, or the same one-hot, float32 ``[batch, time, vocab]``.
+          carry: the state after the text before, as this returns it; None for the start of a text.
+          train: apply dropout, with the random stream ``"dropout"``.
+
+        Returns:
+          Logits ``[batch, time, vocab]`` float32, and the carry after the last step (padding steps included).
+        """
+        carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
+        hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
+        last = []
+        for layer, state in zip(self.lstm, carry, strict=True):
+            hidden, state = layer(hidden, state)
+            hidden = self.dropout(hidden, deterministic=not train)
+            last.append(state)
+        return self.logits(jnp.swapaxes(hidden, 0, 1)), tuple(last)
+
+    def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:
+        """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry."""
+        hidden, last = ids, []
+        for layer, state in zip(self.lstm, carry, strict=True):
+            hidden, state = layer.step(hidden, state)
+            last.append(state)
+        return self.logits(hidden), tuple(last)
+
+
+def init_params(model: CharLM, key: Array) -> Params:
+    """Fresh parameters of a model, a plain pytree of float32 arrays."""
+    return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
+
+
+def count_params(params: Params) -> int:
+    """How many numbers there are in a pytree of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _forget_gate_ones(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    zeros = jnp.zeros(shape[0] // 4, dtype)
+    return jnp.concatenate([zeros, zeros + 1, zeros, zeros])

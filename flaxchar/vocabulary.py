@@ -1,0 +1,214 @@
+"""The vocabulary turns text into ids and back; everything after it sees only integers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from flaxchar.config import InputError, Unit
+
+PAD = 0
+# Runs of letters and digits, runs of white space, and every other character by itself: joined they give the text back.
+_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+# Characters counted at a time: bounds the memory that counting needs, whatever the size of the corpus.
+_CHUNK = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedTexts:
+    """Many texts as one array of ids: text ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+      ids: int32 ``[tokens]``.
+      offsets: int64 ``[texts + 1]``.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each text, int64 ``[texts]``."""
+        return np.diff(self.offsets)
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """The tokens a model knows, numbered as Keras' ``Tokenizer(char_level=True, lower=False)`` numbers them.
+
+    Id 0 pads. The tokens follow from 1, the most frequent first. ``<eos>``, which ends a text and with ``bos`` also
+    begins it, is last; an unknown token, where there is one, stands just before it.
+
+    Attributes:
+      tokens: single characters, or words; ``tokens[k]`` has the id ``k + 1``.
+      unit: ``"char"`` or ``"word"``.
+      has_unknown: whether tokens outside the vocabulary have an id of their own.
+    """
+
+    tokens: tuple[str, ...]
+    unit: Unit = "char"
+    has_unknown: bool = False
+
+    @classmethod
+    def build(cls, texts: Iterable[str], unit: Unit = "char", max_size: int | None = None) -> Vocabulary:
+        """The vocabulary of some texts: tokens by falling frequency, those equally frequent in order of appearance.
+
+        Args:
+          texts: the training texts.
+          unit: ``"char"`` or ``"word"``.
+          max_size: keep at most this many tokens and add an unknown token for the others.
+
+        Raises:
+          InputError: there is no character in the texts.
+        """
+        counts = _count_characters(texts) if unit == "char" else Counter(t for text in texts for t in _WORDS.findall(text))
+        if not counts:
+            raise InputError("there is no text to learn from: every text is empty")
+        # The sort is stable and the counts are in order of appearance.
+        tokens = tuple(sorted(counts, key=lambda token: -counts[token]))
+        return cls(tokens[:max_size], unit, max_size is not None)
+
+    @property
+    def size(self) -> int:
+        """Ids there are, padding and ``<eos>`` included."""
+        return len(self.tokens) + self.has_unknown + 2
+
+    @property
+    def eos(self) -> int:
+        """The id of ``<eos>``, the last."""
+        return self.size - 1
+
+    @property
+    def unknown(self) -> int | None:
+        """The id of the unknown token, or None."""
+        return self.size - 2 if self.has_unknown else None
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: k for k, token in enumerate(self.tokens, start=1)}
+
+    @functools.cached_property
+    def _table(self) -> np.ndarray:
+        """Code point → id, with -1 for those outside the vocabulary and, as its last entry, for any larger one."""
+        points = np.array([ord(token) for token in self.tokens])
+        table = np.full(points.max() + 2, -1, np.int32)
+        table[points] = np.arange(1, len(points) + 1)
+        return table
+
+    def encode(self, text: str, unknown: Literal["error", "drop"] = "error") -> np.ndarray:
+        """The ids of a text, int32 ``[tokens]``, without ``<eos>``.
+
+        Args:
+          text: any text.
+          unknown: what to do with what the vocabulary does not hold, where it has no unknown token: raise an error
+            that names it, or leave it out.
+
+        Raises:
+          InputError: the text holds something unknown, and ``unknown`` is ``"error"``.
+        """
+        encoded, missing = self.encode_texts([text])
+        if missing and unknown == "error":
+            shown = ", ".join(repr(token) for token in list(missing)[:10])
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            what = "character" if self.unit == "char" else "word"
+            raise InputError(
+                f"{text[:40]!r} holds {what}{'s' if len(missing) > 1 else ''} the model has never seen: {shown}{more}; "
+                "leave them out, by hand or with --unknown drop"
+            )
+        return encoded.ids
+
+    def encode_texts(self, texts: Sequence[str]) -> tuple[EncodedTexts, Counter[str]]:
+        """Many texts at once, leaving out what is unknown and has no token.
+
+        Returns:
+          The texts, and how often each token was left out.
+        """
+        if self.unit == "word":
+            missing: Counter[str] = Counter()
+            rows = []
+            for text in texts:
+                row = [self._ids.get(token, self.unknown) for token in _WORDS.findall(text)]
+                if None in row:
+                    missing.update(token for token in _WORDS.findall(text) if token not in self._ids)
+                rows.append(np.array([k for k in row if k is not None], np.int32))
+            return _join(rows), missing
+        points = _code_points("".join(texts))
+        ids = self._table[np.minimum(points, len(self._table) - 1)]
+        offsets = np.cumsum([0, *map(len, texts)])
+        known = ids >= 0
+        if known.all():
+            return EncodedTexts(ids, offsets), Counter()
+        if self.unknown is not None:
+            return EncodedTexts(np.where(known, ids, np.int32(self.unknown)), offsets), Counter()
+        kept_before = np.concatenate([[0], np.cumsum(known)])
+        missing = Counter(map(chr, points[~known].tolist()))
+        return EncodedTexts(ids[known], kept_before[offsets]), missing
+
+    def first_token(self, text: str) -> str:
+        """The first character or word of a text, known or not."""
+        return text[:1] if self.unit == "char" else next(iter(_WORDS.findall(text)), "")
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids, the exact inverse of ``encode``.
+
+        Raises:
+          ValueError: one of them is padding, ``<eos>`` or the unknown token, which stand for no text.
+        """
+        ids = [int(k) for k in ids]
+        for k in ids:
+            if not 1 <= k <= len(self.tokens):
+                raise ValueError(f"id {k} stands for no text; those from 1 to {len(self.tokens)} do")
+        return "".join(self.tokens[k - 1] for k in ids)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"unit": self.unit, "has_unknown": self.has_unknown, "tokens": list(self.tokens)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
+        """The inverse of ``to_dict``."""
+        return cls(tuple(values["tokens"]), values["unit"], values["has_unknown"])
+
+
+def _code_points(text: str) -> np.ndarray:
+    # A str may hold half of a surrogate pair, as Python makes of bytes it cannot decode; it is a character like others.
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _count_characters(texts: Iterable[str]) -> dict[str, int]:
+    """How often each character occurs, in order of first appearance."""
+    counts: dict[str, int] = {}
+    chunk: list[str] = []
+    held = 0
+
+    def count() -> None:
+        points, first, occurrences = np.unique(_code_points("".join(chunk)), return_index=True, return_counts=True)
+        for k in np.argsort(first):
+            character = chr(points[k])
+            counts[character] = counts.get(character, 0) + int(occurrences[k])
+
+    for text in texts:
+        chunk.append(text)
+        held += len(text)
+        if held >= _CHUNK:
+            count()
+            chunk, held = [], 0
+    count()
+    return counts
+
+
+def _join(rows: Sequence[np.ndarray]) -> EncodedTexts:
+    offsets = np.cumsum([0, *map(len, rows)])
+    return EncodedTexts(np.concatenate([np.empty(0, np.int32), *rows]), offsets)
