@@ -1,23 +1,26 @@
 """Batches: from encoded texts to padded arrays of one of a few shapes.
 
-Batch ``k`` is a pure function of (texts, seed, k): any batch can be computed without those before it, which is what lets
-an interrupted run go on exactly where it was.
+Batch ``k`` is a pure function of (texts, seed, k): any batch can be computed without those before it, which lets an
+interrupted run go on exactly where it was.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flaxchar.vocabulary import PAD, EncodedTexts
 
-# Batches whose texts are sorted by length together: more saves padding, but makes batches of one kind and learns worse.
-POOL = 8
 # Widths to choose from: each costs a compilation of about a second, and each saves padding.
-MAX_WIDTHS = 5
+MAX_WIDTHS = 8
+EVALUATION_WIDTHS = 4
+
+
+# NumPy's on the host, JAX' within a compiled function.
+AnyArray = Any
 
 
 class Batch(NamedTuple):
@@ -30,10 +33,10 @@ class Batch(NamedTuple):
       fresh: whether the recurrent state starts from zeros rather than from the batch before, bool scalar.
     """
 
-    inputs: np.ndarray
-    targets: np.ndarray
-    mask: np.ndarray
-    fresh: np.ndarray
+    inputs: AnyArray
+    targets: AnyArray
+    mask: AnyArray
+    fresh: AnyArray
 
 
 def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
@@ -65,9 +68,9 @@ def pad_texts(texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos:
 class TextBatches:
     """Batches of separate texts, shuffled anew in each epoch.
 
-    The shuffled texts are cut into pools of ``POOL`` batches; within a pool they are sorted by length, so that a batch
-    holds texts of about one length, and the batches are shuffled. Every text is in exactly one batch of an epoch; the
-    last batch may have empty rows.
+    A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket; what is left
+    over in a bucket goes into the next wider one. Every text is in exactly one batch of an epoch, the batches come in
+    random order, and only one of them has empty rows.
     """
 
     def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True, seed: int = 0) -> None:
@@ -75,7 +78,8 @@ class TextBatches:
         self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
         self._lengths = texts.lengths + bos  # targets of each text
         self.rows = min(batch_size, len(texts))
-        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._epoch(0)]), self._lengths.max())
+        self.widths = choose_widths(self._lengths)
+        self._bucket = np.searchsorted(self.widths, self._lengths)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -83,26 +87,28 @@ class TextBatches:
         return -(-len(self._texts) // self.rows)
 
     @functools.lru_cache(maxsize=2)  # noqa: B019  two epochs' orders, and the object lives as long as the run
-    def _epoch(self, epoch: int) -> list[np.ndarray]:
-        """Which texts are in each batch of an epoch."""
+    def _epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+        """The width of each batch of an epoch, and which texts are in it."""
         rng = np.random.default_rng([self._seed, epoch])
         order = rng.permutation(len(self._texts))
-        batches = []
-        for start in range(0, len(order), POOL * self.rows):
-            pool = order[start : start + POOL * self.rows]
-            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
-            batches += [pool[k : k + self.rows] for k in range(0, len(pool), self.rows)]
+        batches, left = [], order[:0]
+        for bucket, width in enumerate(self.widths):
+            waiting = np.concatenate([left, order[self._bucket[order] == bucket]])
+            full = len(waiting) - len(waiting) % self.rows
+            batches += [(width, waiting[k : k + self.rows]) for k in range(0, full, self.rows)]
+            left = waiting[full:]
+        if len(left):
+            batches.append((self.widths[-1], left))
         return [batches[k] for k in rng.permutation(len(batches))]
 
     def batch(self, k: int) -> Batch:
         """Batch ``k`` of the run, ``[rows, one of widths]``."""
-        chosen = self._epoch(k // self.steps_per_epoch)[k % self.steps_per_epoch]
-        width = fit_width(self.widths, self._lengths[chosen].max())
+        width, chosen = self._epoch(k // self.steps_per_epoch)[k % self.steps_per_epoch]
         return pad_texts([self._texts[i] for i in chosen], self.rows, width, self._eos, self._bos)
 
     def mean_width(self) -> float:
-        """Mean width of a batch over the first epoch, which is what a step costs on average."""
-        return float(np.mean([fit_width(self.widths, self._lengths[b].max()) for b in self._epoch(0)]))
+        """Mean width of a batch, which is what a step costs on average."""
+        return float(np.mean([width for width, _ in self._epoch(0)]))
 
 
 class WindowBatches:
@@ -114,8 +120,8 @@ class WindowBatches:
     """
 
     def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True) -> None:
-        """Args: as ``pad_texts``; ``window`` is the most time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
-        ids = np.concatenate([part for text in texts for part in (text, [eos])]).astype(np.int32)
+        """Args: as ``pad_texts``; ``window`` is the time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
+        ids = np.concatenate([part for i in range(len(texts)) for part in (texts[i], [eos])]).astype(np.int32)
         stream = np.concatenate([[eos], ids]) if bos else ids
         targets = len(stream) - 1
         self.rows = min(batch_size, targets)
@@ -154,7 +160,7 @@ class EvaluationBatches:
         self.rows = min(batch_size, len(texts))
         order = np.argsort(self._lengths, kind="stable")
         self._order = [order[k : k + self.rows] for k in range(0, len(order), self.rows)]
-        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), self._lengths.max())
+        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), EVALUATION_WIDTHS)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Batch]]:
         """Which texts are in a batch, by number, and the batch."""
@@ -168,28 +174,27 @@ def fit_width(widths: Sequence[int], length: int) -> int:
     return next(width for width in widths if width >= length)
 
 
-def choose_widths(longest: np.ndarray, limit: int, count: int = MAX_WIDTHS) -> list[int]:
+def choose_widths(lengths: np.ndarray, count: int = MAX_WIDTHS) -> list[int]:
     """The widths, at most ``count``, that pad the least.
 
     Args:
-      longest: the length of the longest text in each batch, ``[batches]``.
-      limit: the length of the longest text of all, always among the widths.
+      lengths: what the widths are to hold, ``[texts]``.
       count: the most widths to use.
 
     Returns:
-      Rising widths that minimise the sum over batches of the smallest one that fits: dynamic programming over the
-      histogram of lengths, which are rounded up so that no more than 256 are told apart.
+      Rising widths, the last the greatest length, that minimise the sum over texts of the smallest one that fits:
+      dynamic programming over the histogram of lengths, which are rounded up so that no more than 256 are told apart.
     """
+    limit = int(lengths.max())
     grain = -(-limit // 256)
-    rounded = np.minimum(-(-longest // grain) * grain, limit)
-    lengths, counts = np.unique(np.append(rounded, limit), return_counts=True)
-    batches = np.concatenate([[0], np.cumsum(counts)])
+    lengths, counts = np.unique(np.minimum(-(-lengths // grain) * grain, limit), return_counts=True)
+    texts = np.concatenate([[0], np.cumsum(counts)])
     # cost[j]: the least sum for the j shortest lengths; the last of them is a width that serves those from i on.
     cost = np.concatenate([[0.0], np.full(len(lengths), np.inf)])
     choices = []
     for _ in range(min(count, len(lengths))):
         #        [j, i]: cost of the i shortest plus the width lengths[j - 1] for lengths i to j - 1
-        totals = cost[None, :-1] + lengths[:, None] * (batches[1:, None] - batches[None, :-1])
+        totals = cost[None, :-1] + lengths[:, None] * (texts[1:, None] - texts[None, :-1])
         totals = np.where(np.tri(len(lengths), dtype=bool), totals, np.inf)
         choices.append(totals.argmin(axis=1))
         cost = np.concatenate([[np.inf], totals.min(axis=1)])

@@ -25,8 +25,8 @@ class DataConfig:
     """Where the texts come from and how they become ids."""
 
     dataset: str | None = None
-    """A TFDS data set by name, or `headlines`: the corpus that comes with flaxchar. Without this and without --data it is
-    AG News where that can be had and `headlines` otherwise."""
+    """A TFDS data set by name, or `headlines`: the corpus that comes with flaxchar. Without this and without --data it
+    is AG News where that can be had and `headlines` otherwise."""
     data: tuple[str, ...] = ()
     """Files of your own: .txt (one text a line), .csv, .tsv, .jsonl, each also as .gz; a folder of them; - for standard
     input."""
@@ -93,8 +93,8 @@ class TrainingConfig:
     steps: int | None = None
     """Train for this many steps."""
     time_budget: str | None = None
-    """Train for about this long, as in 90s, 2m or 1h30m, counted from the start of the program. 2m where neither this nor
-    --epochs nor --steps is given."""
+    """Train for about this long, as in 90s, 2m or 1h30m, counted from the start of the program. 2m where neither this
+    nor --epochs nor --steps is given."""
     seed: int = 0
     """The seed of everything random."""
     sample_prompts: tuple[str, ...] = ("Today ",)

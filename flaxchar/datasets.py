@@ -58,11 +58,15 @@ def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[s
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    texts = [key for key in features if isinstance(features[key], tfds.features.Text)] if hasattr(features, "keys") else []
+    texts = (
+        [key for key in features if isinstance(features[key], tfds.features.Text)] if hasattr(features, "keys") else []
+    )
     if not fields:
-        fields = ("title",) if name.split("/")[0].split(":")[0] == AG_NEWS else tuple(texts)
+        fields = ("title",) if builder.name == AG_NEWS else tuple(texts)
         if len(fields) != 1:
-            raise InputError(f"--dataset {name}: say with --fields which of its text features to read: {', '.join(texts)}")
+            raise InputError(
+                f"--dataset {name}: say with --fields which of its text features to read: {', '.join(texts)}"
+            )
     for field in fields:
         if field not in texts:
             raise InputError(f"--dataset {name} has no text feature {field!r}; it has {', '.join(texts) or 'none'}")
@@ -113,7 +117,7 @@ def _what_came(message: str) -> str:
     if b"<html" not in start:
         return f"the archive {path} has a wrong checksum: it is damaged, or not the version TFDS knows; remove it, then"
     if b"quota" in start or b"too many users" in start:
-        return "Google Drive answered with its quota page (too many downloads today) instead of the archive; try tomorrow, or"
+        return "Google Drive answered with its quota page (too many downloads today), not the archive; try tomorrow, or"
     return "the download answered with a web page instead of the archive"
 
 

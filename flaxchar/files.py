@@ -142,7 +142,9 @@ def _table(content: str, delimiter: str, fields: Sequence[str], path: str) -> li
     else:
         missing = [field for field in fields if field not in first]
         if missing:
-            raise InputError(f"{path} has no column {missing[0]!r}; its header reads {', '.join(map(repr, first[:20]))}")
+            raise InputError(
+                f"{path} has no column {missing[0]!r}; its header reads {', '.join(map(repr, first[:20]))}"
+            )
         columns = [first.index(field) for field in fields]
         rows = rows[1:]
     texts = []
@@ -167,7 +169,7 @@ def _json_lines(content: str, fields: Sequence[str], path: str) -> list[str]:
             texts.append(value)
             continue
         if not isinstance(value, dict):
-            raise InputError(f"{where}: expected an object with a text, such as {{\"text\": \"…\"}}")
+            raise InputError(f'{where}: expected an object with a text, such as {{"text": "…"}}')
         parts = []
         for field in fields or ("text",):
             if field not in value:

@@ -1,7 +1,7 @@
 """Generation: from logits to a distribution to text, in one compiled loop that carries the recurrent state.
 
-A prompt is fed through the same loop as what follows it: at each position the loop feeds the character that stands there,
-and where none stands yet it draws one. A character costs one step of the network, however long the text before it.
+A prompt is fed through the same loop as what follows it: at each position the loop feeds the character that stands
+there, and where none stands yet it draws one. A character costs one step of the network, however long the text before.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ from flaxchar.config import InputError
 from flaxchar.model import CharLM, Params
 from flaxchar.vocabulary import PAD, Vocabulary
 
-# Samples drawn together. Always this many rows, filled up where fewer are asked for: a matrix product may round otherwise
-# for another number of rows, and sample i must not depend on how many are drawn.
+# Samples drawn together. Always this many rows, filled up where fewer are asked for: a matrix product may round
+# otherwise for another number of rows, and sample i must not depend on how many are drawn.
 ROWS = 16
 # Characters between two looks at the loop when streaming.
 STREAM_CHUNK = 8
@@ -33,13 +33,13 @@ class Sampling(NamedTuple):
     Attributes:
       temperature: logits are divided by it; 0 takes the most probable character.
       top_k: draw only among this many of the most probable; 0 for all.
-      top_p: draw only among the most probable that together have at least this probability (nucleus sampling, Holtzman et
-        al. 2020, https://arxiv.org/abs/1904.09751).
+      top_p: draw only among the most probable that together have at least this probability (nucleus sampling, Holtzman
+        et al. 2020, https://arxiv.org/abs/1904.09751).
     """
 
-    temperature: float = 0.8
-    top_k: int = 0
-    top_p: float = 1.0
+    temperature: Any = 0.8
+    top_k: Any = 0
+    top_p: Any = 1.0
 
     def validate(self) -> None:
         """Raise ``InputError`` for a value that defines no distribution."""

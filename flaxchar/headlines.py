@@ -42,7 +42,7 @@ def one_of(*weighted: tuple[float, Part]) -> Choice:
 
 
 def words(listed: str, common: float = 4.0) -> Choice:
-    """A choice among ``"a|b|c"``, the first ones more frequent (weights 1/(rank + ``common``), as Zipf's law has it)."""
+    """A choice among ``"a|b|c"``, the first more frequent (weights 1/(rank + ``common``), as Zipf's law has it)."""
     return one_of(*((1 / (rank + common), word) for rank, word in enumerate(listed.split("|"), start=1)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -173,9 +174,7 @@ def load(path: str | Path) -> LanguageModel:
         best = run.best()
         if best is None:
             raise InputError(f"{path} holds no checkpoint yet: its training was stopped before the first was saved")
-        template = jax.eval_shape(
-            lambda: init_params(CharLM(run.vocabulary.size, run.config.model), jax.random.key(0))
-        )
+        template = jax.eval_shape(lambda: init_params(CharLM(run.vocabulary.size, run.config.model), jax.random.key(0)))
         params, _ = run.restore(best[0], template)
     finally:
         run.close()
@@ -323,13 +322,9 @@ class _Session:
 
         self.model = CharLM(vocabulary.size, config.model)
         self.optimizer = make_optimizer(training)
-        key = jax.random.key(training.seed)
-        self.state = init_state(self.model, self.optimizer, self.batches.rows, jax.random.fold_in(key, 0))
-        begin = time.perf_counter()
-        self.step = CompiledStep(
-            self.model, self.optimizer, self.state, self.batches, jax.random.fold_in(key, 1)
-        )
-        self._describe(time.perf_counter() - begin)
+        self.key = jax.random.key(training.seed)
+        self.state = init_state(self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0))
+        self.observer.prepared(self._describe())
         self.saved_at = time.monotonic()
         self.since_log = Progress()
 
@@ -338,7 +333,7 @@ class _Session:
         if (encoded.lengths == 0).any():
             texts = [text for text, length in zip(texts, encoded.lengths, strict=True) if length]
             encoded, missing = self.vocabulary.encode_texts(texts)
-        self.held_out: EncodedTexts | None = encoded if len(texts) else None
+        self.held_out: EncodedTexts | None = encoded if texts else None
         self.held_out_missing = missing
         dropped = sum(len(token) * count for token, count in missing.items())
         self.held_out_characters = (
@@ -356,7 +351,12 @@ class _Session:
                 prompts.append(("", self.vocabulary.encode("")))  # nobody asked for this prompt
         return prompts
 
-    def _describe(self, compile_seconds: float) -> None:
+    @functools.cached_property
+    def step(self) -> CompiledStep:
+        """The training step, compiled when it is first needed: a run that is complete needs none."""
+        return CompiledStep(self.model, self.optimizer, self.state, self.batches, jax.random.fold_in(self.key, 1))
+
+    def _describe(self) -> list[str]:
         data, vocabulary, batches = self.config.data, self.vocabulary, self.batches
         unit = "characters" if data.unit == "char" else "words"
         lines = [
@@ -366,15 +366,16 @@ class _Session:
         if missing := self.held_out_missing:
             shown = ", ".join(repr(token) for token, _ in missing.most_common(8))
             lines.append(
-                f"the held-out texts hold {missing.total():,} {unit} that never occur in training, left out there: {shown}"
+                f"the held-out texts hold {missing.total():,} {unit} that never occur in training, left out there: "
+                + shown
             )
         parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         widths = ", ".join(map(str, batches.widths))
+        shapes = "one shape" if len(batches.widths) == 1 else f"{len(batches.widths)} shapes"
         lines.append(
-            f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} "
-            f"({len(batches.widths)} shapes compiled in {compile_seconds:.1f} s)"
+            f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
         )
-        self.observer.prepared(lines)
+        return lines
 
     def texts_record(self) -> dict[str, Any]:
         """What ``config.json`` says of the texts."""
@@ -430,9 +431,12 @@ class _Session:
 
     def fit(self) -> None:
         """Train to the end, or until the observer says stop."""
+        if self.state.step >= self.steps:
+            return
+        step = self.step
         rates = learning_rates(self.config.training, self.steps)
         self.observer.planned(self._report(int(self.state.step)), self.batches.steps_per_epoch)
-        self.state = fit(self.step, self.state, self.batches, rates, self)
+        self.state = fit(step, self.state, self.batches, rates, self)
 
     def best_params(self) -> Params:
         """The parameters that did best on the held-out texts, or the last ones."""

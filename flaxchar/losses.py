@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from flaxchar.batches import Batch, EvaluationBatches, WindowBatches
+from flaxchar.batches import AnyArray, Batch, EvaluationBatches, WindowBatches
 from flaxchar.model import CharLM, Params
 from flaxchar.vocabulary import EncodedTexts
 
@@ -30,8 +30,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
       loss: mean cross-entropy, nats per token.
-      bits_per_character: cross-entropy in bits, summed over the tokens and divided by the characters (``<eos>`` counts as
-        one, so for characters this is ``loss / ln 2``).
+      bits_per_character: cross-entropy in bits, summed over the tokens and divided by the characters (``<eos>`` counts
+        as one, so for characters this is ``loss / ln 2``).
       accuracy: share of tokens that were the most probable one.
       tokens: how many were predicted.
     """
@@ -64,14 +64,14 @@ def masked_cross_entropy(logits: Array, targets: Array, mask: Array) -> tuple[Ar
 class RowSums(NamedTuple):
     """Sums over each row of a batch: nats float32, hits int32, tokens int32, each ``[batch]``."""
 
-    nats: Array
-    hits: Array
-    tokens: Array
+    nats: AnyArray
+    hits: AnyArray
+    tokens: AnyArray
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def score_batch(model: CharLM, params: Params, carry: tuple, batch: Batch) -> tuple[RowSums, tuple]:
-    """What each row of a batch costs, and the carry after it. ``batch.fresh`` starts from zeros instead of ``carry``."""
+    """What each row of a batch costs, and the carry after it; a ``fresh`` batch starts from zeros, not ``carry``."""
     carry = jax.tree.map(lambda state: jnp.where(batch.fresh, 0.0, state), carry)
     logits, carry = model.apply({"params": params}, batch.inputs, carry)
     hits = (logits.argmax(-1) == batch.targets) & batch.mask
@@ -114,8 +114,13 @@ def evaluate(
     """How well a model predicts texts: each by itself, or with ``window`` as one running text.
 
     Args:
+      model: the model.
+      params: its parameters.
+      texts: the texts, none of them empty.
       characters: how many characters the predicted tokens stand for, ``<eos>`` counted as one.
-      (others as ``score_texts`` and ``WindowBatches``)
+      eos: the id of ``<eos>``.
+      bos: whether the first character counts.
+      window: time steps of a batch of running text; None for separate texts.
     """
     if window is None:
         sums = [score_texts(model, params, texts, eos, bos)]
@@ -127,5 +132,7 @@ def evaluate(
             part, carry = score_batch(model, params, carry, batches.batch(k))
             sums.append(part)
     # Summed in double precision: a float32 sum over millions of characters loses digits.
-    nats, hits, tokens = (float(sum(np.asarray(part, np.float64).sum() for part in parts)) for parts in zip(*sums))
+    nats, hits, tokens = (
+        float(sum(np.asarray(part, np.float64).sum() for part in parts)) for parts in zip(*sums, strict=True)
+    )
     return Evaluation(nats / tokens, nats / math.log(2) / characters, hits / tokens, int(tokens))

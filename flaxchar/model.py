@@ -37,20 +37,18 @@ class LSTMLayer(nn.Module):
         """Declare the parameters."""
         gates = 4 * self.hidden
         self.kernel = self.param("kernel", self.kernel_init, (self.features, gates))
-        self.recurrent_kernel = self.param(
-            "recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates)
-        )
+        self.recurrent_kernel = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates))
         self.bias = self.param("bias", _forget_gate_ones, (gates,))
 
     def project(self, inputs: Array) -> Array:
-        """``x W + b`` for ids ``[...]`` (rows are looked up, which is what a one-hot product is) or vectors ``[..., in]``."""
+        """``x W + b`` of ids ``[...]`` (rows looked up: what a one-hot product is) or vectors ``[..., in]``."""
         if jnp.issubdtype(inputs.dtype, jnp.integer):
             # The bias is added to the few rows of the table rather than to every time step.
             return jnp.take(self.kernel + self.bias, inputs, axis=0)
         return inputs @ self.kernel + self.bias
 
     def __call__(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
-        """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden states ``[time, batch, hidden]`` and carry."""
+        """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden ``[time, batch, hidden]`` and the carry."""
         return lstm(self.project(inputs), self.recurrent_kernel, carry)
 
     def step(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
@@ -108,18 +106,18 @@ class CharLM(nn.Module):
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
         last = []
-        for layer, state in zip(self.lstm, carry, strict=True):
-            hidden, state = layer(hidden, state)
+        for layer, before in zip(self.lstm, carry, strict=True):
+            hidden, after = layer(hidden, before)
             hidden = self.dropout(hidden, deterministic=not train)
-            last.append(state)
+            last.append(after)
         return self.logits(jnp.swapaxes(hidden, 0, 1)), tuple(last)
 
     def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:
         """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry."""
         hidden, last = ids, []
-        for layer, state in zip(self.lstm, carry, strict=True):
-            hidden, state = layer.step(hidden, state)
-            last.append(state)
+        for layer, before in zip(self.lstm, carry, strict=True):
+            hidden, after = layer.step(hidden, before)
+            last.append(after)
         return self.logits(hidden), tuple(last)
 
 

@@ -122,9 +122,7 @@ def _lstm_backward(residuals: tuple[Array, ...], gradients: tuple[Array, Carry])
     c_before = jnp.concatenate([c0[None], cs[:-1]])
     tanh_c = jnp.tanh(cs)
     # What each gate's gradient multiplies: dc for i, f, g and dh for o.   [time, batch, 4 * hidden]
-    factors = jnp.concatenate(
-        [g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)], axis=-1
-    )
+    factors = jnp.concatenate([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)], axis=-1)
     h_to_c = o * (1 - tanh_c * tanh_c)
 
     def step(carry: Carry, inputs: tuple[Array, ...]) -> tuple[Carry, Array]:

@@ -82,7 +82,9 @@ class Run:
         if not path.is_dir():
             raise InputError(f"there is no folder {path}; train a model first: python train.py --workdir {path}")
         if not cls.exists(path):
-            raise InputError(f"{path} holds no run (no config.json); train a model first: python train.py --workdir {path}")
+            raise InputError(
+                f"{path} holds no run (no config.json); train a model first: python train.py --workdir {path}"
+            )
         record = _read_json(path / "config.json")
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path / 'config.json'} was not written by this version of flaxchar")
@@ -232,8 +234,6 @@ def move_aside(path: Path) -> Path:
         number += 1
     path.rename(aside)
     return aside
-
-
 
 
 def _step_of(line: str, default: int) -> int:

@@ -7,13 +7,14 @@ import hashlib
 import html
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from flaxchar import headlines
 from flaxchar.config import Config, DataConfig, InputError
 from flaxchar.datasets import AG_NEWS, Unreachable, load_tfds
-from flaxchar.files import read_files
+from flaxchar.files import STDIN, read_files
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.
@@ -88,7 +89,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
             if data.val_data
             else None
         )
-        name = ", ".join(re.split(r"[/\\]", path.rstrip("/\\"))[-1] if path != "-" else "standard input" for path in data.data)
+        name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
         return make_corpus(texts, held_out, data, seed, name), config
     notices: tuple[str, ...] = ()
     name = data.dataset or AG_NEWS
@@ -149,7 +150,8 @@ def make_corpus(
         given = [unescape_html(text) for text in given]
     elif debris > 0.01 * len(given):
         notices.append(
-            f"{debris:,} texts ({debris / len(given):.0%}) hold HTML debris such as #39; or &lt;: --unescape-html decodes it."
+            f"{debris:,} texts ({debris / len(given):.0%}) hold HTML debris such as #39; or &lt;; "
+            "--unescape-html decodes it."
         )
     full = [text for text in given if keep(text)]
     train = full if limit is None else [text for text in full if len(text) <= limit]
@@ -173,9 +175,7 @@ def make_corpus(
     return Corpus(name, train, held, empty, too_long, tuple(notices))
 
 
-def split_texts(
-    texts: Sequence[str], fraction: float, seed: int, running: bool = False
-) -> tuple[list[str], list[str]]:
+def split_texts(texts: Sequence[str], fraction: float, seed: int, running: bool = False) -> tuple[list[str], list[str]]:
     """Texts to learn and texts to hold out; equal texts are never on both sides.
 
     Running text of few pieces is held out from the end of each piece, at a line's end where there is one.

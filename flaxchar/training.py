@@ -157,24 +157,27 @@ class CompiledStep:
         return self._by_width[batch.inputs.shape[1]](state, batch, learning_rate, self._key)
 
 
-def time_steps(
-    step: CompiledStep, state: TrainState, batches: TextBatches | WindowBatches, seconds: float
-) -> float:
+def time_steps(step: CompiledStep, state: TrainState, batches: TextBatches | WindowBatches, seconds: float) -> float:
     """Seconds a step takes on average, measured for about ``seconds`` on a copy of the state.
 
     The run itself begins afterwards from the untouched state, so that it does not depend on what was measured but for
     the number of its steps.
     """
     state = copy_tree(state)
-    state, sums = step(state, batches.batch(0), np.float32(0))
-    sums.nats.block_until_ready()
-    cells, start, k = 0, time.perf_counter(), 0
+    cells, k, start = 0, -1, 0.0
     while k < 3 or time.perf_counter() - start < seconds:
-        batch = batches.batch(k)
+        batch = batches.batch(max(0, k))
         state, sums = step(state, batch, np.float32(0))
-        sums.nats.block_until_ready()
-        cells += batch.inputs.shape[1]
+        # The first step is not counted. One step may be under way while the next batch is made, as in the run.
         k += 1
+        if k == 0:
+            sums.nats.block_until_ready()
+            start = time.perf_counter()
+        else:
+            cells += batch.inputs.shape[1]
+            if k % 2 == 0:
+                sums.nats.block_until_ready()
+    sums.nats.block_until_ready()
     return (time.perf_counter() - start) / cells * batches.mean_width()
 
 

@@ -73,7 +73,9 @@ class Vocabulary:
         Raises:
           InputError: there is no character in the texts.
         """
-        counts = _count_characters(texts) if unit == "char" else Counter(t for text in texts for t in _WORDS.findall(text))
+        counts = (
+            _count_characters(texts) if unit == "char" else Counter(t for text in texts for t in _WORDS.findall(text))
+        )
         if not counts:
             raise InputError("there is no text to learn from: every text is empty")
         # The sort is stable and the counts are in order of appearance.

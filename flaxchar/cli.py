@@ -1,0 +1,286 @@
+"""The commands ``train`` and ``sample``: flags in, words out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import tyro
+
+from flaxchar.config import PRESETS, Config, InputError, flag
+
+if TYPE_CHECKING:
+    from flaxchar.console import ConsoleObserver
+
+# A time budget counts from here: nothing slow has been imported yet.
+_STARTED = time.monotonic()
+
+GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
+GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
+
+Options = TypeVar("Options")
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """Train a language model on texts and see what it writes. On a folder that holds a run, go on with that run."""
+
+    workdir: str = "runs"
+    """The run directory: settings, vocabulary, metrics, samples and checkpoints."""
+    preset: Literal["default", "reference"] | None = None
+    """Settings to begin with; reference is the Keras teaching notebook's LSTM(128)."""
+    fresh: Switch = False
+    """Begin a new run; one that is there already is renamed, never deleted."""
+    debug: Switch = False
+    """Show where an error came from."""
+    config: Config = PRESETS["default"]
+    """All other settings."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleOptions:
+    """Write text with a trained model."""
+
+    workdir: str = "runs"
+    """The run directory of the model."""
+    temperature: float = 0.8
+    """Below 1 for likelier texts, above for wilder ones; 0 for the most probable character each time."""
+    top_k: int = 0
+    """Draw only among this many most probable characters; 0 for all."""
+    top_p: float = 1.0
+    """Draw only among the most probable characters that together have this probability."""
+    prompt: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """How the texts begin; give it several times for several beginnings."""
+    num_samples: int = 5
+    """How many texts for each prompt."""
+    size: int = 300
+    """The longest text, in characters (words for --unit word), the prompt included."""
+    seed: int = 0
+    """The same seed gives the same texts."""
+    unknown: Literal["error", "drop"] = "error"
+    """What to do with characters of the prompt that the model has never seen."""
+    stream: Switch = False
+    """Show each text while it is written."""
+    json: Switch = False
+    """One JSON object a line for each text."""
+    grid: Switch = False
+    """One text for each of five temperatures and each of five prompts (or those given)."""
+    debug: Switch = False
+    """Show where an error came from."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 2 for bad usage or input, 1 for a failure of the work."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    commands: dict[str, Callable[[Sequence[str]], int]] = {"train": train_command, "sample": sample_command}
+    if not arguments or arguments[0] not in commands:
+        asked = arguments[:1] in (["-h"], ["--help"])
+        print(
+            "usage: flaxchar {train,sample} [OPTIONS]\n\n"
+            "  train   train a language model on texts and see what it writes\n"
+            "  sample  write text with a trained model\n\n"
+            "flaxchar COMMAND --help tells the options.",
+            file=sys.stdout if asked else sys.stderr,
+        )
+        return 0 if asked else 2
+    try:
+        return commands[arguments[0]](arguments[1:])
+    except InputError as error:
+        return _fail(str(error), 2, arguments)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("flaxchar: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        return _fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, arguments)
+
+
+def _fail(message: str, status: int, arguments: Sequence[str]) -> int:
+    """Print an error as one sentence; re-raise it with ``--debug``. Called while it is handled."""
+    if "--debug" in arguments:
+        raise  # noqa: PLE0704
+    print(f"flaxchar: {message}", file=sys.stderr)
+    return status
+
+
+def parse(kind: type[Options], prog: str, arguments: Sequence[str], default: Options) -> Options:
+    """Options from flags; what is not given is as in ``default``.
+
+    Raises:
+      InputError: a flag or its value cannot be understood.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(kind, prog=prog, args=list(arguments), default=default, config=(tyro.conf.OmitArgPrefixes,))
+    except SystemExit as exit:
+        if not exit.code:
+            raise
+        # tyro draws a box over several lines; the words up to its rule are the sentence.
+        lines = [line.strip("│╭╮╰╯ ") for line in complaint.getvalue().splitlines()[1:]]
+        rule = next((number for number, line in enumerate(lines) if set(line) <= {"─"}), len(lines))
+        words = " ".join(lines[:rule]).rstrip(".")
+        raise InputError(f"{words[:1].lower()}{words[1:]}; {prog} --help tells the options") from None
+
+
+def train_command(arguments: Sequence[str]) -> int:
+    """``flaxchar train``."""
+    from flaxchar.runs import Run, check_free, move_aside
+
+    prog = "flaxchar train"
+    options = parse(TrainOptions, prog, arguments, TrainOptions())
+    path = Path(options.workdir)
+    going_on = Run.exists(path) and not options.fresh
+    if going_on:
+        saved = Run.open(path).config
+        if options.preset is None:
+            options = parse(TrainOptions, prog, arguments, TrainOptions(config=saved))
+            config = options.config
+        else:
+            config = _with_preset(prog, arguments, options.preset)
+        config = _absolute(config)
+        if changed := saved.differences(config):
+            listed = ", ".join(f"{flag(name)} was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
+            raise InputError(
+                f"the run in {path} was begun with other settings: {listed}; leave them out to go on with it, or begin "
+                "anew with --fresh, which moves the old run aside"
+            )
+    else:
+        config = _absolute(_with_preset(prog, arguments, options.preset or "default"))
+        if not Run.exists(path):
+            check_free(path)
+    config.validate()
+
+    from flaxchar.console import ConsoleObserver
+    from flaxchar.language_model import train_corpus
+    from flaxchar.sources import load_corpus
+
+    corpus, config = load_corpus(config)
+    observer = ConsoleObserver(corpus.floor)
+    observer.prepared(corpus.report())
+    if Run.exists(path) and options.fresh:
+        observer.say(f"the run in {path} is now {move_aside(path)}")
+    try:
+        train_corpus(corpus, config, path, observer, _STARTED)
+    finally:
+        observer.close()
+    return _conclude(path, corpus.floor, observer)
+
+
+def _conclude(path: Path, floor: float | None, observer: ConsoleObserver) -> int:
+    from flaxchar.runs import Run
+
+    run = Run.open(path)
+    best, last, steps = run.best(), run.last_step(), run.steps
+    run.close()
+    where = shlex.quote(str(path))
+    if observer.interrupted is not None and (last or 0) < steps:
+        print(
+            f"stopped by {observer.interrupted.name} after step {last:,} of {steps:,}, saved in {path}; "
+            f"to go on: python train.py --workdir {where}"
+        )
+        return 128 + observer.interrupted
+    if best is not None and best[1] is not None:
+        line = f"best: {best[1]:.4f} bits per character on the held-out texts, after step {best[0]:,}; in {path}"
+        if floor is not None:
+            line += f"\n      {best[1] / floor - 1:.1%} above the exact entropy, {floor:.4f}, which no model can beat"
+        print(line)
+    else:
+        print(f"done after step {last:,}; in {path}")
+    print(f"to write more: python sample.py --workdir {where} --temperature 0.8")
+    return 0
+
+
+def _with_preset(prog: str, arguments: Sequence[str], preset: str) -> Config:
+    """The configuration of a new run: a preset's, changed by the flags.
+
+    How long the preset trains counts only where no flag says that.
+    """
+    base = PRESETS[preset]
+    without_length = base.replace(epochs=None)
+    config = parse(TrainOptions, prog, arguments, TrainOptions(config=without_length)).config
+    training = config.training
+    if training.epochs is None and training.steps is None and training.time_budget is None:
+        config = config.replace(epochs=base.training.epochs)
+    return config
+
+
+def _absolute(config: Config) -> Config:
+    """The same files wherever the run is gone on with."""
+    data = config.data
+
+    def absolute(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name if name == "-" else os.path.abspath(name) for name in names)
+
+    return config.replace(data=absolute(data.data), val_data=absolute(data.val_data))
+
+
+def sample_command(arguments: Sequence[str]) -> int:
+    """``flaxchar sample``."""
+    options = parse(SampleOptions, "flaxchar sample", arguments, SampleOptions())
+    for one, other in (("stream", "json"), ("stream", "grid")):
+        if getattr(options, one) and getattr(options, other):
+            raise InputError(f"--{one} and --{other} exclude each other")
+
+    from flaxchar.generate import Sampling
+    from flaxchar.language_model import load
+
+    Sampling(options.temperature, options.top_k, options.top_p).validate()
+    lm = load(options.workdir)
+
+    def texts(prompt: str, temperature: float, num_samples: int) -> list[str]:
+        return lm.generate(
+            prompt,
+            temperature=temperature,
+            num_samples=num_samples,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            size=options.size,
+            seed=options.seed,
+            unknown=options.unknown,
+        )
+
+    prompts = options.prompt or (GRID_PROMPTS if options.grid else ("",))
+    temperatures = GRID_TEMPERATURES if options.grid else (options.temperature,)
+    for temperature in temperatures:
+        if options.grid and not options.json:
+            print(f"--- Temperature = {temperature}")
+        for prompt in prompts:
+            if options.stream:
+                for sample in range(options.num_samples):
+                    pieces = lm.stream(
+                        prompt,
+                        temperature=temperature,
+                        top_k=options.top_k,
+                        top_p=options.top_p,
+                        size=options.size,
+                        seed=options.seed,
+                        sample=sample,
+                        unknown=options.unknown,
+                    )
+                    for piece in pieces:
+                        print(piece, end="", flush=True)
+                    print()
+                continue
+            for number, text in enumerate(texts(prompt, temperature, 1 if options.grid else options.num_samples)):
+                if options.json:
+                    record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number}
+                    print(json.dumps({**record, "text": text}, ensure_ascii=False))
+                else:
+                    print(text)
+    sys.stdout.flush()
+    return 0
