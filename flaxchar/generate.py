@@ -210,7 +210,7 @@ def generate(
     sampling: Sampling = Sampling(),
     bos: bool = True,
 ) -> list[np.ndarray]:
-    """Texts that begin with a prompt.
+    """Texts that go on from a prompt.
 
     Args:
       model: the model.
@@ -224,7 +224,7 @@ def generate(
       bos: feed ``<eos>`` first, as the model was trained; without a prompt it is fed in any case.
 
     Returns:
-      The ids of each text, the prompt's included and ``<eos>`` left out.
+      The ids of each text after its prompt, ``<eos>`` left out.
 
     Raises:
       InputError: ``sampling`` defines no distribution.
@@ -234,7 +234,8 @@ def generate(
         samples = range(first, min(first + ROWS, num_samples))
         request = _request(model, prompt, samples, size, seed, sampling, bos)
         state = _run(model, params, vocabulary, request, request.state, request.last)
-        texts += [_written(row, request.lead, vocabulary.eos) for row in np.asarray(state.tokens)[: len(samples)]]
+        start = request.lead + len(prompt)
+        texts += [_written(row, start, vocabulary.eos) for row in np.asarray(state.tokens)[: len(samples)]]
     return texts
 
 

@@ -91,12 +91,12 @@ class LanguageModel:
         Raises:
           InputError: an argument is out of its range, the prompt is longer than ``size``, or it holds the unknown.
         """
-        ids = self._prompt(prompt, size, num_samples, unknown)
+        prompt, ids = self._prompt(prompt, size, num_samples, unknown)
         sampling = Sampling(temperature, top_k, top_p)
         texts = generate(
             self.model, self.params, self.vocabulary, ids, num_samples, size, seed, sampling, self.config.data.bos
         )
-        return [self.vocabulary.decode(text) for text in texts]
+        return [prompt + self.vocabulary.decode(text) for text in texts]
 
     def stream(
         self,
@@ -111,26 +111,30 @@ class LanguageModel:
         unknown: Literal["error", "drop"] = "error",
     ) -> Iterator[str]:
         """Text number ``sample`` of ``generate`` in pieces as it is written, the prompt first; arguments as there."""
-        ids = self._prompt(prompt, size, 1, unknown)
+        prompt, ids = self._prompt(prompt, size, 1, unknown)
         sampling = Sampling(temperature, top_k, top_p)
         pieces = stream(
             self.model, self.params, self.vocabulary, ids, sample, size, seed, sampling, self.config.data.bos
         )
-        yield self.vocabulary.decode(ids)
+        yield prompt
         for piece in pieces:
             yield self.vocabulary.decode(piece)
 
-    def _prompt(self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"]) -> np.ndarray:
+    def _prompt(
+        self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"]
+    ) -> tuple[str, np.ndarray]:
+        """The prompt as it will be read and its ids."""
         if num_samples < 1:
             raise InputError(f"--num-samples is {num_samples}; it must be 1 or more")
         if size < 1:
             raise InputError(f"--size is {size}; it must be 1 or more")
         ids = self.vocabulary.encode(prompt, unknown)
-        if self.vocabulary.unknown is not None and unknown == "drop":
+        if unknown == "drop":
             ids = ids[ids != self.vocabulary.unknown]
+            prompt = self.vocabulary.decode(ids)
         if len(ids) > size:
             raise InputError(f"the prompt {prompt[:40]!r} is longer than --size {size}, which counts it")
-        return ids
+        return prompt, ids
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Bits per character of each text: how surprising it is, ``<eos>`` counted as a character.
@@ -473,7 +477,7 @@ class _Session:
                     sampling=Sampling(temperature),
                     bos=data.bos,
                 )
-                samples.append(Sample(prompt, temperature, self.vocabulary.decode(text)))
+                samples.append(Sample(prompt, temperature, prompt + self.vocabulary.decode(text)))
         return evaluation, tuple(samples)
 
     def _save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:

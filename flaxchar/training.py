@@ -125,7 +125,7 @@ def train_step(
     updates, opt_state = optimizer.update(gradients, opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = TrainState(state.step + 1, params, opt_state, jax.lax.stop_gradient(after))
-    return new, StepSums(nats, tokens, optax.global_norm(gradients))
+    return new, StepSums(nats, tokens, optax.tree.norm(gradients))
 
 
 class CompiledStep:

@@ -1,0 +1,157 @@
+"""The model: its size, its two kinds of input, and losses that no padding or neighbour can change."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flaxchar import (
+    Batch,
+    CharLM,
+    ModelConfig,
+    count_params,
+    init_params,
+    masked_cross_entropy,
+    one_hot,
+    pad_texts,
+    score_texts,
+    token_losses,
+)
+from flaxchar.losses import evaluate
+from flaxchar.vocabulary import EncodedTexts
+
+VOCAB, EOS = 11, 10
+RNG = np.random.default_rng(0)
+TEXTS = [RNG.integers(1, EOS, length).astype(np.int32) for length in (3, 9, 1, 6, 14)]
+
+
+@pytest.fixture(params=[1, 2], ids=["one layer", "two layers"])
+def model(request):
+    return CharLM(VOCAB, ModelConfig(hidden=16, layers=request.param))
+
+
+@pytest.fixture
+def params(model):
+    return init_params(model, jax.random.key(0))
+
+
+def test_the_reference_model_has_119892_parameters():
+    model = CharLM(84)
+    params = init_params(model, jax.random.key(0))
+    assert count_params(params) == 119_892
+    assert count_params(params["lstm_0"]) == 109_056
+    assert count_params(params["logits"]) == 10_836
+
+
+def test_initial_values_are_as_keras_where_asked_for():
+    params = init_params(CharLM(84, ModelConfig(input_init="glorot")), jax.random.key(0))["lstm_0"]
+    assert params["bias"].tolist() == [0.0] * 128 + [1.0] * 128 + [0.0] * 256
+    limit = (6 / (84 + 512)) ** 0.5  # Glorot & Bengio 2010, uniform
+    assert limit * 0.95 < jnp.abs(params["kernel"]).max() <= limit
+    product = params["recurrent_kernel"] @ params["recurrent_kernel"].T
+    np.testing.assert_allclose(product, np.eye(128), atol=1e-5)
+    unit = init_params(CharLM(84), jax.random.key(0))["lstm_0"]["kernel"]
+    assert abs(float(unit.std()) - 1) < 0.02
+
+
+def test_ids_and_one_hot_give_the_same_logits(model, params):
+    batch = pad_texts(TEXTS, rows=6, width=16, eos=EOS)
+    by_id, carry = model.apply({"params": params}, jnp.asarray(batch.inputs))
+    by_vector, other = model.apply({"params": params}, jnp.asarray(one_hot(batch.inputs, VOCAB)))
+    np.testing.assert_allclose(by_id, by_vector, atol=1e-5)
+    for a, b in zip(jax.tree.leaves(carry), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_text_in_two_parts_with_the_carry_gives_the_logits_of_the_whole(model, params):
+    ids = jnp.asarray(pad_texts(TEXTS, rows=5, width=16, eos=EOS).inputs)
+    whole, end = model.apply({"params": params}, ids)
+    first, carry = model.apply({"params": params}, ids[:, :5])
+    second, last = model.apply({"params": params}, ids[:, 5:], carry)
+    np.testing.assert_allclose(jnp.concatenate([first, second], 1), whole, atol=1e-5)
+    for a, b in zip(jax.tree.leaves(end), jax.tree.leaves(last), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_single_steps_give_the_logits_of_the_whole(model, params):
+    ids = jnp.asarray(pad_texts(TEXTS, rows=5, width=16, eos=EOS).inputs)
+    whole, _ = model.apply({"params": params}, ids)
+    carry = model.initial_carry(5)
+    for t in range(ids.shape[1]):
+        logits, carry = model.apply({"params": params}, ids[:, t], carry, method="step")
+        np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
+
+
+def mean_loss(model, params, batch):
+    logits, _ = model.apply({"params": params}, jnp.asarray(batch.inputs))
+    nats, count = masked_cross_entropy(logits, batch.targets, batch.mask)
+    return nats / count
+
+
+@pytest.mark.parametrize(("rows", "width"), [(5, 40), (9, 15), (12, 33)])
+def test_padding_further_changes_neither_loss_nor_gradient(model, params, rows, width):
+    tight = pad_texts(TEXTS, rows=5, width=15, eos=EOS)
+    padded = pad_texts(TEXTS, rows=rows, width=width, eos=EOS)
+    value = jax.value_and_grad(lambda p, b: mean_loss(model, p, b))
+    loss, gradient = value(params, tight)
+    further_loss, further_gradient = value(params, padded)
+    np.testing.assert_allclose(further_loss, loss, rtol=1e-6)
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(further_gradient), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7, rtol=1e-5)
+
+
+def test_the_loss_does_not_depend_on_what_stands_in_the_padding(model, params):
+    batch = pad_texts(TEXTS, rows=6, width=16, eos=EOS)
+    noise = RNG.integers(0, VOCAB, batch.inputs.shape).astype(np.int32)
+    noisy = Batch(
+        np.where(batch.mask, batch.inputs, noise), np.where(batch.mask, batch.targets, noise), batch.mask, batch.fresh
+    )
+    assert mean_loss(model, params, noisy) == mean_loss(model, params, batch)
+
+
+def encode(texts):
+    return EncodedTexts(np.concatenate(texts), np.cumsum([0, *map(len, texts)]))
+
+
+def test_a_texts_loss_does_not_depend_on_its_neighbours(model, params):
+    together = score_texts(model, params, encode(TEXTS), EOS).nats
+    backwards = score_texts(model, params, encode(TEXTS[::-1]), EOS).nats[::-1]
+    alone = [score_texts(model, params, encode([text]), EOS).nats[0] for text in TEXTS]
+    np.testing.assert_allclose(backwards, together, rtol=1e-6)
+    np.testing.assert_allclose(alone, together, rtol=1e-6)
+
+
+def test_the_loss_equals_a_numpy_loop(model, params):
+    sums = score_texts(model, params, encode(TEXTS), EOS)
+    for text, nats, tokens in zip(TEXTS, sums.nats, sums.tokens, strict=True):
+        fed, targets = [EOS, *text], [*text, EOS]
+        logits = np.asarray(model.apply({"params": params}, jnp.array([fed]))[0][0], np.float64)
+        log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        np.testing.assert_allclose(nats, -log_p[np.arange(len(targets)), targets].sum(), rtol=1e-5)
+        assert tokens == len(targets)
+
+
+def test_running_text_is_scored_as_one_text_with_its_carry(model, params):
+    """Windows of 4 must give what one pass over the whole stream gives."""
+    stream = [EOS] + [k for text in TEXTS for k in [*text.tolist(), EOS]]
+    logits, _ = model.apply({"params": params}, jnp.array([stream[:-1]]))
+    whole = token_losses(logits, jnp.array([stream[1:]]), jnp.ones((1, len(stream) - 1), bool)).mean()
+    result = evaluate(model, params, encode(TEXTS), characters=len(stream) - 1, eos=EOS, window=4)
+    np.testing.assert_allclose(result.loss, whole, rtol=1e-6)
+    assert result.tokens == len(stream) - 1
+    np.testing.assert_allclose(result.bits_per_character, result.loss / np.log(2), rtol=1e-6)
+
+
+def test_dropout_acts_in_training_only():
+    model = CharLM(VOCAB, ModelConfig(hidden=16, dropout=0.5))
+    params = init_params(model, jax.random.key(0))
+    ids = jnp.asarray(pad_texts(TEXTS, rows=5, width=16, eos=EOS).inputs)
+
+    def logits(train, seed):
+        return model.apply({"params": params}, ids, train=train, rngs={"dropout": jax.random.key(seed)})[0]
+
+    assert (logits(False, 1) == logits(False, 2)).all()
+    assert (logits(True, 1) == logits(True, 1)).all()
+    assert not jnp.allclose(logits(True, 1), logits(True, 2))

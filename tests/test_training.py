@@ -1,0 +1,157 @@
+"""Training: the step's arithmetic, the optimisers, the schedule, and runs that are the same to the bit."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import flaxchar
+from flaxchar import (
+    CharLM,
+    InputError,
+    ModelConfig,
+    TextBatches,
+    TrainingConfig,
+    Vocabulary,
+    init_state,
+    learning_rates,
+    make_optimizer,
+    masked_cross_entropy,
+    train_step,
+)
+from flaxchar.training import copy_tree, evaluation_steps
+
+TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
+
+
+def setup(training: TrainingConfig, model: ModelConfig | None = None):
+    vocabulary = Vocabulary.build(TEXTS)
+    batches = TextBatches(vocabulary.encode_texts(TEXTS)[0], 4, vocabulary.eos)
+    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8))
+    optimizer = make_optimizer(training)
+    return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
+
+
+def gradient_of(model, params, batch):
+    def loss(params):
+        logits, _ = model.apply({"params": params}, jnp.asarray(batch.inputs))
+        nats, count = masked_cross_entropy(logits, batch.targets, batch.mask)
+        return nats / count
+
+    return jax.grad(loss)(params)
+
+
+def one_step(training: TrainingConfig, rate: float):
+    model, optimizer, batches, state = setup(training)
+    before = copy_tree(state.params)
+    after, _ = train_step(model, optimizer, state, batches.batch(0), np.float32(rate), jax.random.key(0))
+    change = jax.tree.map(lambda a, b: np.asarray(b - a, np.float64), before, after.params)
+    gradient = jax.tree.map(lambda g: np.asarray(g, np.float64), gradient_of(model, before, batches.batch(0)))
+    return jax.tree.leaves(gradient), jax.tree.leaves(change)
+
+
+def test_sgd_steps_against_the_gradient():
+    for g, d in zip(*one_step(TrainingConfig(optimizer="sgd", clip_norm=None), 0.5), strict=True):
+        np.testing.assert_allclose(d, -0.5 * g, atol=1e-6)
+
+
+def test_gradients_are_clipped_to_the_norm():
+    gradient, change = one_step(TrainingConfig(optimizer="sgd", clip_norm=0.01), 1.0)
+    norm = np.sqrt(sum((g**2).sum() for g in gradient))
+    assert norm > 0.01
+    for g, d in zip(gradient, change, strict=True):
+        np.testing.assert_allclose(d, -g * 0.01 / norm, atol=1e-6)
+
+
+def test_rmsprop_is_keras_with_epsilon_outside_the_root():
+    for g, d in zip(*one_step(TrainingConfig(optimizer="rmsprop", clip_norm=None), 1e-3), strict=True):
+        np.testing.assert_allclose(d, -1e-3 * g / (np.sqrt(0.1 * g**2) + 1e-7), atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adams_first_step_is_the_sign_of_the_gradient(optimizer):
+    for g, d in zip(*one_step(TrainingConfig(optimizer=optimizer, clip_norm=None), 1e-3), strict=True):
+        large = np.abs(g) > 1e-4
+        np.testing.assert_allclose(d[large], -1e-3 * np.sign(g[large]), atol=1e-5)
+
+
+def test_the_schedule_rises_then_follows_a_cosine():
+    rates = learning_rates(TrainingConfig(learning_rate=0.1, warmup_steps=10), 110)
+    np.testing.assert_allclose(rates[:10], 0.1 * np.arange(1, 11) / 10, rtol=1e-5)
+    np.testing.assert_allclose(rates[10:], 0.05 * (1 + np.cos(np.pi * np.arange(100) / 100)), rtol=1e-4)
+    constant = learning_rates(TrainingConfig(learning_rate=0.1, warmup_steps=0, schedule="constant"), 7)
+    np.testing.assert_allclose(constant, np.full(7, 0.1), rtol=1e-6)
+    assert len(learning_rates(TrainingConfig(), 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("total", "per_epoch", "expected"),
+    [
+        (50, 10, {10, 20, 30, 40, 50}),
+        (55, 10, {10, 20, 30, 40, 50, 55}),
+        (8, 100, {2, 4, 6, 8}),
+        (1, 1, {1}),
+        (25, 10, {6, 10, 12, 18, 20, 25}),
+    ],
+)
+def test_runs_are_evaluated_at_the_ends_of_epochs(total, per_epoch, expected):
+    assert evaluation_steps(total, per_epoch) == expected
+
+
+def test_long_runs_are_evaluated_ten_times():
+    steps = evaluation_steps(5000, 10)
+    assert len(steps) == 10
+    assert all(step % 10 == 0 for step in steps)
+    assert max(steps) == 5000
+
+
+@pytest.mark.parametrize("settings", [{}, {"window": 5}, {"unit": "word", "dropout": 0.3}])
+def test_the_same_seed_gives_the_same_weights_to_the_bit(settings):
+    one, other = (flaxchar.train(TEXTS * 3, steps=12, hidden=8, seed=4, **settings) for _ in range(2))
+    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True):
+        assert (a == b).all()
+    different = flaxchar.train(TEXTS * 3, steps=12, hidden=8, seed=5, **settings)
+    assert not (different.params["logits"]["kernel"] == one.params["logits"]["kernel"]).all()
+
+
+def test_carried_state_reaches_the_next_window():
+    """In "aabbaabb…" cut into windows of three, only the state tells what follows a window's first letter."""
+    text = "aabb" * 300
+    lm = flaxchar.train([text], window=3, hidden=16, steps=300, val_fraction=0, batch_size=4)
+    encoded, _ = lm.vocabulary.encode_texts([text])
+    result = flaxchar.evaluate(lm.model, lm.params, encoded, len(text) + 1, lm.vocabulary.eos, window=3)
+    assert result.loss < 0.1  # 0.23 nats at least where each window starts anew
+
+
+def test_a_time_budget_becomes_a_number_of_steps_that_repeats_the_run(tmp_path):
+    lm = flaxchar.train(TEXTS, time_budget="6s", hidden=8, workdir=tmp_path / "a")
+    steps = flaxchar.runs.Run.open(tmp_path / "a").steps
+    assert steps >= 1
+    again = flaxchar.train(TEXTS, steps=steps, hidden=8)
+    for a, b in zip(jax.tree.leaves(lm.params), jax.tree.leaves(again.params), strict=True):
+        assert (a == b).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": 0}, "--hidden is 0"),
+        ({"dropout": 1.0}, "--dropout is 1.0"),
+        ({"learning_rate": float("nan")}, "--learning-rate is nan"),
+        ({"optimizer": "adagrad"}, "--optimizer is 'adagrad'; it must be one of adam"),
+        ({"time_budget": "soon"}, "--time-budget is 'soon'"),
+        ({"steps": 5, "epochs": 1}, "--epochs and --steps"),
+        ({"val_fraction": 1.0}, "--val-fraction"),
+        ({"sample_prompts": ("Zürich",)}, "never seen"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(settings, message):
+    with pytest.raises(InputError, match=message):
+        flaxchar.train(TEXTS, **{"steps": 1, **settings} if "epochs" not in settings else settings)
+
+
+def test_a_setting_that_does_not_exist_is_named():
+    with pytest.raises(TypeError, match="hiden"):
+        flaxchar.train(TEXTS, hiden=3)
