@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import logging
+import os
 import re
+import sys
 import threading
-from collections.abc import Sequence
+import types
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +63,8 @@ def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[s
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    texts = (
-        [key for key in features if isinstance(features[key], tfds.features.Text)] if hasattr(features, "keys") else []
-    )
+    named = hasattr(features, "keys")  # a data set may be a single feature without a name
+    texts = sorted(key for key in features if isinstance(features[key], tfds.features.Text)) if named else []
     if not fields:
         fields = ("title",) if builder.name == AG_NEWS else tuple(texts)
         if len(fields) != 1:
@@ -76,6 +80,7 @@ def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[s
 def _prepare(builder: Any, name: str) -> None:
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.extractor import ExtractError
     from tensorflow_datasets.core.download.util import DownloadError
 
     root = Path(str(builder.data_dir_root))
@@ -96,14 +101,36 @@ def _prepare(builder: Any, name: str) -> None:
     ]
     if waiting and not _reachable(waiting[0]):
         raise Unreachable(f"--dataset {name} is not prepared in {root} and {_host(waiting[0])} does not answer: {ways}")
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     try:
-        builder.download_and_prepare(file_format="array_record", download_config=tfds.download.DownloadConfig())
+        with _extractor_without_tensorflow():
+            builder.download_and_prepare(file_format="array_record", download_config=tfds.download.DownloadConfig())
     except NonMatchingChecksumError as error:
         what = _what_came(str(error))
         raise InputError(f"--dataset {name}: {what}: {ways}") from error
+    except ExtractError as error:
+        raise InputError(f"--dataset {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}") from error
     except (DownloadError, OSError) as error:  # requests' errors are OSErrors
         reason = str(error).split("\n")[0][:200]
         raise Unreachable(f"--dataset {name} could not be downloaded ({reason}): {ways}") from error
+
+
+@contextlib.contextmanager
+def _extractor_without_tensorflow() -> Iterator[None]:
+    """TFDS unpacks archives with three functions of TensorFlow's; where that is not installed, Python's own serve."""
+    from tensorflow_datasets.core.download import extractor
+
+    if importlib.util.find_spec("tensorflow") is not None:
+        yield
+        return
+    files = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
+    theirs = extractor.tf
+    extractor.tf = types.SimpleNamespace(io=files, compat=types.SimpleNamespace(as_text=os.fsdecode))
+    try:
+        yield
+    finally:
+        extractor.tf = theirs
 
 
 def _what_came(message: str) -> str:
