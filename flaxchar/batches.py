@@ -68,8 +68,8 @@ def pad_texts(texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos:
 class TextBatches:
     """Batches of separate texts, shuffled anew in each epoch.
 
-    A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket; what is left
-    over in a bucket goes into the next wider one. Every text is in exactly one batch of an epoch, the batches come in
+    A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket; what is
+    left over there goes into the next wider one. Every text is in exactly one batch of an epoch, the batches come in
     random order, and only one of them has empty rows.
     """
 

@@ -66,7 +66,7 @@ class ModelConfig:
     """Recurrent layers, one on top of the other."""
     hidden: int = 128
     """Units of each layer."""
-    dropout: float = 0.0
+    dropout: float = 0.2
     """The share of each recurrent layer's outputs that is dropped in training."""
     input_init: Literal["unit", "glorot"] = "unit"
     """How the input rows start: with standard deviation 1, or by Glorot's rule as in Keras."""
@@ -78,13 +78,13 @@ class TrainingConfig:
 
     optimizer: Optimizer = "adam"
     """The optimiser, from Optax."""
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     """The highest learning rate."""
     schedule: Schedule = "cosine"
     """What the learning rate does after the warm-up."""
     warmup_steps: int = 50
     """Steps in which the learning rate rises from 0."""
-    clip_norm: float | None = 1.0
+    clip_norm: float | None = 0.25
     """Gradients of a larger norm than this are scaled down to it."""
     batch_size: int = 32
     """Texts, or windows, in a batch."""
@@ -227,7 +227,7 @@ PRESETS: dict[str, Config] = {
     # The teaching notebook flaxchar began as: Keras' LSTM(128) and RMSprop as Keras sets them up.
     "reference": Config(
         DataConfig(bos=False),
-        ModelConfig(input_init="glorot"),
+        ModelConfig(dropout=0.0, input_init="glorot"),
         TrainingConfig(
             optimizer="rmsprop",
             learning_rate=1e-3,

@@ -110,7 +110,9 @@ def _prepare(builder: Any, name: str) -> None:
         what = _what_came(str(error))
         raise InputError(f"--dataset {name}: {what}: {ways}") from error
     except ExtractError as error:
-        raise InputError(f"--dataset {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}") from error
+        raise InputError(
+            f"--dataset {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}"
+        ) from error
     except (DownloadError, OSError) as error:  # requests' errors are OSErrors
         reason = str(error).split("\n")[0][:200]
         raise Unreachable(f"--dataset {name} could not be downloaded ({reason}): {ways}") from error

@@ -196,10 +196,11 @@ def split_texts(texts: Sequence[str], fraction: float, seed: int, running: bool 
     groups = list(numbers.values())
     wanted = round(len(texts) * fraction)
     chosen: set[int] = set()
-    for group in np.random.default_rng([seed, len(texts)]).permutation(len(groups)):
+    # The last group is never held out, so that something is left to learn.
+    for group in np.random.default_rng([seed, len(texts)]).permutation(len(groups))[:-1]:
         if len(chosen) >= wanted:
             break
-        if len(chosen) + len(groups[group]) <= wanted and len(groups) > 1:
+        if len(chosen) + len(groups[group]) <= wanted:
             chosen.update(groups[group])
     train = [text for number, text in enumerate(texts) if number not in chosen]
     return train, [texts[number] for number in sorted(chosen)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import jax
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -21,9 +23,15 @@ def ag_news() -> Path:
     return AG_NEWS
 
 
+# What is compiled, kept for the next test and the next command of the same session.
+_COMPILED = tempfile.TemporaryDirectory()
+jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
 def environment(**variables: str) -> dict[str, str]:
-    """The environment for a command of a user's, with no data set of theirs in sight."""
-    return {**os.environ, "PYTHONWARNINGS": "ignore", **variables}
+    """The environment of a user's command: warnings as Python shows them by default, a cache of its own."""
+    return {**os.environ, "XDG_CACHE_HOME": _COMPILED.name, **variables}
 
 
 def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **variables: str):
@@ -34,7 +42,6 @@ def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **var
         capture_output=True,
         timeout=timeout,
         env=environment(**variables),
+        check=False,
     )
-    return subprocess.CompletedProcess(
-        result.args, result.returncode, result.stdout.decode(), result.stderr.decode()
-    )
+    return subprocess.CompletedProcess(result.args, result.returncode, result.stdout.decode(), result.stderr.decode())

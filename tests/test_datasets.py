@@ -97,7 +97,16 @@ def test_a_local_archive_is_prepared_and_trained_on(archive, tmp_path):
     assert config["config"]["data"]["dataset"] == "ag_news_subset"
     # Prepared once, it is read without archive, checksum or network; here by the environment's TFDS_DATA_DIR.
     archive.unlink()
-    arguments = ("--dataset", "ag_news_subset", "--fields", "title", "description", "--workdir", tmp_path / "two", *small)
+    arguments = (
+        "--dataset",
+        "ag_news_subset",
+        "--fields",
+        "title",
+        "description",
+        "--workdir",
+        tmp_path / "two",
+        *small,
+    )
     result = run("train", *arguments, TFDS_DATA_DIR=str(data_dir), **nowhere(9))
     assert result.returncode == 0, result.stderr
     texts = json.loads((tmp_path / "two" / "config.json").read_text())["texts"]

@@ -77,7 +77,9 @@ def test_any_text_is_read_as_it_was_written(tmp_path_factory, texts, encoding):
     path = tmp_path_factory.mktemp("any") / "a.txt"
     path.write_bytes("".join(text + "\n" for text in texts).encode(encoding))
     read = read_files([str(path)], encoding=encoding)
-    assert read == [text.removeprefix("\ufeff") if k == 0 and encoding != "utf-32-le" else text for k, text in enumerate(texts)]
+    assert read == [
+        text.removeprefix("\ufeff") if k == 0 and encoding != "utf-32-le" else text for k, text in enumerate(texts)
+    ]
 
 
 @pytest.mark.parametrize(

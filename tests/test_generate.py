@@ -1,4 +1,4 @@
-"""Generation: the distribution, the prompt, the limits, and samples that depend on nothing but their seed and number."""
+"""Generation: the distribution, the prompt, the limits; samples depend on nothing but their seed and number."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "
 def setup(training: TrainingConfig, model: ModelConfig | None = None):
     vocabulary = Vocabulary.build(TEXTS)
     batches = TextBatches(vocabulary.encode_texts(TEXTS)[0], 4, vocabulary.eos)
-    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8))
+    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
     optimizer = make_optimizer(training)
     return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
 
