@@ -14,6 +14,8 @@ from flaxchar.language_model import Observer, Report
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_EVERY = 5.0
+# Characters of a sample; samples.jsonl holds the whole.
+SHOWN = 100
 
 
 class ConsoleObserver(Observer):
@@ -92,7 +94,8 @@ class ConsoleObserver(Observer):
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}{floor}")
         for sample in report.samples:
             how = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
-            self.say(f"  {how} | {printable(sample.text)}")
+            text = printable(sample.text)
+            self.say(f"  {how} | {text if len(text) <= SHOWN else text[:SHOWN] + '…'}")
 
     def should_stop(self) -> bool:
         """Whether a signal came."""

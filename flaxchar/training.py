@@ -83,11 +83,11 @@ def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(schedule(jnp.arange(total_steps)), np.float32), (total_steps,))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def init_state(model: CharLM, optimizer: optax.GradientTransformation, rows: int, key: Array) -> TrainState:
     """The state before the first step, for batches of ``rows`` rows."""
     params = init_params(model, key)
-    # Copies, because the step reuses each buffer and so no two leaves may share one, as zeros that were made once do.
-    return copy_tree(TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), model.initial_carry(rows)))
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), model.initial_carry(rows))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
