@@ -14,8 +14,7 @@ import numpy as np
 
 from flaxchar.vocabulary import PAD, EncodedTexts
 
-# Widths to choose from: each costs a compilation of about a second, and each saves padding.
-MAX_WIDTHS = 8
+# Widths of the batches of an evaluation: each costs a compilation, and each saves padding.
 EVALUATION_WIDTHS = 4
 
 
@@ -73,12 +72,17 @@ class TextBatches:
     random order, and only one of them has empty rows.
     """
 
-    def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True, seed: int = 0) -> None:
-        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts; ``seed`` shuffles."""
+    def __init__(
+        self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True, seed: int = 0, buckets: int = 8
+    ) -> None:
+        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts; ``seed`` shuffles.
+
+        ``buckets`` is the most widths to use: each costs a compilation of about a second, and each saves padding.
+        """
         self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
         self._lengths = texts.lengths + bos  # targets of each text
         self.rows = min(batch_size, len(texts))
-        self.widths = choose_widths(self._lengths)
+        self.widths = choose_widths(self._lengths, buckets)
         self._bucket = np.searchsorted(self.widths, self._lengths)
 
     @property
@@ -174,7 +178,7 @@ def fit_width(widths: Sequence[int], length: int) -> int:
     return next(width for width in widths if width >= length)
 
 
-def choose_widths(lengths: np.ndarray, count: int = MAX_WIDTHS) -> list[int]:
+def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
     """The widths, at most ``count``, that pad the least.
 
     Args:

@@ -88,6 +88,8 @@ class TrainingConfig:
     """Gradients of a larger norm than this are scaled down to it."""
     batch_size: int = 32
     """Texts, or windows, in a batch."""
+    buckets: int = 8
+    """Lengths of batches, each filled with texts of about its length; 1 mixes texts of all lengths and pads more."""
     epochs: int | None = None
     """Train for this many passes over the texts."""
     steps: int | None = None
@@ -173,6 +175,7 @@ class Config:
             (model, "layers"),
             (model, "hidden"),
             (training, "batch_size"),
+            (training, "buckets"),
             (training, "epochs"),
             (training, "steps"),
         ):
@@ -235,6 +238,7 @@ PRESETS: dict[str, Config] = {
             warmup_steps=0,
             clip_norm=None,
             batch_size=8,
+            buckets=1,
             epochs=4,
         ),
     ),

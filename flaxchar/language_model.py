@@ -313,7 +313,7 @@ class _Session:
         encoded, _ = vocabulary.encode_texts(corpus.train)
         if data.window is None:
             self.batches: TextBatches | WindowBatches = TextBatches(
-                encoded, training.batch_size, vocabulary.eos, data.bos, training.seed
+                encoded, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets
             )
         else:
             self.batches = WindowBatches(encoded, training.batch_size, vocabulary.eos, data.window, data.bos)
