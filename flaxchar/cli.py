@@ -181,6 +181,8 @@ def train_command(arguments: Sequence[str]) -> int:
             config = options.config
         else:
             config = _with_preset(prog, arguments, options.preset)
+            if config.data.dataset is None and not config.data.data:  # left open then as now
+                config = config.replace(dataset=saved.data.dataset)
         config = _absolute(config)
         if changed := saved.differences(config):
             listed = ", ".join(f"{flag(name)} was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
@@ -313,6 +315,7 @@ def sample_command(arguments: Sequence[str]) -> int:
                     record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number}
                     print(json.dumps({**record, "text": text}, ensure_ascii=False))
                 else:
-                    print(text)
+                    # A text of several lines is set apart from the next.
+                    print(text, end="\n\n" if "\n" in text else "\n")
     sys.stdout.flush()
     return 0

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -108,11 +109,11 @@ class Run:
             logging.getLogger("absl").setLevel(logging.ERROR)
 
             def quality(metrics: dict[str, float]) -> float:
-                return -metrics["bits_per_character"]
+                bits = metrics["bits_per_character"]
+                return -math.inf if math.isnan(bits) else -bits
 
-            keep = checkpoint_managers.AnyPreservationPolicy(
-                [checkpoint_managers.LatestN(1), checkpoint_managers.BestN(get_metric_fn=quality, n=1)]
-            )
+            best = checkpoint_managers.BestN(get_metric_fn=quality, n=1, keep_checkpoints_without_metrics=False)
+            keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(1), best])
             self._manager = ocp.CheckpointManager(
                 (self.path / "checkpoints").absolute(),
                 options=ocp.CheckpointManagerOptions(
