@@ -25,16 +25,13 @@ class DataConfig:
     """Where the texts come from and how they become ids."""
 
     dataset: str | None = None
-    """A TFDS data set by name, or `headlines`: the corpus that comes with flaxchar. Without this and without --data it
-    is AG News where that can be had and `headlines` otherwise."""
+    """A TFDS data set, or headlines, which comes with flaxchar; left open: AG News if it can be had, else headlines."""
     data: tuple[str, ...] = ()
-    """Files of your own: .txt (one text a line), .csv, .tsv, .jsonl, each also as .gz; a folder of them; - for standard
-    input."""
+    """Your files: .txt (a text a line), .csv, .tsv, .jsonl, also .gz; a folder of them; or - for standard input."""
     fields: tuple[str, ...] = ()
-    """Which columns or features hold the text, by name, or by number from 1 where a CSV file has no header. Several are
-    joined by one space."""
+    """What holds the text: columns by name, or by number from 1 where there is no header; several are joined."""
     data_dir: str | None = None
-    """The folder of TFDS' prepared data sets (else the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets)."""
+    """The folder of TFDS' data sets; else the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     encoding: str = "utf-8"
     """The encoding of the files."""
     val_data: tuple[str, ...] = ()
@@ -48,8 +45,7 @@ class DataConfig:
     unit: Unit = "char"
     """What the model reads and writes one at a time."""
     max_vocab: int | None = None
-    """Keep this many of the most frequent characters or words and turn the others into one unknown token. For words
-    10,000 where it is not given."""
+    """Keep this many characters or words, the others become one unknown token; for words 10,000 if left open."""
     bos: bool = True
     """Feed <eos> before each text, so that its first character is learned too."""
     window: int | None = None
@@ -95,8 +91,7 @@ class TrainingConfig:
     steps: int | None = None
     """Train for this many steps."""
     time_budget: str | None = None
-    """Train for about this long, as in 90s, 2m or 1h30m, counted from the start of the program. 2m where neither this
-    nor --epochs nor --steps is given."""
+    """Train this long from the start of the program: 90s, 2m, 1h30m; 2m where nothing else says how long."""
     seed: int = 0
     """The seed of everything random."""
     sample_prompts: tuple[str, ...] = ("Today ",)

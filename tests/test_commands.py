@@ -92,12 +92,6 @@ def test_train_reports_texts_progress_results_and_what_to_do_next(texts, tmp_pat
     assert not list(path.rglob("*.pkl"))
 
 
-def test_the_report_states_the_floor(tmp_path):
-    result = run_command("train.py", "--dataset", "headlines", "--workdir", str(tmp_path / "r"), "--steps", "2", *SMALL)
-    assert f"(the exact entropy is {flaxchar.headlines.bits_per_character():.4f})" in result.stdout
-    assert "above the exact entropy" in result.stdout
-
-
 def test_standard_input_and_held_out_files(texts, tmp_path):
     held_out = tmp_path / "held_out.txt"
     held_out.write_text("Today Zürich\nOn Sunday\n")
@@ -112,6 +106,7 @@ def test_standard_input_and_held_out_files(texts, tmp_path):
     assert "the held-out texts hold 1 characters that never occur in training, left out there: 'ü'" in result.stdout
 
 
+@pytest.mark.slow
 def test_running_text_and_words(texts, tmp_path):
     common = ("--data", texts, "--steps", "3", *SMALL)
     result = run_command("train.py", *common, "--window", "32", "--workdir", str(tmp_path / "w"))
@@ -166,7 +161,13 @@ def test_progress_on_a_terminal_is_a_bar_that_leaves_no_trace(texts, tmp_path):
 # -- going on ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [(), ("--window", "16", "--dropout", "0.2")], ids=["texts", "windows"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param((), id="texts"),
+        pytest.param(("--window", "16", "--layers", "2"), id="windows", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_and_resumed_equals_never_interrupted_to_the_bit(texts, tmp_path, settings):
     arguments = ("--data", texts, "--steps", "600", *SMALL, *settings)
     assert run_command("train.py", *arguments, "--workdir", str(tmp_path / "whole")).returncode == 0

@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import ROOT, environment, run_command
 
-from flaxchar.headlines import generate_headlines
+from flaxchar.headlines import bits_per_character, generate_headlines
 
 # Runs a command of flaxchar's with TensorFlow out of reach and, where an archive's checksum is given, TFDS told that it
 # is the right one.
@@ -175,6 +175,8 @@ def test_unreachable_by_default_is_a_notice_and_the_embedded_corpus(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("AG News is neither prepared here nor within reach") == 1
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["data"]["dataset"] == "headlines"
+    assert f"(the exact entropy is {bits_per_character():.4f})" in result.stdout
+    assert "above the exact entropy" in result.stdout
 
 
 def test_a_data_set_that_does_not_exist(tmp_path):

@@ -19,16 +19,18 @@ def lm():
     return flaxchar.train(NAMES * 4, steps=60, hidden=16, val_fraction=0, seed=1)
 
 
-def reference(lm, prompt, size):
+def reference(lm, prompt, size, bos=True):
     """The most probable text, by reading the whole text again for each character."""
-    ids, eos = [lm.vocabulary.eos, *lm.vocabulary.encode(prompt)], lm.vocabulary.eos
-    while len(ids) <= size:
-        logits, _ = lm.model.apply({"params": lm.params}, jnp.array([ids]))
-        best = int(logits[0, -1, 1:].argmax()) + 1
+    eos = lm.vocabulary.eos
+    ids = [eos] * bos + lm.vocabulary.encode(prompt).tolist()
+    while len(ids) < size + bos:
+        padded = jnp.array([ids + [0] * (size + 1 - len(ids))])
+        logits, _ = lm.model.apply({"params": lm.params}, padded)
+        best = int(logits[0, len(ids) - 1, 1:].argmax()) + 1
         if best == eos:
             break
         ids.append(best)
-    return lm.vocabulary.decode(ids[1:])
+    return lm.vocabulary.decode(ids[bos:])
 
 
 @pytest.mark.parametrize("prompt", ["", "H", "Ott", "Anna"])
@@ -108,14 +110,7 @@ def test_streaming_gives_the_same_text_in_pieces(lm, sample):
 
 def test_without_bos_the_prompt_is_fed_alone():
     lm = flaxchar.train(NAMES, steps=20, hidden=8, val_fraction=0, bos=False)
-    ids = lm.vocabulary.encode("An").tolist()
-    while len(ids) < 12:
-        logits, _ = lm.model.apply({"params": lm.params}, jnp.array([ids]))
-        best = int(logits[0, -1, 1:].argmax()) + 1
-        if best == lm.vocabulary.eos:
-            break
-        ids.append(best)
-    assert lm.generate("An", temperature=0, size=12) == [lm.vocabulary.decode(ids)]
+    assert lm.generate("An", temperature=0, size=12) == [reference(lm, "An", 12, bos=False)]
     assert isinstance(lm.generate(temperature=1.0)[0], str)
 
 
