@@ -84,14 +84,14 @@ class ConsoleObserver(Observer):
         """Print the held-out figures and the samples."""
         self.last = report
         result = report.evaluation
+        floor = "" if self._floor is None else f" ({self._floor:.4f} at best)"
         held_out = (
             "nothing held out"
             if result is None
-            else f"held out: {result.bits_per_character:.4f} bits per character, loss {result.loss:.4f}, "
+            else f"held out: {result.bits_per_character:.4f} bits per character{floor}, loss {result.loss:.4f}, "
             f"accuracy {result.accuracy:.1%}"
         )
-        floor = "" if self._floor is None or result is None else f" (the exact entropy is {self._floor:.4f})"
-        self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}{floor}")
+        self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")
         for sample in report.samples:
             how = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
             text = printable(sample.text)

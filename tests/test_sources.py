@@ -47,7 +47,7 @@ def test_blank_and_overlong_texts_are_left_out_and_counted():
 
 
 def test_nothing_left_is_an_error_that_says_why():
-    with pytest.raises(InputError, match=r"all 1 texts have more than 5 characters.*--max-length.*--window"):
+    with pytest.raises(InputError, match=r"each of the 1 texts has more than 5 characters.*--max-length.*--window"):
         make_corpus(["a" * 10], None, DataConfig(max_length=5), 0)
     with pytest.raises(InputError, match="holds no text"):
         make_corpus(["", " "], None, DataConfig(), 0)
