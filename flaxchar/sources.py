@@ -158,8 +158,8 @@ def make_corpus(
     empty, too_long = len(given) - len(full), len(full) - len(train)
     if not train:
         why = (
-            f"each of the {too_long:,} texts has more than {limit:,} characters; raise --max-length, or read them as running "
-            "text with --window 256"
+            f"each of the {too_long:,} texts has more than {limit:,} characters; raise --max-length, or read them as "
+            "running text with --window 256"
             if too_long
             else f"{name} holds no text"
         )
