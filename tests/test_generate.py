@@ -108,6 +108,20 @@ def test_streaming_gives_the_same_text_in_pieces(lm, sample):
     assert "".join(pieces) == lm.generate("A", temperature=2.0, size=100, seed=5, num_samples=sample + 1)[sample]
 
 
+def test_each_character_is_drawn_anew(lm):
+    """Where all characters are equally probable, a text is noise: no letter, and no pair, stands out."""
+    flat = jax.tree.map(jnp.zeros_like, lm.params)
+    flat["logits"]["bias"] = flat["logits"]["bias"].at[lm.vocabulary.eos].set(-1e9)
+    texts = flaxchar.LanguageModel(flat, lm.vocabulary, lm.config).generate(temperature=1, size=2000, num_samples=3)
+    letters = len(lm.vocabulary.tokens)
+    for text in texts:
+        counts = np.array([text.count(token) for token in lm.vocabulary.tokens])
+        assert ((counts - 2000 / letters) ** 2 / (2000 / letters)).sum() < 3 * letters  # chi squared, far out
+        repeats = sum(a == b for a, b in zip(text, text[1:], strict=False))
+        assert abs(repeats - 2000 / letters) < 5 * (2000 / letters) ** 0.5
+    assert len(set(texts)) == 3
+
+
 def test_without_bos_the_prompt_is_fed_alone():
     lm = flaxchar.train(NAMES, steps=20, hidden=8, val_fraction=0, bos=False)
     assert lm.generate("An", temperature=0, size=12) == [reference(lm, "An", 12, bos=False)]

@@ -77,6 +77,15 @@ def test_adams_first_step_is_the_sign_of_the_gradient(optimizer):
         np.testing.assert_allclose(d[large], -1e-3 * np.sign(g[large]), atol=1e-5)
 
 
+def test_each_step_drops_other_units():
+    model, optimizer, batches, state = setup(TrainingConfig(), ModelConfig(hidden=8, dropout=0.5))
+    seen = []
+    for _ in range(3):
+        state, sums = train_step(model, optimizer, state, batches.batch(0), np.float32(0), jax.random.key(0))
+        seen.append(float(sums.nats))
+    assert len(set(seen)) == 3
+
+
 def test_the_schedule_rises_then_follows_a_cosine():
     rates = learning_rates(TrainingConfig(learning_rate=0.1, warmup_steps=10), 110)
     np.testing.assert_allclose(rates[:10], 0.1 * np.arange(1, 11) / 10, rtol=1e-5)

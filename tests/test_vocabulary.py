@@ -16,9 +16,9 @@ texts = st.lists(st.text(alphabet=st.characters(), max_size=30), min_size=1, max
 
 
 def test_ids_are_by_falling_frequency_and_ties_by_first_appearance():
-    vocabulary = Vocabulary.build(["cab", "bad", "b"])
-    assert vocabulary.tokens == ("b", "a", "c", "d")
-    assert vocabulary.encode("abcd").tolist() == [2, 1, 3, 4]
+    vocabulary = Vocabulary.build(["dab", "bac", "b"])
+    assert vocabulary.tokens == ("b", "a", "d", "c")
+    assert vocabulary.encode("abcd").tolist() == [2, 1, 4, 3]
     assert (vocabulary.size, vocabulary.eos) == (6, 5)
 
 
