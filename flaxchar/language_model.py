@@ -410,16 +410,22 @@ class _Session:
     def begin(self, run: Run) -> None:
         """Start a new run."""
         self.run, self.steps = run, run.steps
+        run.claim()
 
     def resume(self, run: Run) -> None:
         """Go on with a run from its last checkpoint."""
-        if run.record["texts"].get("sha256") != self.corpus.fingerprint():
+        if not run.record["texts"]:
+            raise InputError(f"{run.path} holds a model that was saved by itself: there is no training to go on with")
+        if run.record["texts"]["sha256"] != self.corpus.fingerprint():
             raise InputError(
                 f"the texts have changed since the run in {run.path} was begun; bring them back, or begin anew with "
                 "--fresh, which moves the old run aside"
             )
-        self.begin(run)
         last = run.last_step()
+        if last is not None and last >= run.steps:
+            self.run, self.steps = run, run.steps  # complete: only to be read
+        else:
+            self.begin(run)
         if last is None:
             return
         params, training = run.restore(last, self.state.params, self._training_state())
@@ -428,7 +434,8 @@ class _Session:
         best = run.best()
         if best is not None and best[1] is not None:
             self.best = best[1], run.restore(best[0], params)[0]
-        run.forget_after(last)
+        if last < run.steps:
+            run.forget_after(last)
 
     def _training_state(self) -> dict[str, Any]:
         return {"opt_state": self.state.opt_state, "carry": self.state.carry}

@@ -6,6 +6,7 @@
     vocabulary.json   the tokens, in the order of their ids
     metrics.jsonl     training and held-out losses, a line each
     samples.jsonl     what the model wrote at each evaluation
+    lock              held by the process that trains
     checkpoints/      Orbax checkpoints, named by step: the last, and the best on the held-out texts
 
 Every file is whole at every moment: a new version is written beside it and put in its place.
@@ -19,7 +20,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +30,13 @@ from flaxchar.config import Config, InputError
 from flaxchar.model import Params
 from flaxchar.vocabulary import Vocabulary
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FORMAT = 1
-_OWN_FILES = {"config.json", "vocabulary.json", "metrics.jsonl", "samples.jsonl", "checkpoints"}
+_OWN_FILES = {"config.json", "vocabulary.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "lock"}
 
 
 class Run:
@@ -41,6 +47,7 @@ class Run:
         self.path, self.record, self.vocabulary = path, record, vocabulary
         self.config = Config.from_dict(record["config"])
         self._manager: Any = None
+        self._lock: IO[str] | None = None
 
     @staticmethod
     def exists(path: Path) -> bool:
@@ -98,6 +105,22 @@ class Run:
     def steps(self) -> int:
         """How many steps the run takes in all."""
         return self.record["steps"]
+
+    def claim(self) -> None:
+        """Be the only process that trains in this folder, until ``close`` or the end of the process, however it ends.
+
+        Raises:
+          InputError: another process is training in it.
+        """
+        if fcntl is None:
+            return
+        self._lock = (self.path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process is training in {self.path}; wait for it, or stop it") from None
+        except OSError as error:  # a file system without locks
+            logging.getLogger(__name__).warning("%s cannot be locked: %s", self.path, error)
 
     def _checkpoints(self, read_only: bool = True) -> Any:
         # Imported here: Orbax takes as long to import as everything else, and `--help` needs none of it.
@@ -211,7 +234,10 @@ class Run:
                 _replace(path, "".join(line + "\n" for line in lines if _step_of(line, default=step + 1) <= step))
 
     def close(self) -> None:
-        """Let go of the checkpoints."""
+        """Let go of the checkpoints and the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
         if self._manager is not None:
             self._manager.close()
             self._manager = None

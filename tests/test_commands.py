@@ -274,6 +274,29 @@ def test_changed_texts_are_an_error(texts, tmp_path):
     assert "the texts have changed since the run in" in result.stderr
 
 
+def test_two_processes_do_not_train_in_one_folder(texts, tmp_path):
+    path = tmp_path / "r"
+    command = ("--data", texts, "--workdir", str(path), "--steps", "500000", *SMALL)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *command], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    for line in process.stdout:
+        if line.startswith("training for "):
+            break
+    result = run_command("train.py", "--workdir", str(path))
+    assert result.returncode == 2
+    assert f"another process is training in {path}" in result.stderr
+    process.kill()
+    process.communicate()
+
+
+def test_a_model_saved_from_python_is_not_trained_on(tmp_path):
+    flaxchar.train(["Anna", "Otto"] * 5, steps=2, hidden=8).save(tmp_path / "r")
+    assert run_command("sample.py", "--workdir", str(tmp_path / "r")).returncode == 0
+    result = run_command("train.py", "--workdir", str(tmp_path / "r"), "--dataset", "headlines")
+    assert result.returncode == 2
+
+
 def test_a_copied_folder_is_a_copied_model(run, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     one, other = (run_command("sample.py", "--workdir", str(path)) for path in (run, tmp_path / "copy"))
