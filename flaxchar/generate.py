@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -171,7 +172,9 @@ def _request(
     tokens[:, : len(given)] = given
     numbers = np.zeros(ROWS, np.uint32)
     numbers[: len(samples)] = samples
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), numbers)
+    # Each prompt has keys of its own: with the same ones, different prompts would be continued alike.
+    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(given.tobytes()))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
     done = np.arange(ROWS) >= len(samples)
     done |= len(prompt) >= size
     state = DecodeState(jnp.int32(0), jnp.asarray(tokens), jnp.asarray(done), model.initial_carry(ROWS))

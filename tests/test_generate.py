@@ -122,6 +122,14 @@ def test_each_character_is_drawn_anew(lm):
     assert len(set(texts)) == 3
 
 
+def test_prompts_are_continued_each_in_its_own_way(lm):
+    flat = jax.tree.map(jnp.zeros_like, lm.params)
+    flat["logits"]["bias"] = flat["logits"]["bias"].at[lm.vocabulary.eos].set(-1e9)
+    noise = flaxchar.LanguageModel(flat, lm.vocabulary, lm.config)
+    one, other = (noise.generate(prompt, size=100)[0][1:] for prompt in "AB")
+    assert sum(a == b for a, b in zip(one, other, strict=True)) < 30
+
+
 def test_without_bos_the_prompt_is_fed_alone():
     lm = flaxchar.train(NAMES, steps=20, hidden=8, val_fraction=0, bos=False)
     assert lm.generate("An", temperature=0, size=12) == [reference(lm, "An", 12, bos=False)]
