@@ -14,12 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import platformdirs
 import tyro
 
-from flaxchar.config import PRESETS, Config, InputError, flag
+from flaxchar.config import PRESETS, Config, InputError
 
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
@@ -168,14 +168,15 @@ def parse(kind: type[Options], prog: str, arguments: Sequence[str], default: Opt
 
 def train_command(arguments: Sequence[str]) -> int:
     """``flaxchar train``."""
-    from flaxchar.runs import Run, check_free, move_aside
+    from flaxchar.runs import Run, check_free
 
     prog = "flaxchar train"
     options = parse(TrainOptions, prog, arguments, TrainOptions())
     path = Path(options.workdir)
     going_on = Run.exists(path) and not options.fresh
     if going_on:
-        saved = Run.open(path).config
+        run = Run.open(path)
+        saved = run.config
         if options.preset is None:
             options = parse(TrainOptions, prog, arguments, TrainOptions(config=saved))
             config = options.config
@@ -184,12 +185,7 @@ def train_command(arguments: Sequence[str]) -> int:
             if config.data.dataset is None and not config.data.data:  # left open then as now
                 config = config.replace(dataset=saved.data.dataset)
         config = _absolute(config)
-        if changed := saved.differences(config):
-            listed = ", ".join(f"{flag(name)} was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
-            raise InputError(
-                f"the run in {path} was begun with other settings: {listed}; leave them out to go on with it, or begin "
-                "anew with --fresh, which moves the old run aside"
-            )
+        run.check_settings(config)
     else:
         config = _absolute(_with_preset(prog, arguments, options.preset or "default"))
         if not Run.exists(path):
@@ -198,16 +194,14 @@ def train_command(arguments: Sequence[str]) -> int:
     keep_compiled_programs()
 
     from flaxchar.console import ConsoleObserver
-    from flaxchar.language_model import train_corpus
+    from flaxchar.session import train_corpus
     from flaxchar.sources import load_corpus
 
     corpus, config = load_corpus(config)
     observer = ConsoleObserver(corpus.floor)
     observer.prepared(corpus.report())
-    if Run.exists(path) and options.fresh:
-        observer.say(f"the run in {path} is now {move_aside(path)}")
     try:
-        train_corpus(corpus, config, path, observer, _STARTED)
+        train_corpus(corpus, config, path, observer, _STARTED, options.fresh)
     finally:
         observer.close()
     return _conclude(path, corpus.floor, observer)
@@ -276,18 +270,7 @@ def sample_command(arguments: Sequence[str]) -> int:
     Sampling(options.temperature, options.top_k, options.top_p).validate()
     lm = load(options.workdir)
 
-    def texts(prompt: str, temperature: float, num_samples: int) -> list[str]:
-        return lm.generate(
-            prompt,
-            temperature=temperature,
-            num_samples=num_samples,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            size=options.size,
-            seed=options.seed,
-            unknown=options.unknown,
-        )
-
+    how: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown")}
     prompts = options.prompt or (GRID_PROMPTS if options.grid else ("",))
     temperatures = GRID_TEMPERATURES if options.grid else (options.temperature,)
     for temperature in temperatures:
@@ -296,21 +279,12 @@ def sample_command(arguments: Sequence[str]) -> int:
         for prompt in prompts:
             if options.stream:
                 for sample in range(options.num_samples):
-                    pieces = lm.stream(
-                        prompt,
-                        temperature=temperature,
-                        top_k=options.top_k,
-                        top_p=options.top_p,
-                        size=options.size,
-                        seed=options.seed,
-                        sample=sample,
-                        unknown=options.unknown,
-                    )
-                    for piece in pieces:
+                    for piece in lm.stream(prompt, temperature=temperature, sample=sample, **how):
                         print(piece, end="", flush=True)
                     print()
                 continue
-            for number, text in enumerate(texts(prompt, temperature, 1 if options.grid else options.num_samples)):
+            count = 1 if options.grid else options.num_samples
+            for number, text in enumerate(lm.generate(prompt, temperature=temperature, num_samples=count, **how)):
                 if options.json:
                     record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number}
                     print(json.dumps({**record, "text": text}, ensure_ascii=False))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from flaxchar import training
-from flaxchar.language_model import Observer, Report
+from flaxchar.session import Observer, Report
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_EVERY = 5.0

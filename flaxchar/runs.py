@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxchar.config import Config, InputError
+from flaxchar.config import Config, InputError, flag
 from flaxchar.model import Params
 from flaxchar.vocabulary import Vocabulary
 
@@ -105,6 +105,15 @@ class Run:
     def steps(self) -> int:
         """How many steps the run takes in all."""
         return self.record["steps"]
+
+    def check_settings(self, config: Config) -> None:
+        """Raise ``InputError``, with a list, where a configuration differs from the one the run was begun with."""
+        if changed := self.config.differences(config):
+            listed = ", ".join(f"{flag(name)} was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
+            raise InputError(
+                f"the run in {self.path} was begun with other settings: {listed}; leave them out to go on with it, or "
+                "begin anew with --fresh, which moves the old run aside"
+            )
 
     def claim(self) -> None:
         """Be the only process that trains in this folder, until ``close`` or the end of the process, however it ends.

@@ -158,9 +158,16 @@ class Vocabulary:
         missing = Counter(map(chr, points[~known].tolist()))
         return EncodedTexts(ids[known], kept_before[offsets]), missing
 
-    def first_token(self, text: str) -> str:
-        """The first character or word of a text, known or not."""
-        return text[:1] if self.unit == "char" else next(iter(_WORDS.findall(text)), "")
+    def predicted_characters(self, texts: Sequence[str], bos: bool, running: bool = False) -> int:
+        """How many characters a model predicts of some texts, ``<eos>`` counted as one each.
+
+        Without ``bos`` the first token of each text (of the first one only in running text) is given, not predicted.
+        """
+        total = sum(map(len, texts)) + len(texts)
+        if not bos:
+            for text in texts[:1] if running else texts:
+                total -= len(text[:1] if self.unit == "char" else next(iter(_WORDS.findall(text)), ""))
+        return total
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, the exact inverse of ``encode``.

@@ -420,6 +420,14 @@ def test_bad_input_is_one_sentence_on_stderr_and_status_2(run, arguments, told):
     assert sorted(path.name for path in run.parent.iterdir()) == before  # --fresh moved nothing
 
 
+def test_fresh_moves_nothing_when_the_new_run_cannot_begin(run, texts):
+    before = sorted(path.name for path in run.parent.iterdir())
+    result = run_command("train.py", "--data", texts, "--workdir", str(run), "--fresh", "--sample-prompts", "Zürich")
+    assert result.returncode == 2
+    assert "'ü'" in result.stderr
+    assert sorted(path.name for path in run.parent.iterdir()) == before
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "unfinished", "damaged", "file"])
 def test_folders_without_a_model(run, tmp_path, kind):
     path = tmp_path / "r"

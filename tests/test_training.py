@@ -161,6 +161,12 @@ def test_settings_that_cannot_work_are_named(settings, message):
         flaxchar.train(TEXTS, **{"steps": 1, **settings} if "epochs" not in settings else settings)
 
 
+def test_other_settings_on_an_existing_run_are_listed(tmp_path):
+    flaxchar.train(TEXTS, steps=2, hidden=8, workdir=tmp_path / "r")
+    with pytest.raises(InputError, match=r"--learning-rate was 0\.02 and is 0\.5"):
+        flaxchar.train(TEXTS, steps=2, hidden=8, learning_rate=0.5, workdir=tmp_path / "r")
+
+
 def test_a_setting_that_does_not_exist_is_named():
     with pytest.raises(TypeError, match="hiden"):
         flaxchar.train(TEXTS, hiden=3)

@@ -1,0 +1,378 @@
+"""A training session: one process' share of a run, from texts to trained parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxchar.batches import TextBatches, WindowBatches
+from flaxchar.config import (
+    DEFAULT_TIME_BUDGET,
+    DEFAULT_WORD_VOCABULARY,
+    Config,
+    InputError,
+    TrainingConfig,
+    parse_duration,
+)
+from flaxchar.generate import Sampling, generate
+from flaxchar.losses import Evaluation, evaluate
+from flaxchar.model import CharLM, Params, count_params
+from flaxchar.runs import Run, move_aside
+from flaxchar.sources import Corpus
+from flaxchar.training import (
+    MOST_EVALUATIONS,
+    CompiledStep,
+    Progress,
+    TrainState,
+    copy_tree,
+    fit,
+    init_state,
+    learning_rates,
+    log_interval,
+    make_optimizer,
+    time_steps,
+)
+from flaxchar.vocabulary import EncodedTexts, Vocabulary
+
+# A run saves itself at least this often, seconds.
+SAVE_EVERY = 60.0
+# The share of a time budget that measuring the speed of a step may take.
+TIMING_SHARE = 0.01
+SAMPLE_TEMPERATURE = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A text written at an evaluation."""
+
+    prompt: str
+    temperature: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Where a run stands after an evaluation, or where it began.
+
+    Attributes:
+      step: steps taken.
+      steps: steps in all.
+      epoch: passes over the texts.
+      evaluation: on the held-out texts; None where there are none.
+      samples: what the model writes.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    evaluation: Evaluation | None = None
+    samples: tuple[Sample, ...] = ()
+
+
+class Observer:
+    """Is told how training goes, and may ask it to stop. This one ignores everything."""
+
+    def prepared(self, lines: list[str]) -> None:
+        """The vocabulary, the batches and the model are known; ``lines`` say what they are."""
+
+    def planned(self, at: Report, steps_per_epoch: int) -> None:
+        """Training begins, or goes on, at this step."""
+
+    def progressed(self, progress: Progress, steps: int, bits_per_character: float, characters: float) -> None:
+        """A stretch of steps is done, which read so many characters."""
+
+    def evaluated(self, report: Report) -> None:
+        """An evaluation is done."""
+
+    def should_stop(self) -> bool:
+        """Whether to save and leave."""
+        return False
+
+
+def train_corpus(
+    corpus: Corpus,
+    config: Config,
+    path: Path | None = None,
+    observer: Observer | None = None,
+    started: float | None = None,
+    fresh: bool = False,
+) -> tuple[Params, Vocabulary]:
+    """Train a model on a corpus, going on with the run in ``path`` where there is one.
+
+    Args:
+      corpus: the texts.
+      config: the settings, validated.
+      path: the run directory; None to keep nothing.
+      observer: told how it goes.
+      started: ``time.monotonic()`` from which a time budget counts; None for now.
+      fresh: begin anew; the run in ``path`` is renamed when the new one is ready to begin.
+
+    Returns:
+      The parameters that did best on the held-out texts (the last ones where nothing is held out), and the vocabulary.
+
+    Raises:
+      InputError: the run in ``path`` was begun with other texts or settings, or a sample prompt cannot be encoded.
+    """
+    started = time.monotonic() if started is None else started
+    session = _Session(corpus, config, observer or Observer())
+    if path is None:
+        session.steps = session.plan(started)
+    elif Run.exists(path) and not fresh:
+        session.resume(Run.open(path))
+    else:
+        steps = session.plan(started)
+        if Run.exists(path):
+            session.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
+        session.begin(Run.create(path, config, session.vocabulary, session.texts_record(), steps))
+    try:
+        session.fit()
+        return session.best_params(), session.vocabulary
+    finally:
+        if session.run is not None:
+            session.run.close()
+
+
+class _Session:
+    """One process' share of a run: everything between the texts and the trained parameters. Implements ``Hooks``."""
+
+    def __init__(self, corpus: Corpus, config: Config, observer: Observer) -> None:
+        data, training = config.data, config.training
+        self.corpus, self.config, self.observer = corpus, config, observer
+        self.run: Run | None = None
+        self.steps = 0
+        self.best: tuple[float, Params] | None = None
+        limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
+        self.vocabulary = vocabulary = Vocabulary.build(corpus.train, data.unit, limit)
+        encoded, _ = vocabulary.encode_texts(corpus.train)
+        if data.window is None:
+            self.batches: TextBatches | WindowBatches = TextBatches(
+                encoded, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets
+            )
+        else:
+            self.batches = WindowBatches(encoded, training.batch_size, vocabulary.eos, data.window, data.bos)
+        running = data.window is not None
+        characters = vocabulary.predicted_characters(corpus.train, data.bos, running)
+        tokens = len(encoded.ids) + len(encoded) - (0 if data.bos else 1 if running else len(encoded))
+        self.characters_per_token = characters / tokens
+        self._hold_out(corpus.held_out, running)
+        self.prompts = self._sample_prompts(training)
+
+        self.model = CharLM(vocabulary.size, config.model)
+        self.optimizer = make_optimizer(training)
+        self.key = jax.random.key(training.seed)
+        self.state = init_state(self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0))
+        self.observer.prepared(self._describe())
+        self.saved_at = time.monotonic()
+        self.since_log = Progress()
+
+    def _hold_out(self, texts: Sequence[str], running: bool) -> None:
+        encoded, missing = self.vocabulary.encode_texts(texts)
+        if (encoded.lengths == 0).any():
+            texts = [text for text, length in zip(texts, encoded.lengths, strict=True) if length]
+            encoded, missing = self.vocabulary.encode_texts(texts)
+        self.held_out: EncodedTexts | None = encoded if texts else None
+        self.held_out_missing = missing
+        dropped = sum(len(token) * count for token, count in missing.items())
+        predicted = self.vocabulary.predicted_characters(texts, self.config.data.bos, running)
+        self.held_out_characters = predicted - dropped
+
+    def _sample_prompts(self, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+        prompts = []
+        for prompt in training.sample_prompts:
+            try:
+                prompts.append((prompt, self.vocabulary.encode(prompt)))
+            except InputError:
+                if training.sample_prompts != TrainingConfig().sample_prompts:
+                    raise
+                prompts.append(("", self.vocabulary.encode("")))  # nobody asked for this prompt
+        return prompts
+
+    @functools.cached_property
+    def step(self) -> CompiledStep:
+        """The training step, compiled when it is first needed: a run that is complete needs none."""
+        return CompiledStep(self.model, self.optimizer, self.state, self.batches, jax.random.fold_in(self.key, 1))
+
+    def _describe(self) -> list[str]:
+        data, vocabulary, batches = self.config.data, self.vocabulary, self.batches
+        unit = "characters" if data.unit == "char" else "words"
+        lines = [
+            f"vocabulary: {vocabulary.size:,} ids ({len(vocabulary.tokens):,} {unit}, padding, <eos>"
+            + (", an unknown token)" if vocabulary.has_unknown else ")")
+        ]
+        if missing := self.held_out_missing:
+            shown = ", ".join(repr(token) for token, _ in missing.most_common(8))
+            lines.append(
+                f"the held-out texts hold {missing.total():,} {unit} that never occur in training, left out there: "
+                + shown
+            )
+        parameters = count_params(self.state.params)
+        widths = ", ".join(map(str, batches.widths))
+        shapes = "one shape" if len(batches.widths) == 1 else f"{len(batches.widths)} shapes"
+        lines.append(
+            f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
+        )
+        return lines
+
+    def texts_record(self) -> dict[str, Any]:
+        """What ``config.json`` says of the texts."""
+        return {
+            "name": self.corpus.name,
+            "learned": len(self.corpus.train),
+            "held_out": len(self.corpus.held_out),
+            "sha256": self.corpus.fingerprint(),
+            "floor": self.corpus.floor,
+        }
+
+    def plan(self, started: float) -> int:
+        """How many steps to take; a time budget is turned into steps by timing some on a copy of the state."""
+        training = self.config.training
+        if training.steps is not None:
+            return training.steps
+        if training.epochs is not None:
+            return training.epochs * self.batches.steps_per_epoch
+        budget = parse_duration(training.time_budget or DEFAULT_TIME_BUDGET)
+        self._look(self.state)  # compiles
+        begin = time.perf_counter()
+        self._look(self.state)
+        evaluations = MOST_EVALUATIONS * (time.perf_counter() - begin)
+        per_step = time_steps(self.step, self.state, self.batches, TIMING_SHARE * budget)
+        left = budget - (time.monotonic() - started) - evaluations
+        return max(1, int(left / per_step))
+
+    def begin(self, run: Run) -> None:
+        """Start a new run."""
+        self.run, self.steps = run, run.steps
+        run.claim()
+
+    def resume(self, run: Run) -> None:
+        """Go on with a run from its last checkpoint."""
+        if not run.record["texts"]:
+            raise InputError(f"{run.path} holds a model that was saved by itself: there is no training to go on with")
+        run.check_settings(self.config)
+        if run.record["texts"]["sha256"] != self.corpus.fingerprint():
+            raise InputError(
+                f"the texts have changed since the run in {run.path} was begun; bring them back, or begin anew with "
+                "--fresh, which moves the old run aside"
+            )
+        last = run.last_step()
+        if last is not None and last >= run.steps:
+            self.run, self.steps = run, run.steps  # complete: only to be read
+        else:
+            self.begin(run)
+        if last is None:
+            return
+        params, training = run.restore(last, self.state.params, self._training_state())
+        step = jax.numpy.int32(last)
+        self.state = TrainState(step, params, training["opt_state"], training["carry"])
+        best = run.best()
+        if best is not None and best[1] is not None:
+            self.best = best[1], run.restore(best[0], params)[0]
+        if last < run.steps:
+            run.forget_after(last)
+
+    def _training_state(self) -> dict[str, Any]:
+        return {"opt_state": self.state.opt_state, "carry": self.state.carry}
+
+    def fit(self) -> None:
+        """Train to the end, or until the observer says stop."""
+        if self.state.step >= self.steps:
+            return
+        step = self.step
+        rates = learning_rates(self.config.training, self.steps)
+        self.observer.planned(self._report(int(self.state.step)), self.batches.steps_per_epoch)
+        self.state = fit(step, self.state, self.batches, rates, self)
+
+    def best_params(self) -> Params:
+        """The parameters that did best on the held-out texts, or the last ones."""
+        return self.state.params if self.best is None else self.best[1]
+
+    def _report(self, step: int, evaluation: Evaluation | None = None, samples: tuple[Sample, ...] = ()) -> Report:
+        return Report(step, self.steps, step / self.batches.steps_per_epoch, evaluation, samples)
+
+    def _look(self, state: TrainState) -> tuple[Evaluation | None, tuple[Sample, ...]]:
+        """Evaluate, and write some samples."""
+        data = self.config.data
+        evaluation = None
+        if self.held_out is not None:
+            evaluation = evaluate(
+                self.model,
+                state.params,
+                self.held_out,
+                self.held_out_characters,
+                self.vocabulary.eos,
+                data.bos,
+                data.window,
+            )
+        samples = []
+        for prompt, ids in self.prompts:
+            for temperature in (0.0, SAMPLE_TEMPERATURE):
+                size = max(300, len(ids))
+                (text,) = generate(
+                    self.model,
+                    state.params,
+                    self.vocabulary,
+                    ids,
+                    size=size,
+                    seed=self.config.training.seed,
+                    sampling=Sampling(temperature),
+                    bos=data.bos,
+                )
+                samples.append(Sample(prompt, temperature, prompt + self.vocabulary.decode(text)))
+        return evaluation, tuple(samples)
+
+    def _save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
+        if self.run is not None:
+            training = {"opt_state": state.opt_state, "carry": state.carry}
+            self.run.save(step, state.params, training, bits_per_character)
+        self.saved_at = time.monotonic()
+
+    def progressed(self, progress: Progress) -> None:
+        """Record the training loss at fixed steps, and tell the observer."""
+        characters = progress.tokens * self.characters_per_token
+        bits = progress.nats / math.log(2) / max(1.0, characters)
+        self.observer.progressed(progress, self.steps, bits, characters)
+        total = self.since_log
+        total.nats, total.tokens = total.nats + progress.nats, total.tokens + progress.tokens
+        total.seconds += progress.seconds
+        if self.run is not None and (progress.step % log_interval(self.steps) == 0 or progress.step == self.steps):
+            record = {
+                "step": progress.step,
+                "epoch": round(progress.step / self.batches.steps_per_epoch, 4),
+                "loss": total.nats / max(1, total.tokens),
+                "bits_per_character": total.nats / math.log(2) / max(1.0, total.tokens * self.characters_per_token),
+                "gradient_norm": progress.gradient_norm,
+                "learning_rate": progress.learning_rate,
+                "characters_per_second": round(total.tokens * self.characters_per_token / max(1e-9, total.seconds)),
+            }
+            self.run.append("metrics.jsonl", [record])
+            self.since_log = Progress()
+
+    def evaluate(self, state: TrainState, step: int) -> None:
+        """Evaluate, sample, save, and keep the best."""
+        evaluation, samples = self._look(state)
+        report = self._report(step, evaluation, samples)
+        bits = None if evaluation is None else evaluation.bits_per_character
+        if self.run is not None:
+            if evaluation is not None:
+                record = {"held_out_" + name: value for name, value in evaluation._asdict().items()}
+                self.run.append("metrics.jsonl", [{"step": step, "epoch": round(report.epoch, 4), **record}])
+            self.run.append("samples.jsonl", [{"step": step, **dataclasses.asdict(sample)} for sample in samples])
+        self._save(state, step, bits)
+        if bits is not None and (self.best is None or bits < self.best[0]):
+            self.best = bits, copy_tree(state.params)
+        self.observer.evaluated(report)
+
+    def should_stop(self, state: TrainState, step: int) -> bool:
+        """Save now and then, and when asked to stop."""
+        stop = self.observer.should_stop()
+        if stop or time.monotonic() - self.saved_at > SAVE_EVERY:
+            self._save(state, step)
+        return stop
