@@ -47,6 +47,7 @@ class Run:
         self.path, self.record, self.vocabulary = path, record, vocabulary
         self.config = Config.from_dict(record["config"])
         self._manager: Any = None
+        self._writing = False
         self._lock: IO[str] | None = None
 
     @staticmethod
@@ -131,12 +132,16 @@ class Run:
         except OSError as error:  # a file system without locks
             logging.getLogger(__name__).warning("%s cannot be locked: %s", self.path, error)
 
-    def _checkpoints(self, read_only: bool = True) -> Any:
+    def _checkpoints(self, writing: bool = False) -> Any:
+        """Orbax' manager; once it has been asked for to write, it is one that writes and deletes."""
         # Imported here: Orbax takes as long to import as everything else, and `--help` needs none of it.
         import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers
 
-        if self._manager is None:
+        if self._manager is None or (writing and not self._writing):
+            if self._manager is not None:
+                self._manager.close()
+            self._writing = writing
             # It warns of what is meant: of checkpoints saved between evaluations that they have no metrics.
             logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -152,9 +157,9 @@ class Run:
                     preservation_policy=keep,
                     best_fn=quality,
                     best_mode="max",
-                    read_only=read_only,
+                    read_only=not writing,
                     enable_async_checkpointing=False,
-                    cleanup_tmp_directories=not read_only,
+                    cleanup_tmp_directories=writing,
                 ),
             )
         return self._manager
@@ -172,7 +177,7 @@ class Run:
         """
         import orbax.checkpoint as ocp
 
-        manager = self._checkpoints(read_only=False)
+        manager = self._checkpoints(writing=True)
         if manager.latest_step() == step:
             return
         items = {"params": params} if training is None else {"params": params, "training": training}

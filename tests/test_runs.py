@@ -43,6 +43,20 @@ def test_the_last_and_the_best_are_kept_and_no_others(run):
     assert found["b"].dtype == params(0)["b"].dtype
 
 
+def test_a_run_that_is_gone_on_with_keeps_as_few(run):
+    """Looking for the last checkpoint first, as going on does, must not leave the run unable to delete."""
+    run.save(1, params(1), None, 3.0)
+    run.close()
+    again = Run.open(run.path)
+    (run.path / "checkpoints" / "2.orbax-checkpoint-tmp-1").mkdir()  # what a kill in the middle of a save leaves
+    assert again.last_step() == 1
+    for step in (2, 3, 4, 5):
+        again.save(step, params(step), None, 3.0 - step / 10)
+        assert again.last_step() == step
+    again.close()
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["5"]
+
+
 def test_without_results_the_last_is_the_best(run):
     for step in (1, 2, 3):
         run.save(step, params(step))
