@@ -206,6 +206,4 @@ def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
     for choice in reversed(choices):
         widths.append(int(lengths[end - 1]))
         end = choice[end - 1]
-        if end == 0:
-            break
     return widths[::-1]

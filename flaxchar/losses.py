@@ -61,6 +61,11 @@ def masked_cross_entropy(logits: Array, targets: Array, mask: Array) -> tuple[Ar
     return token_losses(logits, targets, mask).sum(), mask.sum()
 
 
+def carry_into(batch: Batch, carry: tuple) -> tuple:
+    """The recurrent state a batch starts from: the one before it, or zeros where it is ``fresh``."""
+    return jax.tree.map(lambda state: jnp.where(batch.fresh, 0.0, state), carry)
+
+
 class RowSums(NamedTuple):
     """Sums over each row of a batch: nats float32, hits int32, tokens int32, each ``[batch]``."""
 
@@ -72,8 +77,7 @@ class RowSums(NamedTuple):
 @functools.partial(jax.jit, static_argnums=0)
 def score_batch(model: CharLM, params: Params, carry: tuple, batch: Batch) -> tuple[RowSums, tuple]:
     """What each row of a batch costs, and the carry after it; a ``fresh`` batch starts from zeros, not ``carry``."""
-    carry = jax.tree.map(lambda state: jnp.where(batch.fresh, 0.0, state), carry)
-    logits, carry = model.apply({"params": params}, batch.inputs, carry)
+    logits, carry = model.apply({"params": params}, batch.inputs, carry_into(batch, carry))
     hits = (logits.argmax(-1) == batch.targets) & batch.mask
     nats = token_losses(logits, batch.targets, batch.mask)
     return RowSums(nats.sum(1), hits.sum(1), batch.mask.sum(1)), carry

@@ -269,7 +269,7 @@ class _Session:
             self.begin(run)
         if last is None:
             return
-        params, training = run.restore(last, self.state.params, self._training_state())
+        params, training = run.restore(last, self.state.params, _beside_params(self.state))
         step = jax.numpy.int32(last)
         self.state = TrainState(step, params, training["opt_state"], training["carry"])
         best = run.best()
@@ -277,9 +277,6 @@ class _Session:
             self.best = best[1], run.restore(best[0], params)[0]
         if last < run.steps:
             run.forget_after(last)
-
-    def _training_state(self) -> dict[str, Any]:
-        return {"opt_state": self.state.opt_state, "carry": self.state.carry}
 
     def fit(self) -> None:
         """Train to the end, or until the observer says stop."""
@@ -330,30 +327,33 @@ class _Session:
 
     def _save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
         if self.run is not None:
-            training = {"opt_state": state.opt_state, "carry": state.carry}
-            self.run.save(step, state.params, training, bits_per_character)
+            self.run.save(step, state.params, _beside_params(state), bits_per_character)
         self.saved_at = time.monotonic()
 
     def progressed(self, progress: Progress) -> None:
         """Record the training loss at fixed steps, and tell the observer."""
-        characters = progress.tokens * self.characters_per_token
-        bits = progress.nats / math.log(2) / max(1.0, characters)
-        self.observer.progressed(progress, self.steps, bits, characters)
+        self.observer.progressed(progress, self.steps, *self._bits_and_characters(progress))
         total = self.since_log
         total.nats, total.tokens = total.nats + progress.nats, total.tokens + progress.tokens
         total.seconds += progress.seconds
         if self.run is not None and (progress.step % log_interval(self.steps) == 0 or progress.step == self.steps):
+            bits, characters = self._bits_and_characters(total)
             record = {
                 "step": progress.step,
                 "epoch": round(progress.step / self.batches.steps_per_epoch, 4),
                 "loss": total.nats / max(1, total.tokens),
-                "bits_per_character": total.nats / math.log(2) / max(1.0, total.tokens * self.characters_per_token),
+                "bits_per_character": bits,
                 "gradient_norm": progress.gradient_norm,
                 "learning_rate": progress.learning_rate,
-                "characters_per_second": round(total.tokens * self.characters_per_token / max(1e-9, total.seconds)),
+                "characters_per_second": round(characters / max(1e-9, total.seconds)),
             }
             self.run.append("metrics.jsonl", [record])
             self.since_log = Progress()
+
+    def _bits_and_characters(self, progress: Progress) -> tuple[float, float]:
+        """Bits per character of a stretch of steps, and how many characters it read."""
+        characters = progress.tokens * self.characters_per_token
+        return progress.nats / math.log(2) / max(1.0, characters), characters
 
     def evaluate(self, state: TrainState, step: int) -> None:
         """Evaluate, sample, save, and keep the best."""
@@ -376,3 +376,8 @@ class _Session:
         if stop or time.monotonic() - self.saved_at > SAVE_EVERY:
             self._save(state, step)
         return stop
+
+
+def _beside_params(state: TrainState) -> dict[str, Any]:
+    """What a run needs to go on, besides the parameters."""
+    return {"opt_state": state.opt_state, "carry": state.carry}

@@ -22,7 +22,7 @@ from jax import Array
 
 from flaxchar.batches import Batch, TextBatches, WindowBatches
 from flaxchar.config import TrainingConfig
-from flaxchar.losses import masked_cross_entropy
+from flaxchar.losses import carry_into, masked_cross_entropy
 from flaxchar.model import CharLM, Params, init_params
 
 # A run is evaluated at the ends of epochs, but no more often than this; one of fewer epochs than FEWEST also between.
@@ -112,7 +112,7 @@ def train_step(
     Returns:
       The state after, and what the step saw (before its update).
     """
-    carry = jax.tree.map(lambda part: jnp.where(batch.fresh, 0.0, part), state.carry)
+    carry = carry_into(batch, state.carry)
 
     def loss(params: Params) -> tuple[Array, tuple[Array, Array, tuple]]:
         rngs = {"dropout": jax.random.fold_in(key, state.step)}
