@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import json
 import os
-import platform
 import shlex
 import sys
 import time
@@ -16,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import platformdirs
 import tyro
 
+from flaxchar import process
 from flaxchar.config import PRESETS, Config, InputError
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 # A time budget counts from here: nothing slow has been imported yet.
 _STARTED = time.monotonic()
 
-# How the line of /proc/cpuinfo begins that lists what a processor can do, on x86 and on ARM.
-_CPU_FEATURES = ("flags", "Features")
 GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
 GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
 
@@ -114,30 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, arguments)
 
 
-def keep_compiled_programs() -> None:
-    """Let JAX keep what it compiles in the user's cache directory, which saves most of the start of the next command.
-
-    Done here, for the commands, and not on import: a program that uses the library decides for itself. A directory that
-    the user has set (``JAX_COMPILATION_CACHE_DIR``) is left as it is.
-    """
-    import jax
-
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        # Programs are compiled for the processor at hand, which JAX's own key leaves out, and homes may be shared.
-        cpuinfo = Path("/proc/cpuinfo")
-        described = platform.machine() + platform.processor()
-        if cpuinfo.exists():
-            described += next((line for line in cpuinfo.read_text().splitlines() if line.startswith(_CPU_FEATURES)), "")
-        processor = hashlib.sha256(described.encode()).hexdigest()[:16]
-        directory = platformdirs.user_cache_path("flaxchar") / "compiled" / processor
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return  # nowhere to keep them: every command compiles anew
-        jax.config.update("jax_compilation_cache_dir", str(directory))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
 def _fail(message: str, status: int, arguments: Sequence[str]) -> int:
     """Print an error as one sentence; re-raise it with ``--debug``. Called while it is handled."""
     if "--debug" in arguments:
@@ -191,7 +163,7 @@ def train_command(arguments: Sequence[str]) -> int:
         if not Run.exists(path):
             check_free(path)
     config.validate()
-    keep_compiled_programs()
+    process.prepare()
 
     from flaxchar.console import ConsoleObserver
     from flaxchar.session import train_corpus
@@ -262,7 +234,7 @@ def sample_command(arguments: Sequence[str]) -> int:
         if getattr(options, one) and getattr(options, other):
             raise InputError(f"--{one} and --{other} exclude each other")
 
-    keep_compiled_programs()
+    process.prepare()
 
     from flaxchar.generate import Sampling
     from flaxchar.language_model import load

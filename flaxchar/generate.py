@@ -2,6 +2,7 @@
 
 A prompt is fed through the same loop as what follows it: at each position the loop feeds the character that stands
 there, and where none stands yet it draws one. A character costs one step of the network, however long the text before.
+On a CPU ``flaxchar.native`` runs the same loop where it can be compiled.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,13 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from flaxchar import native
 from flaxchar.config import InputError
 from flaxchar.model import CharLM, Params
 from flaxchar.vocabulary import PAD, Vocabulary
 
-# Samples drawn together. Always this many rows, filled up where fewer are asked for: a matrix product may round
+# Samples drawn together in JAX. Always this many rows, filled up where fewer are asked for: a matrix product may round
 # otherwise for another number of rows, and sample i must not depend on how many are drawn.
 ROWS = 16
+# Natively a row does not depend on the others; this many only bound the memory.
+NATIVE_ROWS = 4096
 # Characters between two looks at the loop when streaming.
 STREAM_CHUNK = 8
 
@@ -147,59 +151,78 @@ def decode(
 
 
 class _Request(NamedTuple):
-    """The arguments of ``decode`` for some samples of one prompt."""
+    """Some samples of one prompt: where they begin and the arguments of the loop."""
 
-    state: DecodeState
+    tokens: np.ndarray
+    done: np.ndarray
     prompt_lengths: np.ndarray
     limits: np.ndarray
     keys: Array
-    sampling: Sampling
-    filtered: bool
     lead: int  # whether the rows begin with <eos>
     last: int  # the last position that may be written
 
 
 def _request(
-    model: CharLM, prompt: np.ndarray, samples: Sequence[int], size: int, seed: int, sampling: Sampling, bos: bool
+    model: CharLM, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
 ) -> _Request:
-    """Samples number ``samples`` (at most ``ROWS``) of a prompt."""
-    sampling.validate()
+    """Samples number ``samples`` of a prompt, in at least as many rows."""
     lead = int(bos or not len(prompt))
     given = np.concatenate([[model.vocab - 1] * lead, prompt]).astype(np.int32)
     # A few buffer lengths serve all sizes, so that few are ever compiled.
     length = max(64, 1 << size.bit_length())
-    tokens = np.full((ROWS, length), PAD, np.int32)
+    tokens = np.full((rows, length), PAD, np.int32)
     tokens[:, : len(given)] = given
-    numbers = np.zeros(ROWS, np.uint32)
+    numbers = np.zeros(rows, np.uint32)
     numbers[: len(samples)] = samples
     # Each prompt has keys of its own: with the same ones, different prompts would be continued alike.
     key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(given.tobytes()))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
-    done = np.arange(ROWS) >= len(samples)
-    done |= len(prompt) >= size
-    state = DecodeState(jnp.int32(0), jnp.asarray(tokens), jnp.asarray(done), model.initial_carry(ROWS))
-    filtered = sampling.top_k > 0 or sampling.top_p < 1
-    scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
-    lengths, limits = np.full(ROWS, len(given), np.int32), np.full(ROWS, size + lead, np.int32)
-    return _Request(state, lengths, limits, keys, scalars, filtered, lead, size + lead - 1)
+    done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
+    lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
+    return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)
 
 
-def _run(
-    model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, state: DecodeState, until: int
-) -> DecodeState:
+# Goes on to a position, and returns how many tokens have been fed, the tokens, and which rows are done.
+Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
+
+
+def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling) -> Advance:
+    """The loop for a request, at its beginning."""
     banned = (PAD,) if vocabulary.unknown is None else (PAD, vocabulary.unknown)
-    return decode(
-        model,
-        params,
-        state,
-        request.prompt_lengths,
-        request.limits,
-        request.keys,
-        request.sampling,
-        np.int32(until),
-        banned=banned,
-        filtered=request.filtered,
-    )
+    rows = len(request.tokens)
+    if native.available():
+        layers = [params[f"lstm_{k}"] for k in range(model.config.layers)]
+        h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
+        texts = native.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
+        keys = np.asarray(jax.random.key_data(request.keys))
+
+        def advance_native(until: int) -> tuple[int, np.ndarray, np.ndarray]:
+            lengths, limits = request.prompt_lengths, request.limits
+            native.decode(layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
+            return int(texts.positions.max()), texts.tokens, texts.done
+
+        return advance_native
+
+    state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), model.initial_carry(rows))
+    scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
+
+    def advance(until: int) -> tuple[int, np.ndarray, np.ndarray]:
+        nonlocal state
+        state = decode(
+            model,
+            params,
+            state,
+            request.prompt_lengths,
+            request.limits,
+            request.keys,
+            scalars,
+            np.int32(until),
+            banned=banned,
+            filtered=sampling.top_k > 0 or sampling.top_p < 1,
+        )
+        return int(state.position), np.asarray(state.tokens), np.asarray(state.done)
+
+    return advance
 
 
 def generate(
@@ -232,13 +255,16 @@ def generate(
     Raises:
       InputError: ``sampling`` defines no distribution.
     """
+    sampling.validate()
     texts = []
-    for first in range(0, num_samples, ROWS):
-        samples = range(first, min(first + ROWS, num_samples))
-        request = _request(model, prompt, samples, size, seed, sampling, bos)
-        state = _run(model, params, vocabulary, request, request.state, request.last)
+    at_once = NATIVE_ROWS if native.available() else ROWS
+    for first in range(0, num_samples, at_once):
+        samples = range(first, min(first + at_once, num_samples))
+        rows = len(samples) if native.available() else ROWS
+        request = _request(model, prompt, samples, rows, size, seed, bos)
+        _, tokens, _ = _loop(model, params, vocabulary, request, sampling)(request.last)
         start = request.lead + len(prompt)
-        texts += [_written(row, start, vocabulary.eos) for row in np.asarray(state.tokens)[: len(samples)]]
+        texts += [_written(row, start, vocabulary.eos) for row in tokens[: len(samples)]]
     return texts
 
 
@@ -254,12 +280,14 @@ def stream(
     bos: bool = True,
 ) -> Iterator[np.ndarray]:
     """The ids of sample number ``sample`` of ``generate`` after its prompt, a few at a time as they are drawn."""
-    request = _request(model, prompt, [sample], size, seed, sampling, bos)
-    state, seen = request.state, request.lead + len(prompt)
-    while not state.done[0]:
-        state = _run(model, params, vocabulary, request, state, seen + STREAM_CHUNK)
-        piece = _written(np.asarray(state.tokens[0, : int(state.position) + 1]), seen, vocabulary.eos)
-        seen += len(piece)
+    sampling.validate()
+    request = _request(model, prompt, [sample], 1 if native.available() else ROWS, size, seed, bos)
+    advance = _loop(model, params, vocabulary, request, sampling)
+    seen, finished = request.lead + len(prompt), bool(request.done[0])
+    while not finished:
+        position, tokens, done = advance(seen + STREAM_CHUNK)
+        piece = _written(tokens[0, : position + 1], seen, vocabulary.eos)
+        seen, finished = seen + len(piece), bool(done[0])
         if len(piece):
             yield piece
 

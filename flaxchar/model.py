@@ -11,8 +11,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
+from flaxchar import native
 from flaxchar.config import ModelConfig
 from flaxchar.recurrence import Carry, lstm, lstm_initial_carry, lstm_step
 
@@ -40,20 +42,13 @@ class LSTMLayer(nn.Module):
         self.recurrent_kernel = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates))
         self.bias = self.param("bias", _forget_gate_ones, (gates,))
 
-    def project(self, inputs: Array) -> Array:
-        """``x W + b`` of ids ``[...]`` (rows looked up: what a one-hot product is) or vectors ``[..., in]``."""
-        if jnp.issubdtype(inputs.dtype, jnp.integer):
-            # The bias is added to the few rows of the table rather than to every time step.
-            return jnp.take(self.kernel + self.bias, inputs, axis=0)
-        return inputs @ self.kernel + self.bias
-
     def __call__(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
         """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden ``[time, batch, hidden]`` and the carry."""
-        return lstm(self.project(inputs), self.recurrent_kernel, carry)
+        return lstm(inputs, self.kernel, self.bias, self.recurrent_kernel, carry)
 
     def step(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
         """Ids ``[batch]`` or vectors ``[batch, in]`` → hidden states ``[batch, hidden]`` and carry."""
-        return lstm_step(self.project(inputs), self.recurrent_kernel, carry)
+        return lstm_step(inputs, self.kernel, self.bias, self.recurrent_kernel, carry)
 
 
 class CharLM(nn.Module):
@@ -103,6 +98,27 @@ class CharLM(nn.Module):
         Returns:
           Logits ``[batch, time, vocab]`` float32, and the carry after the last step (padding steps included).
         """
+        hidden, last = self._hidden(inputs, carry, train)
+        return self.logits(jnp.swapaxes(hidden, 0, 1)), last
+
+    def cross_entropy(
+        self, inputs: Array, targets: Array, carry: tuple[Carry, ...] | None = None, *, train: bool = False
+    ) -> tuple[Array, tuple[Carry, ...]]:
+        """Nats of each target, float32 ``[batch, time]``: the loss without the detour over logits in memory.
+
+        Args: as calling the model, and ``targets``, int32 ``[batch, time]``.
+        """
+        hidden, last = self._hidden(inputs, carry, train)
+        targets = jnp.swapaxes(targets, 0, 1)  # [time, batch], as everything that is large
+        if native.available():
+            weights = self.logits.variables["params"]
+            nats = native.cross_entropy(hidden, weights["kernel"], weights["bias"], targets)
+        else:
+            nats = optax.softmax_cross_entropy_with_integer_labels(self.logits(hidden), targets)
+        return jnp.swapaxes(nats, 0, 1), last
+
+    def _hidden(self, inputs: Array, carry: tuple[Carry, ...] | None, train: bool) -> tuple[Array, tuple[Carry, ...]]:
+        """The last layer's outputs ``[time, batch, hidden]`` and the carry."""
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
         last = []
@@ -110,7 +126,7 @@ class CharLM(nn.Module):
             hidden, after = layer(hidden, before)
             hidden = self.dropout(hidden, deterministic=not train)
             last.append(after)
-        return self.logits(jnp.swapaxes(hidden, 0, 1)), tuple(last)
+        return hidden, tuple(last)
 
     def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:
         """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry."""

@@ -1,8 +1,8 @@
-"""The recurrence: a pure function from a sequence of projected inputs and a carry to a sequence of hidden states.
+"""The recurrence: a pure function from a sequence of inputs and a carry to a sequence of hidden states.
 
-The model projects its inputs for all time steps at once and hands them here; what is left is the part that must go
-step by step. The backward pass is written by hand. For one step, with the pre-activation ``z = x + h' R`` (``h'`` and
-``c'`` being the state before the step) cut into four gates::
+The inputs are projected for all time steps at once; what is left is the part that must go step by step. The backward
+pass is written by hand. For one step, with the pre-activation ``z = x W + b + h' R`` (``h'`` and ``c'`` being the state
+before the step) cut into four gates::
 
     i = sigmoid(z_i)   f = sigmoid(z_f)   g = tanh(z_g)   o = sigmoid(z_o)
     c = f c' + i g                        h = o tanh(c)
@@ -18,6 +18,8 @@ and ``dh``, ``dc`` the gradients that reach ``h`` and ``c`` from above and from 
 Only the lines for ``dc``, ``dh'`` and ``dc'`` depend on later steps. Everything else is computed for all steps at once,
 before or after the reverse scan (Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the
 forget gate of Gers et al. 2000; gate order and form as in Keras).
+
+On a CPU ``flaxchar.native`` does the same by a kernel of its own, where it can be compiled.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+from flaxchar import native
 
 # (h, c), each [batch, hidden] float32.
 Carry = tuple[Array, Array]
@@ -36,34 +40,41 @@ def lstm_initial_carry(batch: int, hidden: int) -> Carry:
     return zeros, zeros
 
 
-def lstm_step(projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
-    """One step of the LSTM.
+def project(inputs: Array, kernel: Array, bias: Array) -> Array:
+    """``x W + b`` of ids ``[...]`` (rows looked up: what a one-hot product is) or vectors ``[..., in]``."""
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        # The bias is added to the few rows of the table rather than to every time step.
+        return jnp.take(kernel + bias, inputs, axis=0)
+    return inputs @ kernel + bias
 
-    Args:
-      projected: ``x W + b``, ``[batch, 4 * hidden]``; gates in the order i, f, g, o.
-      recurrent: ``R``, ``[hidden, 4 * hidden]``.
-      carry: ``(h, c)``, each ``[batch, hidden]``.
+
+def lstm_step(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+    """One step of the LSTM: ids ``[batch]`` or vectors ``[batch, in]``, otherwise as ``lstm``.
 
     Returns:
       The new hidden state ``[batch, hidden]`` and the new carry.
     """
     scale = _tanh_scale(recurrent.shape[0])
-    h, c, _ = _step(projected * scale, recurrent * scale, carry)
+    h, c, _ = _step(project(inputs, kernel, bias) * scale, recurrent * scale, carry)
     return h, (h, c)
 
 
-def lstm(projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
-    """The LSTM over a whole sequence, differentiable in all its arguments.
+def lstm(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+    """The LSTM over a whole sequence, differentiable in all its arguments but ids.
 
     Args:
-      projected: ``x W + b`` for every step, time first: ``[time, batch, 4 * hidden]`` float32; gates i, f, g, o.
+      inputs: time first: ids, int32 ``[time, batch]``, or vectors, float32 ``[time, batch, in]``.
+      kernel: ``W``, ``[in, 4 * hidden]``; gates in the order i, f, g, o.
+      bias: ``b``, ``[4 * hidden]``.
       recurrent: ``R``, ``[hidden, 4 * hidden]``.
       carry: ``(h, c)`` before the first step, each ``[batch, hidden]``.
 
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step.
     """
-    return _lstm(projected, recurrent, carry)
+    if native.available():
+        return native.lstm(inputs, kernel, bias, recurrent, carry)
+    return lstm_scan(project(inputs, kernel, bias), recurrent, carry)
 
 
 def _tanh_scale(hidden: int) -> Array:
@@ -90,7 +101,8 @@ def _step(scaled: Array, scaled_recurrent: Array, carry: Carry) -> tuple[Array, 
 
 
 @jax.custom_vjp
-def _lstm(projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+def lstm_scan(projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+    """``lstm`` in JAX, for every kind of device: from ``x W + b`` of every step, ``[time, batch, 4 * hidden]``."""
     scale = _tanh_scale(recurrent.shape[0])
     scaled_recurrent = recurrent * scale
 
@@ -138,4 +150,4 @@ def _lstm_backward(residuals: tuple[Array, ...], gradients: tuple[Array, Carry])
     return d_z, d_recurrent, carry
 
 
-_lstm.defvjp(_lstm_forward, _lstm_backward)
+lstm_scan.defvjp(_lstm_forward, _lstm_backward)

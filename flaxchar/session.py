@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from flaxchar import native
 from flaxchar.batches import TextBatches, WindowBatches
 from flaxchar.config import (
     DEFAULT_TIME_BUDGET,
@@ -219,6 +220,7 @@ class _Session:
         lines.append(
             f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
         )
+        lines.append(f"recurrence: {native.status()}")
         return lines
 
     def texts_record(self) -> dict[str, Any]:

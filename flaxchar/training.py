@@ -22,7 +22,7 @@ from jax import Array
 
 from flaxchar.batches import Batch, TextBatches, WindowBatches
 from flaxchar.config import TrainingConfig
-from flaxchar.losses import carry_into, masked_cross_entropy
+from flaxchar.losses import carry_into
 from flaxchar.model import CharLM, Params, init_params
 
 # A run is evaluated at the ends of epochs, but no more often than this; one of fewer epochs than FEWEST also between.
@@ -116,8 +116,10 @@ def train_step(
 
     def loss(params: Params) -> tuple[Array, tuple[Array, Array, tuple]]:
         rngs = {"dropout": jax.random.fold_in(key, state.step)}
-        logits, after = model.apply({"params": params}, batch.inputs, carry, train=True, rngs=rngs)
-        nats, tokens = masked_cross_entropy(logits, batch.targets, batch.mask)
+        each, after = model.apply(
+            {"params": params}, batch.inputs, batch.targets, carry, train=True, rngs=rngs, method="cross_entropy"
+        )
+        nats, tokens = jnp.where(batch.mask, each, 0.0).sum(), batch.mask.sum()
         return nats / jnp.maximum(tokens, 1), (nats, tokens, after)
 
     (_, (nats, tokens, after)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)

@@ -45,3 +45,11 @@ def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **var
         check=False,
     )
     return subprocess.CompletedProcess(result.args, result.returncode, result.stdout.decode(), result.stderr.decode())
+
+
+def python(program: str, **variables: str) -> str:
+    """What a Python program of its own process prints."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment(**variables), check=True, cwd=ROOT
+    ).stdout

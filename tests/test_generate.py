@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import flaxchar
-from flaxchar import InputError
-from flaxchar.generate import Sampling, draw_token, next_token_logits
+from flaxchar import InputError, native
+from flaxchar.generate import Sampling, draw_token, generate, next_token_logits
 
 NAMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
 
@@ -17,6 +17,15 @@ NAMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "
 @pytest.fixture(scope="module")
 def lm():
     return flaxchar.train(NAMES * 4, steps=60, hidden=16, val_fraction=0, seed=1)
+
+
+@pytest.fixture(params=["native", "jax"], autouse=True)
+def loop(request, monkeypatch):
+    """Each version of the decode loop."""
+    if request.param == "jax":
+        monkeypatch.setattr(native, "available", lambda: False)
+    elif not native.available():
+        pytest.skip(f"the native kernel is not available: {native.status()}")
 
 
 def reference(lm, prompt, size, bos=True):
@@ -181,3 +190,20 @@ def test_scores_are_bits_per_character(lm):
     assert lm.score(["Hannah"])[0] < lm.score(["hnanaH"[::-1].swapcase()[:0] + "nHanha"])[0]
     with pytest.raises(InputError, match="never seen"):
         lm.score(["Zoë"])
+
+
+@pytest.mark.parametrize("loop", ["native"], indirect=True)
+@pytest.mark.parametrize(("layers", "hidden"), [(1, 16), (2, 20)])
+def test_both_loops_draw_the_same_texts(layers, hidden, loop, monkeypatch):
+    """The same keys, the same noise: only a rounding error could tell the two apart."""
+    model = flaxchar.CharLM(30, flaxchar.ModelConfig(hidden=hidden, layers=layers))
+    params = flaxchar.init_params(model, jax.random.key(3))
+    vocabulary = flaxchar.Vocabulary(tuple("abcdefghijklmnopqrstuvwxyzäöü")[:28])
+    prompt = np.array([3, 1], np.int32)
+    ways = Sampling(0.8), Sampling(0.0), Sampling(1.2, top_k=5), Sampling(1.0, top_p=0.7), Sampling(1.5, 8, 0.9)
+    native_texts = [generate(model, params, vocabulary, prompt, 20, 60, 5, sampling) for sampling in ways]
+    monkeypatch.setattr(native, "available", lambda: False)
+    for ours, sampling in zip(native_texts, ways, strict=True):
+        theirs = generate(model, params, vocabulary, prompt, 20, 60, 5, sampling)
+        same = sum(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        assert same >= 19, sampling

@@ -1,0 +1,1017 @@
+// The LSTM over a sequence, the cross-entropy of the characters predicted from it, and their gradients, for a CPU:
+// called by XLA through its foreign function interface. And the decode loop, called by Python directly.
+//
+// The mathematics is that of flaxchar/recurrence.py, losses.py and generate.py, which tests hold this file to. What
+// makes it fast:
+//
+// - A step's product h R is computed in blocks of a few rows by the four gates of `kLanes` units. The block stays in
+//   registers from the first addend to the gates, the cell and the hidden state: no pre-activation is ever stored.
+// - The weights are copied once a call into panels, the order in which the blocks read them.
+// - Several threads share the rows of the batch, each with all its time steps, and never wait for one another. Where
+//   the weights are too many for one core's cache they share the units instead, and meet once a time step.
+// - Every weight gradient is one product over all time steps, after the reverse scan.
+//
+// Each number is summed in an order that depends neither on the number of threads nor on the other rows of the batch,
+// so neither does the result, to the bit. The vectors are the compiler's (GCC's and Clang's vector extension): the same
+// source serves SSE, AVX, AVX-512 and ARM.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kRows = 6;  // 32 registers: 6 x 4 sums, 4 weights, 1 input
+#elif defined(__AVX__)
+constexpr int kLanes = 8, kRows = 3;  // 16 registers
+#elif defined(__aarch64__)
+constexpr int kLanes = 4, kRows = 6;  // 32 registers
+#else
+constexpr int kLanes = 4, kRows = 3;
+#endif
+constexpr int kVectors = 4;                 // vectors of a block: the gates i, f, g, o of kLanes units, or any columns
+constexpr int kPanel = kVectors * kLanes;  // floats of one row of a panel
+
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+typedef int32_t Integers __attribute__((vector_size(kLanes * sizeof(float))));
+typedef float Unaligned __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+inline Vector load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
+inline void store(float* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
+
+// The first `count` lanes; the others are 0, and not stored.
+inline Vector load(const float* from, int count) {
+  if (count == kLanes) return load(from);
+  Vector value = {};
+  for (int lane = 0; lane < count; ++lane) value[lane] = from[lane];
+  return value;
+}
+inline void store(float* to, Vector value, int count) {
+  if (count == kLanes) return store(to, value);
+  for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
+}
+
+inline Vector constant(float value) { return Vector{} + value; }
+
+// tanh as a quotient of polynomials, within 3 units in the last place (the coefficients of Eigen's ptanh_float).
+inline Vector tanh(Vector x) {
+  const Vector limit = constant(7.90531110763549805f);
+  x = (Vector)((x > limit) ? limit : x);
+  x = (Vector)((x < -limit) ? -limit : x);
+  const Vector y = x * x;
+  Vector p = y * -2.76076847742355e-16f + 2.00018790482477e-13f;
+  p = y * p + -8.60467152213735e-11f;
+  p = y * p + 5.12229709037114e-08f;
+  p = y * p + 1.48572235717979e-05f;
+  p = y * p + 6.37261928875436e-04f;
+  p = y * p + 4.89352455891786e-03f;
+  Vector q = y * 1.19825839466702e-06f + 1.18534705686654e-04f;
+  q = y * q + 2.26843463243900e-03f;
+  q = y * q + 4.89352518554385e-03f;
+  return x * p / q;
+}
+inline Vector sigmoid(Vector x) { return tanh(x * 0.5f) * 0.5f + 0.5f; }
+
+// exp of what is not above 0, within 2 units in the last place: 2^n times a polynomial (the coefficients of Cephes' expf).
+inline Vector exp(Vector x) {
+  const Vector limit = constant(-87.0f);
+  x = (Vector)((x < limit) ? limit : x);
+  const Vector shift = constant(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number, kept in the low bits
+  const Vector shifted = x * 1.44269504088896341f + shift;
+  const Vector n = shifted - shift;
+  x = x - n * 0.693359375f - n * -2.12194440e-4f;
+  Vector p = x * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * x + 8.3334519073e-3f;
+  p = p * x + 4.1665795894e-2f;
+  p = p * x + 1.6666665459e-1f;
+  p = p * x + 5.0000001201e-1f;
+  p = p * x * x + x + 1.0f;
+  const Integers exponent = ((Integers)shifted - (Integers)shift) << 23;
+  return (Vector)((Integers)p + exponent);
+}
+
+// sums[r][v] += a[r][k] * b[k][v] over k: R rows, `stride` apart, by V vectors.
+template <int R, int V>
+inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const float* a, int64_t stride,
+                                                    const float* b, int64_t count) {
+  for (int64_t k = 0; k < count; ++k, b += V * kLanes) {
+    for (int r = 0; r < R; ++r) {
+      const Vector input = constant(a[r * stride + k]);
+      for (int v = 0; v < V; ++v) sums[r][v] += input * load(b + v * kLanes);
+    }
+  }
+}
+
+// log of a normal number above 0, within 2 units in the last place (the coefficients of Cephes' logf).
+inline Vector log(Vector x) {
+  const Integers bits = (Integers)x;
+  Vector m = (Vector)((bits & 0x007fffff) | 0x3f000000);  // x = m 2^exponent, m from 1/2 to 1
+  const Integers small = (Integers)(m < 0.70710678f);     // -1 where it holds
+  const Vector exponent = __builtin_convertvector(((bits >> 23) & 0xff) - 126 + small, Vector);
+  m = m + (Vector)(small & (Integers)m) - 1.0f;
+  const Vector square = m * m;
+  Vector p = m * 7.0376836292e-2f + -1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m + -1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m + -1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m + -2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  return m + (p * m * square + exponent * -2.12194440e-4f - square * 0.5f) + exponent * 0.693359375f;
+}
+
+// Calls f<R>(first row) for blocks of at most kRows rows of about equal size.
+template <typename F>
+void for_row_blocks(int64_t begin, int64_t end, F f) {
+  const int64_t blocks = (end - begin + kRows - 1) / kRows;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t first = begin + (end - begin) * block / blocks;
+    switch (begin + (end - begin) * (block + 1) / blocks - first) {
+      case 1: f(std::integral_constant<int, 1>(), first); break;
+      case 2: f(std::integral_constant<int, 2>(), first); break;
+      case 3: f(std::integral_constant<int, 3>(), first); break;
+      case 4: f(std::integral_constant<int, kRows < 4 ? 1 : 4>(), first); break;
+      case 5: f(std::integral_constant<int, kRows < 5 ? 1 : 5>(), first); break;
+      case 6: f(std::integral_constant<int, kRows < 6 ? 1 : 6>(), first); break;
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- threads
+
+inline void pause_briefly(int turn) {
+#if defined(__x86_64__)
+  if (turn < 4000) return __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  if (turn < 4000) return (void)__asm__ volatile("yield");
+#endif
+  std::this_thread::yield();  // there are fewer cores than threads
+}
+
+// Where a fixed number of threads wait for one another.
+class Barrier {
+ public:
+  explicit Barrier(int members) : members_(members) {}
+  void wait() {
+    if (members_ == 1) return;
+    const int round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == members_ - 1) {
+      arrived_.store(0, std::memory_order_relaxed);
+      round_.store(round + 1, std::memory_order_release);
+    } else {
+      for (int turn = 0; round_.load(std::memory_order_acquire) == round; ++turn) pause_briefly(turn);
+    }
+  }
+
+ private:
+  const int members_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<int> round_{0};
+};
+
+// The process' threads. They live as long as it does: they spin a little for the next job, then sleep.
+class Pool {
+ public:
+  static Pool& get() {
+    static Pool* pool = new Pool;  // never deleted: its threads may outlive static destructors
+    return *pool;
+  }
+
+  // Runs body(member, members) on up to `wanted` threads, the caller's among them, until all are done. A caller that
+  // finds the pool in use works alone.
+  template <typename Body>
+  void run(int wanted, Body body) {
+    std::unique_lock<std::mutex> lock(in_use_, std::try_to_lock);
+    if (wanted <= 1 || !lock.owns_lock()) return body(0, 1);
+    while (static_cast<int>(workers_) < wanted - 1) {
+      std::thread(&Pool::work, this, ++workers_, job_.load()).detach();
+    }
+    body_ = &body;
+    call_ = [](void* body, int member, int members) { (*static_cast<Body*>(body))(member, members); };
+    members_ = wanted;
+    pending_.store(workers_, std::memory_order_relaxed);
+    {
+      std::lock_guard<std::mutex> guard(mutex_);
+      job_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    body(0, wanted);
+    for (int turn = 0; pending_.load(std::memory_order_acquire) > 0; ++turn) pause_briefly(turn);
+  }
+
+ private:
+  void work(int member, int seen) {
+    for (;;) {
+      for (int turn = 0; job_.load(std::memory_order_acquire) == seen && turn < 1000; ++turn) pause_briefly(turn);
+      if (job_.load(std::memory_order_acquire) == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
+      }
+      ++seen;
+      if (member < members_) call_(body_, member, members_);
+      pending_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::mutex in_use_, mutex_;
+  std::condition_variable wake_;
+  std::atomic<int> job_{0}, pending_{0};
+  int workers_ = 0, members_ = 0;
+  void* body_ = nullptr;
+  void (*call_)(void*, int, int) = nullptr;
+};
+
+// Memory of a call, kept by its thread for the next one: mapping it anew would cost as much as a time step or two.
+float* scratch(int slot, int64_t floats) {
+  static thread_local std::vector<std::unique_ptr<float, decltype(&std::free)>> kept;
+  static thread_local std::vector<int64_t> sizes;
+  while (static_cast<int>(kept.size()) <= slot) {
+    kept.emplace_back(nullptr, &std::free);
+    sizes.push_back(0);
+  }
+  if (sizes[slot] < floats) {
+    sizes[slot] = (floats + 15) / 16 * 16;
+    kept[slot].reset(static_cast<float*>(std::aligned_alloc(64, sizes[slot] * sizeof(float))));
+  }
+  return kept[slot].get();
+}
+
+struct Range {
+  int64_t begin, end;
+};
+inline Range share(int64_t count, int member, int members) {
+  return {count * member / members, count * (member + 1) / members};
+}
+
+// ---------------------------------------------------------------------------------------------------- matrices
+
+// How the columns of a weight matrix lie in panels of kVectors vectors: in order, or, for a layer's gates, so that a
+// panel holds all four gates of kLanes units. What fills up the last panels is 0.
+struct Columns {
+  int64_t count;   // of a row of the matrix
+  int64_t hidden;  // of a layer with gates, else 0
+
+  int64_t panels() const { return hidden ? (hidden + kLanes - 1) / kLanes : (count + kPanel - 1) / kPanel; }
+  int64_t width() const { return panels() * kPanel; }  // floats of a row in panels
+  int64_t offset(int64_t panel, int v) const {
+    return hidden ? v * hidden + panel * kLanes : panel * kPanel + v * kLanes;
+  }
+  int lanes(int64_t panel, int v) const {
+    const int64_t rest = hidden ? hidden - panel * kLanes : count - offset(panel, v);
+    return static_cast<int>(std::clamp<int64_t>(rest, 0, kLanes));
+  }
+};
+
+// weights [rows, columns] → [panel][row][kPanel]
+void pack(const Columns& columns, const float* weights, int64_t rows, Range panels, float* packed) {
+  for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+    float* to = packed + panel * rows * kPanel;
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int v = 0; v < kVectors; ++v, to += kLanes) {
+        store(to, load(weights + row * columns.count + columns.offset(panel, v), columns.lanes(panel, v)));
+      }
+    }
+  }
+}
+
+// weights [rows, columns] → their transpose, its columns in panels: [row / kPanel][column in panels][row % kPanel]
+void pack_transpose(const Columns& columns, const float* weights, int64_t rows, Range panels, float* packed) {
+  for (int64_t block = 0; block * kPanel < rows; ++block) {
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      for (int column = 0; column < kPanel; ++column) {
+        float* to = packed + (block * columns.width() + panel * kPanel + column) * kPanel;
+        const int v = column / kLanes, lane = column % kLanes;
+        const bool used = lane < columns.lanes(panel, v);
+        const float* from = weights + columns.offset(panel, v) + lane;
+        for (int64_t row = block * kPanel; row < (block + 1) * kPanel; ++row) {
+          *to++ = used && row < rows ? from[row * columns.count] : 0.0f;
+        }
+      }
+    }
+  }
+}
+int64_t transposed_size(const Columns& columns, int64_t rows) {
+  return (rows + kPanel - 1) / kPanel * kPanel * columns.width();
+}
+
+constexpr int64_t kDepth = 96;  // pairs of (time step, row) whose gradients stay in the first cache
+
+// What a product sums over: rows [pairs, columns], the first few of them from elsewhere.
+struct Inputs {
+  const float* first;
+  int64_t first_count;
+  const float* rest;
+  int64_t columns;
+  const float* row(int64_t pair) const {
+    return pair < first_count ? first + pair * columns : rest + (pair - first_count) * columns;
+  }
+};
+
+// Gradients that reach the outputs of `inputs W + b`, and what follows from them.
+struct OutputGradient {
+  Columns columns;
+  const float* values;  // [pairs, columns in panels]
+  int64_t pairs;
+
+  // sums = R rows from `at` on times packed transposed weights, for kPanel inputs from `first` on.
+  template <int R>
+  void through(Vector (&sums)[R][kVectors], int64_t at, const float* transposed, int64_t first) const {
+    for (auto& row : sums) std::fill(row, row + kVectors, Vector{});
+    multiply(sums, values + at * columns.width(), columns.width(), transposed + first * columns.width(),
+             columns.width());
+  }
+
+  // to [pairs, inputs] = values W^T, for some of its rows.
+  void input_gradient(const float* transposed, Range rows, int64_t inputs, float* to) const {
+    for_row_blocks(rows.begin, rows.end, [&](auto block, int64_t at) {
+      constexpr int R = decltype(block)::value;
+      for (int64_t panel = 0; panel * kPanel < inputs; ++panel) {
+        Vector sums[R][kVectors];
+        through(sums, at, transposed, panel * kPanel);
+        for (int v = 0; v < kVectors; ++v) {
+          const int64_t first = panel * kPanel + v * kLanes;
+          const int lanes = static_cast<int>(std::clamp<int64_t>(inputs - first, 0, kLanes));
+          for (int r = 0; r < R; ++r) store(to + (at + r) * inputs + first, sums[r][v], lanes);
+        }
+      }
+    });
+  }
+
+  // gradient [inputs, columns] = inputs^T values, for some of its rows.
+  void weight_gradient(const Inputs& inputs, Range rows, float* gradient) const {
+    float* tiles = scratch(2, kDepth * (rows.end - rows.begin));
+    float* block_values = scratch(3, kDepth * kPanel);
+    for (int64_t first = 0; first < pairs; first += kDepth) {
+      const int64_t depth = std::min(kDepth, pairs - first);
+      for_row_blocks(rows.begin, rows.end, [&](auto block, int64_t row) {
+        constexpr int R = decltype(block)::value;
+        float* to = tiles + (row - rows.begin) * kDepth;
+        for (int64_t k = 0; k < depth; ++k, to += R) std::copy_n(inputs.row(first + k) + row, R, to);
+      });
+      for (int64_t panel = 0; panel < columns.panels(); ++panel) {
+        for (int64_t k = 0; k < depth; ++k) {
+          std::copy_n(values + (first + k) * columns.width() + panel * kPanel, kPanel, block_values + k * kPanel);
+        }
+        for_row_blocks(rows.begin, rows.end, [&](auto block, int64_t row) {
+          add_products<decltype(block)::value>(tiles + (row - rows.begin) * kDepth, block_values, depth, first == 0,
+                                               panel, gradient + row * columns.count);
+        });
+      }
+    }
+  }
+
+  // Adds `depth` pairs' products to R rows of a weight gradient, one panel wide.  inputs: [depth][R]
+  template <int R>
+  void add_products(const float* inputs, const float* block_values, int64_t depth, bool fresh, int64_t panel,
+                    float* to) const {
+    Vector sums[R][kVectors] = {};
+    const auto at = [&](int r, int v) { return to + r * columns.count + columns.offset(panel, v); };
+    for (int r = 0; r < R && !fresh; ++r) {
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = load(at(r, v), columns.lanes(panel, v));
+    }
+    for (int64_t k = 0; k < depth; ++k) {
+      for (int r = 0; r < R; ++r) {
+        const Vector input = constant(inputs[k * R + r]);
+        for (int v = 0; v < kVectors; ++v) sums[r][v] += input * load(block_values + k * kPanel + v * kLanes);
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < kVectors; ++v) store(at(r, v), sums[r][v], columns.lanes(panel, v));
+    }
+  }
+
+  // Adds each pair's values to a row of `to` [rows, columns], the one `ids` name, or the only one: a table's gradient,
+  // or a bias'. Some panels of it.
+  void add_rows(const int32_t* ids, int64_t rows, Range panels, float* to) const {
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      for (int v = 0; v < kVectors; ++v) {
+        float* column = to + columns.offset(panel, v);
+        const int lanes = columns.lanes(panel, v);
+        for (int64_t row = 0; row < rows; ++row) store(column + row * columns.count, Vector{}, lanes);
+        for (int64_t pair = 0; pair < pairs; ++pair) {
+          float* sum = column + (ids ? ids[pair] * columns.count : 0);
+          store(sum, load(sum, lanes) + load(values + pair * columns.width() + panel * kPanel + v * kLanes), lanes);
+        }
+      }
+    }
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------- LSTM
+
+// The arguments of a layer. Either `ids` [time, batch] with the table `kernel` [features, 4 hidden], to whose rows the
+// bias has been added, or `inputs` [time, batch, features] with `kernel` and `bias` [4 hidden].
+struct Layer {
+  int64_t time, batch, hidden, features;
+  const int32_t* ids;
+  const float* inputs;
+  const float* kernel;
+  const float* bias;
+  const float* recurrent;  // [hidden, 4 hidden]
+  const float* h0;         // [batch, hidden]
+  const float* c0;         // [batch, hidden]
+
+  Columns gates() const { return {4 * hidden, hidden}; }
+  int lanes(int64_t panel) const { return gates().lanes(panel, 0); }
+
+  // How many threads share the rows, the others of `threads` sharing the units: rows where each thread's core can hold
+  // the weights and has rows enough to make them worth reading.
+  int row_groups(int threads) const {
+    static const long cache = std::max(sysconf(_SC_LEVEL2_CACHE_SIZE), 1L << 18);
+    const int64_t weights = (hidden + (ids ? 0 : features)) * gates().width() * sizeof(float);
+    int groups = threads;
+    while (groups > 1 && (threads % groups != 0 || batch < 3 * groups ||
+                          (weights * groups / threads > cache * 3 / 4 && batch < 64 * groups))) {
+      --groups;
+    }
+    return groups;
+  }
+};
+
+// What one thread of a layer works on.
+struct Part {
+  Range rows, panels;
+  Barrier* barrier;  // of those that share its rows
+};
+
+class Team {
+ public:
+  Team(const Layer& layer, int threads)
+      : layer_(layer), row_groups_(layer.row_groups(threads)), unit_groups_(threads / row_groups_) {
+    for (int group = 0; group < row_groups_; ++group) barriers_.push_back(std::make_unique<Barrier>(unit_groups_));
+  }
+  Part part(int member, int members) {
+    const int64_t panels = layer_.gates().panels();
+    if (members == 1) return {{0, layer_.batch}, {0, panels}, &alone_};
+    const int group = member / unit_groups_;
+    return {share(layer_.batch, group, row_groups_), share(panels, member % unit_groups_, unit_groups_),
+            barriers_[group].get()};
+  }
+
+ private:
+  const Layer& layer_;
+  const int row_groups_, unit_groups_;
+  std::vector<std::unique_ptr<Barrier>> barriers_;
+  Barrier alone_{1};
+};
+
+struct Forward {
+  Layer layer;
+  float* hs;     // [time, batch, hidden]
+  float* cs;     // [time, batch, hidden]
+  float* gates;  // [time, batch, 4 hidden in panels]
+
+  template <int R>
+  void block(int64_t t, int64_t row, int64_t panel, const float* kernel, const float* recurrent) const {
+    const int64_t at = t * layer.batch + row, unit = panel * kLanes, hidden = layer.hidden;
+    const int lanes = layer.lanes(panel);
+    Vector z[R][kVectors];
+    for (int r = 0; r < R; ++r) {
+      const float* from = layer.ids ? layer.kernel + layer.ids[at + r] * 4 * hidden : layer.bias;
+      for (int gate = 0; gate < 4; ++gate) z[r][gate] = load(from + gate * hidden + unit, lanes);
+    }
+    if (!layer.ids) {
+      multiply(z, layer.inputs + at * layer.features, layer.features, kernel + panel * layer.features * kPanel,
+               layer.features);
+    }
+    const float* h_before = t == 0 ? layer.h0 + row * hidden : hs + (at - layer.batch) * hidden;
+    const float* c_before = t == 0 ? layer.c0 + row * hidden : cs + (at - layer.batch) * hidden;
+    multiply(z, h_before, hidden, recurrent + panel * hidden * kPanel, hidden);
+    for (int r = 0; r < R; ++r) {
+      const Vector i = sigmoid(z[r][0]), f = sigmoid(z[r][1]), g = tanh(z[r][2]), o = sigmoid(z[r][3]);
+      const Vector c = f * load(c_before + r * hidden + unit, lanes) + i * g;
+      float* kept = gates + (at + r) * layer.gates().width() + panel * kPanel;
+      store(kept, i), store(kept + kLanes, f), store(kept + 2 * kLanes, g), store(kept + 3 * kLanes, o);
+      store(cs + (at + r) * hidden + unit, c, lanes);
+      store(hs + (at + r) * hidden + unit, o * tanh(c), lanes);
+    }
+  }
+
+  void run(int threads) const {
+    const Columns columns = layer.gates();
+    const int64_t inputs = layer.ids ? 0 : layer.features;
+    float* kernel = scratch(0, inputs * columns.width());
+    float* recurrent = scratch(1, layer.hidden * columns.width());
+    Team team(layer, threads);
+    Barrier packed_by_all(threads);
+    Pool::get().run(threads, [&](int member, int members) {
+      const Part part = team.part(member, members);
+      const Range panels = share(columns.panels(), member, members);
+      pack(columns, layer.kernel, inputs, panels, kernel);
+      pack(columns, layer.recurrent, layer.hidden, panels, recurrent);
+      if (members > 1) packed_by_all.wait();
+      for (int64_t t = 0; t < layer.time; ++t) {
+        for (int64_t panel = part.panels.begin; panel < part.panels.end; ++panel) {
+          for_row_blocks(part.rows.begin, part.rows.end, [&](auto rows, int64_t row) {
+            block<decltype(rows)::value>(t, row, panel, kernel, recurrent);
+          });
+        }
+        part.barrier->wait();  // the next step reads all units of these rows
+      }
+    });
+  }
+};
+
+struct Backward {
+  Layer layer;
+  const float* hs;
+  const float* cs;
+  const float* gates;
+  const float* d_hs;  // [time, batch, hidden]
+  const float* d_h;   // [batch, hidden], of the state after the last step
+  const float* d_c;
+  float* d_z;          // [time, batch, 4 hidden in panels]
+  float* d_inputs;     // [time, batch, features]; not for ids
+  float* d_kernel;     // [features, 4 hidden]
+  float* d_bias;       // [4 hidden]; not for ids
+  float* d_recurrent;  // [hidden, 4 hidden]
+  float* d_h0;         // [batch, hidden]
+  float* d_c0;         // [batch, hidden]; in between, of the state before the step at hand
+
+  // Step t for R rows and the units of kVectors panels: dh from the step after, then everything that hangs on it.
+  template <int R>
+  void block(int64_t t, int64_t row, int64_t first_panel, const OutputGradient& z, const float* transposed) const {
+    const int64_t at = t * layer.batch + row, hidden = layer.hidden, width = z.columns.width();
+    const bool last = t + 1 == layer.time;
+    Vector from_later[R][kVectors];
+    if (!last) z.through(from_later, at + layer.batch, transposed, first_panel * kLanes);
+    for (int v = 0; v < kVectors && first_panel + v < z.columns.panels(); ++v) {
+      const int64_t panel = first_panel + v;
+      const int lanes = layer.lanes(panel);
+      for (int r = 0; r < R; ++r) {
+        const int64_t state = (row + r) * hidden + panel * kLanes, here = (at + r) * hidden + panel * kLanes;
+        const float* kept = gates + (at + r) * width + panel * kPanel;
+        const Vector i = load(kept), f = load(kept + kLanes), g = load(kept + 2 * kLanes), o = load(kept + 3 * kLanes);
+        const Vector d_h_here = load(d_hs + here, lanes) + (last ? load(d_h + state, lanes) : from_later[r][v]);
+        const Vector tanh_c = tanh(load(cs + here, lanes));
+        const Vector c_before = load(t == 0 ? layer.c0 + state : cs + here - layer.batch * hidden, lanes);
+        const Vector d_c_here =
+            load(last ? d_c + state : d_c0 + state, lanes) + d_h_here * o * (1.0f - tanh_c * tanh_c);
+        float* d_gates = d_z + (at + r) * width + panel * kPanel;
+        store(d_gates, d_c_here * g * i * (1.0f - i));
+        store(d_gates + kLanes, d_c_here * c_before * f * (1.0f - f));
+        store(d_gates + 2 * kLanes, d_c_here * i * (1.0f - g * g));
+        store(d_gates + 3 * kLanes, d_h_here * tanh_c * o * (1.0f - o));
+        store(d_c0 + state, d_c_here * f, lanes);
+      }
+    }
+  }
+
+  void run(int threads) const {
+    const int64_t hidden = layer.hidden, features = layer.features, pairs = layer.time * layer.batch;
+    const Columns columns = layer.gates();
+    const OutputGradient z{columns, d_z, pairs};
+    float* recurrent = scratch(0, transposed_size(columns, hidden));
+    float* kernel = scratch(1, layer.ids ? 0 : transposed_size(columns, features));
+    Team team(layer, threads);
+    Barrier all(threads);
+    Pool::get().run(threads, [&](int member, int members) {
+      const auto meet = [&] {
+        if (members > 1) all.wait();
+      };
+      const auto mine = [&](int64_t count) { return share(count, member, members); };
+      const Part part = team.part(member, members);
+      const Range panels = mine(columns.panels());
+      pack_transpose(columns, layer.recurrent, hidden, panels, recurrent);
+      if (!layer.ids) pack_transpose(columns, layer.kernel, features, panels, kernel);
+      meet();
+      // Whole blocks of kVectors panels; the last part takes what is left over.
+      const int64_t begin = part.panels.begin / kVectors * kVectors;
+      const int64_t end =
+          part.panels.end == columns.panels() ? columns.panels() : part.panels.end / kVectors * kVectors;
+      for (int64_t t = layer.time - 1; t >= 0; --t) {
+        for (int64_t panel = begin; panel < end; panel += kVectors) {
+          for_row_blocks(part.rows.begin, part.rows.end,
+                         [&](auto rows, int64_t row) { block<decltype(rows)::value>(t, row, panel, z, recurrent); });
+        }
+        part.barrier->wait();  // the step before reads all units of these rows
+      }
+      meet();
+      z.input_gradient(recurrent, mine(layer.batch), hidden, d_h0);
+      z.weight_gradient({layer.h0, layer.batch, hs, hidden}, mine(hidden), d_recurrent);
+      if (layer.ids) return z.add_rows(layer.ids, features, panels, d_kernel);
+      z.add_rows(nullptr, 1, panels, d_bias);
+      z.input_gradient(kernel, mine(pairs), features, d_inputs);
+      z.weight_gradient({nullptr, 0, layer.inputs, features}, mine(features), d_kernel);
+    });
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------- cross-entropy
+
+// Of targets [pairs] under softmax(inputs W + b): inputs [pairs, features], W [features, vocab], b [vocab].
+struct CrossEntropy {
+  int64_t pairs, features;
+  Columns vocab;
+  const float* inputs;
+  const float* kernel;
+  const float* bias;
+  const int32_t* targets;
+
+  // nats [pairs], and the softmax [pairs, vocab in panels], 0 in the panels' last columns.
+  void forward(float* nats, float* softmax, int threads) const {
+    float* packed = scratch(0, features * vocab.width());
+    Barrier packed_by_all(threads);
+    Pool::get().run(threads, [&](int member, int members) {
+      pack(vocab, kernel, features, share(vocab.panels(), member, members), packed);
+      if (members > 1) packed_by_all.wait();
+      const Range mine = share(pairs, member, members);
+      logits(packed, mine, softmax);
+      for (int64_t pair = mine.begin; pair < mine.end; ++pair) {
+        nats[pair] = normalize(softmax + pair * vocab.width(), targets[pair]);
+      }
+    });
+  }
+
+  // inputs W + b from packed W, for some pairs: [pairs, vocab in panels]
+  void logits(const float* packed, Range some, float* to) const {
+    for_row_blocks(some.begin, some.end, [&](auto rows, int64_t at) {
+      constexpr int R = decltype(rows)::value;
+      for (int64_t panel = 0; panel < vocab.panels(); ++panel) {
+        Vector sums[R][kVectors];
+        for (int r = 0; r < R; ++r) {
+          for (int v = 0; v < kVectors; ++v) {
+            sums[r][v] = load(bias + vocab.offset(panel, v), vocab.lanes(panel, v));
+          }
+        }
+        multiply(sums, inputs + at * features, features, packed + panel * features * kPanel, features);
+        for (int r = 0; r < R; ++r) {
+          for (int v = 0; v < kVectors; ++v) {
+            store(to + (at + r) * vocab.width() + panel * kPanel + v * kLanes, sums[r][v]);
+          }
+        }
+      }
+    });
+  }
+
+  // Logits, in place, into their softmax; returns the target's cross-entropy.
+  float normalize(float* row, int32_t target) const {
+    std::fill(row + vocab.count, row + vocab.width(), -INFINITY);
+    Vector most = load(row);
+    for (int64_t k = kLanes; k < vocab.width(); k += kLanes) {
+      const Vector logits = load(row + k);
+      most = (Vector)((logits > most) ? logits : most);
+    }
+    float greatest = most[0];
+    for (int lane = 1; lane < kLanes; ++lane) greatest = std::max(greatest, most[lane]);
+    const float target_logit = row[target] - greatest;
+    Vector sums = {};
+    for (int64_t k = 0; k < vocab.width(); k += kLanes) {
+      const Vector e = exp(load(row + k) - greatest);
+      sums += e;
+      store(row + k, e);
+    }
+    float sum = 0.0f;
+    for (int lane = 0; lane < kLanes; ++lane) sum += sums[lane];
+    const float scale = 1.0f / sum;
+    for (int64_t k = 0; k < vocab.width(); k += kLanes) store(row + k, load(row + k) * scale);
+    std::fill(row + vocab.count, row + vocab.width(), 0.0f);
+    return std::log(sum) - target_logit;
+  }
+
+  // From d_nats [pairs] to everything before it.
+  void backward(const float* d_nats, const float* softmax, float* d_logits, float* d_inputs, float* d_kernel,
+                float* d_bias, int threads) const {
+    const OutputGradient logits{vocab, d_logits, pairs};
+    float* transposed = scratch(0, transposed_size(vocab, features));
+    Barrier all(threads);
+    Pool::get().run(threads, [&](int member, int members) {
+      const auto mine = [&](int64_t count) { return share(count, member, members); };
+      const Range panels = mine(vocab.panels()), rows = mine(pairs);
+      pack_transpose(vocab, kernel, features, panels, transposed);
+      for (int64_t pair = rows.begin; pair < rows.end; ++pair) {
+        const int64_t row = pair * vocab.width();
+        for (int64_t k = row; k < row + vocab.width(); k += kLanes) store(d_logits + k, load(softmax + k) * d_nats[pair]);
+        d_logits[row + targets[pair]] -= d_nats[pair];
+      }
+      if (members > 1) all.wait();
+      logits.input_gradient(transposed, rows, features, d_inputs);
+      logits.weight_gradient({nullptr, 0, inputs, features}, mine(features), d_kernel);
+      logits.add_rows(nullptr, 1, panels, d_bias);
+    });
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------- decode
+
+typedef uint32_t Words __attribute__((vector_size(kLanes * sizeof(uint32_t))));
+
+struct Key {
+  uint32_t first, second;
+};
+
+// Threefry-2x32 with 20 rounds (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405), as in jax.random.
+template <typename Word>
+inline void threefry(Key key, Word& x, Word& y) {
+  const uint32_t keys[3] = {key.first, key.second, key.first ^ key.second ^ 0x1BD11BDAu};
+  constexpr int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
+  x += keys[0], y += keys[1];
+  for (uint32_t group = 0; group < 5; ++group) {
+    for (int rotation : rotations[group % 2]) {
+      x += y;
+      y = (y << rotation | y >> (32 - rotation)) ^ x;
+    }
+    x += keys[(group + 1) % 3], y += keys[(group + 2) % 3] + group + 1;
+  }
+}
+
+// jax.random.fold_in
+Key fold_in(Key key, uint32_t data) {
+  uint32_t x = 0, y = data;
+  threefry(key, x, y);
+  return {x, y};
+}
+
+// The Gumbel noise that jax.random.categorical adds to the logits, for tokens `first` on.
+Vector gumbel(Key key, uint32_t first) {
+  Words x = {}, y = {};
+  for (int lane = 0; lane < kLanes; ++lane) y[lane] = first + lane;
+  threefry(key, x, y);
+  const Vector uniform = (Vector)(((x ^ y) >> 9) | 0x3f800000u) - 1.0f + 1.17549435e-38f;
+  return -log(-log(uniform));
+}
+
+// A model and how to draw from it; the members as flaxchar/native.py fills them in.
+struct Decoder {
+  int64_t layers, hidden, vocab, features;  // features: rows of the first layer's kernel
+  const float* const* kernels;              // [layers]: first [features, 4 hidden] with the bias added, then dense ones
+  const float* const* biases;               // [layers]
+  const float* const* recurrents;           // [layers]
+  const float* head;                        // [hidden, vocab]
+  const float* head_bias;                   // [vocab]
+  const uint8_t* banned;                    // [vocab]
+  float temperature, top_p;
+  int64_t top_k;
+
+  // The id drawn from logits [vocab], which are overwritten. As draw_token in flaxchar/generate.py.
+  int32_t draw(float* logits, Key key) const {
+    for (int64_t id = 0; id < vocab; ++id) logits[id] = banned[id] ? -INFINITY : logits[id];
+    const int32_t greatest = static_cast<int32_t>(std::max_element(logits, logits + vocab) - logits);
+    if (temperature == 0.0f) return greatest;
+    const float offset = logits[greatest];
+    for (int64_t id = 0; id < vocab; ++id) logits[id] = (logits[id] - offset) / temperature;
+    if (top_k > 0 || top_p < 1.0f) filter(logits);
+    int32_t best = greatest;
+    float best_value = -INFINITY;
+    for (int64_t first = 0; first < vocab; first += kLanes) {
+      const Vector noise = gumbel(key, static_cast<uint32_t>(first));
+      for (int64_t id = first; id < std::min(first + kLanes, vocab); ++id) {
+        const float value = logits[id] + noise[id - first];
+        if (value > best_value) best = static_cast<int32_t>(id), best_value = value;
+      }
+    }
+    return best;
+  }
+
+  // -inf for what top-k and top-p exclude.
+  void filter(float* logits) const {
+    std::vector<int32_t> order(vocab);
+    for (int64_t id = 0; id < vocab; ++id) order[id] = static_cast<int32_t>(id);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    float sum = 0.0f, mass = 0.0f;
+    for (int64_t id = 0; id < vocab; ++id) sum += std::exp(logits[id]);
+    for (int64_t rank = 0; rank < vocab; ++rank) {
+      const float probability = std::exp(logits[order[rank]]) / sum;
+      const bool kept = rank == 0 || (mass < top_p && (top_k == 0 || rank < top_k));
+      mass += probability;
+      if (!kept) logits[order[rank]] = -INFINITY;
+    }
+  }
+};
+
+// Rows of text in the making, each by itself; the members as flaxchar/native.py fills them in.
+struct Texts {
+  int64_t count, length;
+  const int32_t* given;   // [count]: how many tokens of each row are given, not drawn
+  const int32_t* limits;  // [count]: how many it may have
+  const Key* keys;        // [count]
+  int64_t until;          // the position to stop at
+  int32_t* tokens;        // [count, length]
+  int32_t* positions;     // [count]: how many tokens have been fed
+  uint8_t* done;          // [count]
+  float* h;               // [count, layers, hidden]
+  float* c;               // [count, layers, hidden]
+};
+
+// Texts that one thread writes together, kSlots at most: where one is finished the next takes its place.
+constexpr int kSlots = 4 * kRows;
+
+struct Writer {
+  const Decoder& decoder;
+  const Texts& texts;
+  const float* const* kernels;     // packed, but for the first
+  const float* const* recurrents;  // packed
+  const float* head;               // packed
+  std::atomic<int64_t>& next;      // the first text that nobody has begun
+
+  void run(int64_t slots) const {
+    const int64_t layers = decoder.layers, hidden = decoder.hidden;
+    const Columns gates{4 * hidden, hidden}, vocab{decoder.vocab, 0};
+    std::vector<int64_t> rows;  // the texts in the slots
+    std::vector<float> before(2 * layers * slots * hidden), after(2 * layers * slots * hidden);  // h and c by layer
+    std::vector<float> kept(slots * gates.width()), logits(slots * vocab.width());
+    std::vector<int32_t> ids(slots);
+    const auto state = [&](std::vector<float>& from, int64_t layer, int which, int64_t slot) {
+      return from.data() + ((layer * 2 + which) * slots + slot) * hidden;
+    };
+    for (;;) {
+      while (static_cast<int64_t>(rows.size()) < slots) {
+        const int64_t row = next.fetch_add(1);
+        if (row >= texts.count) break;
+        if (texts.done[row] || texts.positions[row] >= texts.until) continue;
+        for (int64_t layer = 0; layer < layers; ++layer) {
+          const int64_t at = (row * layers + layer) * hidden;
+          std::copy_n(texts.h + at, hidden, state(before, layer, 0, rows.size()));
+          std::copy_n(texts.c + at, hidden, state(before, layer, 1, rows.size()));
+        }
+        rows.push_back(row);
+      }
+      if (rows.empty()) return;
+      const int64_t count = rows.size();
+      for (int64_t slot = 0; slot < count; ++slot) {
+        ids[slot] = texts.tokens[rows[slot] * texts.length + texts.positions[rows[slot]]];
+      }
+      for (int64_t layer = 0; layer < layers; ++layer) {
+        const Forward forward{{1, count, hidden, layer == 0 ? decoder.features : hidden,
+                               layer == 0 ? ids.data() : nullptr, layer == 0 ? nullptr : state(after, layer - 1, 0, 0),
+                               decoder.kernels[layer], decoder.biases[layer], nullptr, state(before, layer, 0, 0),
+                               state(before, layer, 1, 0)},
+                              state(after, layer, 0, 0), state(after, layer, 1, 0), kept.data()};
+        for (int64_t panel = 0; panel < gates.panels(); ++panel) {
+          for_row_blocks(0, count, [&](auto block, int64_t slot) {
+            forward.block<decltype(block)::value>(0, slot, panel, kernels[layer], recurrents[layer]);
+          });
+        }
+      }
+      const CrossEntropy output{count, hidden, vocab, state(after, layers - 1, 0, 0), nullptr, decoder.head_bias, nullptr};
+      output.logits(head, {0, count}, logits.data());
+      before.swap(after);
+      int64_t staying = 0;
+      for (int64_t slot = 0; slot < count; ++slot) {
+        const int64_t row = rows[slot];
+        const int32_t position = ++texts.positions[row];
+        if (position >= texts.given[row]) {
+          const Key key = fold_in(texts.keys[row], static_cast<uint32_t>(position - texts.given[row]));
+          const int32_t drawn = decoder.draw(logits.data() + slot * vocab.width(), key);
+          texts.tokens[row * texts.length + position] = drawn;
+          texts.done[row] |= drawn == decoder.vocab - 1;
+        }
+        texts.done[row] |= position + 1 >= texts.limits[row];
+        const bool stays = !texts.done[row] && position < texts.until;
+        for (int64_t layer = 0; layer < layers; ++layer) {
+          const int64_t at = (row * layers + layer) * hidden;
+          for (int which = 0; which < 2; ++which) {
+            float* to = stays ? state(before, layer, which, staying) : (which == 0 ? texts.h : texts.c) + at;
+            const float* from = state(before, layer, which, slot);
+            if (to != from) std::copy_n(from, hidden, to);
+          }
+        }
+        if (stays) rows[staying++] = row;
+      }
+      rows.resize(staying);
+    }
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------- for XLA
+
+using Floats = ffi::Buffer<ffi::F32>;
+using Ids = ffi::Buffer<ffi::S32>;
+using FloatsOut = ffi::Result<Floats>;
+
+ffi::Error check_ids(const Ids& ids, int64_t rows) {
+  const int32_t* begin = ids.typed_data();
+  const bool known = std::all_of(begin, begin + ids.element_count(), [&](int32_t id) { return 0 <= id && id < rows; });
+  return known ? ffi::Error::Success() : ffi::Error::InvalidArgument("an id is outside the vocabulary");
+}
+
+Layer make_layer(const int32_t* ids, const float* inputs, int64_t time, const Floats& kernel, const float* bias,
+                 const Floats& recurrent, const Floats& h0, const Floats& c0) {
+  return {time, h0.dimensions()[0], h0.dimensions()[1], kernel.dimensions()[0], ids, inputs,
+          kernel.typed_data(), bias, recurrent.typed_data(), h0.typed_data(), c0.typed_data()};
+}
+
+ffi::Error forward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, FloatsOut hs, FloatsOut cs,
+                       FloatsOut gates, int64_t threads) {
+  if (auto error = check_ids(ids, table.dimensions()[0]); error.failure()) return error;
+  const Layer layer =
+      make_layer(ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0, c0);
+  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data()}.run(static_cast<int>(threads));
+  return ffi::Error::Success();
+}
+
+ffi::Error forward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
+                         FloatsOut hs, FloatsOut cs, FloatsOut gates, int64_t threads) {
+  const Layer layer = make_layer(nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel, bias.typed_data(),
+                                 recurrent, h0, c0);
+  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data()}.run(static_cast<int>(threads));
+  return ffi::Error::Success();
+}
+
+ffi::Error backward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats hs, Floats cs,
+                        Floats gates, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_z, FloatsOut d_table,
+                        FloatsOut d_recurrent, FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
+  const Layer layer =
+      make_layer(ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0, c0);
+  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), d_hs.typed_data(), d_h.typed_data(),
+           d_c.typed_data(), d_z->typed_data(), nullptr, d_table->typed_data(), nullptr,
+           d_recurrent->typed_data(), d_h0->typed_data(), d_c0->typed_data()}
+      .run(static_cast<int>(threads));
+  return ffi::Error::Success();
+}
+
+ffi::Error backward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
+                          Floats hs, Floats cs, Floats gates, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_z,
+                          FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, FloatsOut d_recurrent,
+                          FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
+  const Layer layer = make_layer(nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel, bias.typed_data(),
+                                 recurrent, h0, c0);
+  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), d_hs.typed_data(), d_h.typed_data(),
+           d_c.typed_data(), d_z->typed_data(), d_inputs->typed_data(), d_kernel->typed_data(),
+           d_bias->typed_data(), d_recurrent->typed_data(), d_h0->typed_data(), d_c0->typed_data()}
+      .run(static_cast<int>(threads));
+  return ffi::Error::Success();
+}
+
+CrossEntropy make_cross_entropy(const Floats& inputs, const Floats& kernel, const float* bias, const Ids& targets) {
+  const int64_t features = kernel.dimensions()[0], vocab = kernel.dimensions()[1];
+  return {static_cast<int64_t>(targets.element_count()), features, {vocab, 0}, inputs.typed_data(),
+          kernel.typed_data(), bias, targets.typed_data()};
+}
+
+ffi::Error cross_entropy_forward(Floats inputs, Floats kernel, Floats bias, Ids targets, FloatsOut nats,
+                                 FloatsOut softmax, int64_t threads) {
+  if (auto error = check_ids(targets, kernel.dimensions()[1]); error.failure()) return error;
+  make_cross_entropy(inputs, kernel, bias.typed_data(), targets)
+      .forward(nats->typed_data(), softmax->typed_data(), static_cast<int>(threads));
+  return ffi::Error::Success();
+}
+
+ffi::Error cross_entropy_backward(Floats inputs, Floats kernel, Ids targets, Floats d_nats, Floats softmax,
+                                  FloatsOut d_logits, FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias,
+                                  int64_t threads) {
+  make_cross_entropy(inputs, kernel, nullptr, targets)
+      .backward(d_nats.typed_data(), softmax.typed_data(), d_logits->typed_data(), d_inputs->typed_data(),
+                d_kernel->typed_data(), d_bias->typed_data(), static_cast<int>(threads));
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+extern "C" {
+
+int flaxchar_lanes() { return kLanes; }
+
+// Writes texts until each is done, or as far as it may go in this call.
+void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
+  const int64_t layers = decoder->layers, hidden = decoder->hidden;
+  const Columns gates{4 * hidden, hidden}, vocab{decoder->vocab, 0};
+  std::vector<std::vector<float>> packed;
+  std::vector<const float*> kernels, recurrents;
+  const auto pack_all = [&](const Columns& columns, const float* weights) {
+    packed.emplace_back(hidden * columns.width());
+    pack(columns, weights, hidden, {0, columns.panels()}, packed.back().data());
+    return packed.back().data();
+  };
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    kernels.push_back(layer == 0 ? nullptr : pack_all(gates, decoder->kernels[layer]));
+    recurrents.push_back(pack_all(gates, decoder->recurrents[layer]));
+  }
+  const float* head = pack_all(vocab, decoder->head);
+  std::atomic<int64_t> next{0};
+  threads = static_cast<int>(std::min<int64_t>(threads, texts->count));
+  const int64_t slots = std::clamp<int64_t>((texts->count + threads - 1) / threads, 1, kSlots);
+  Pool::get().run(threads, [&](int, int) {
+    Writer{*decoder, *texts, kernels.data(), recurrents.data(), head, next}.run(slots);
+  });
+}
+
+}  // extern "C"
+
+// What each reads and writes stands in its function's parameters.
+#define HANDLER(name, ...) \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(flaxchar_##name, name, ffi::Ffi::Bind() __VA_ARGS__.Attr<int64_t>("threads"))
+#define F .Arg<Floats>()
+#define R .Ret<Floats>()
+HANDLER(forward_ids, .Arg<Ids>() F F F F R R R);
+HANDLER(forward_dense, F F F F F F R R R);
+HANDLER(backward_ids, .Arg<Ids>() F F F F F F F F F F R R R R R);
+HANDLER(backward_dense, F F F F F F F F F F F F R R R R R R R);
+HANDLER(cross_entropy_forward, F F F .Arg<Ids>() R R);
+HANDLER(cross_entropy_backward, F F .Arg<Ids>() F F R R R R);

@@ -1,0 +1,305 @@
+"""The CPU's own version of the recurrence: ``native.cpp``, compiled on first use for the processor at hand.
+
+Where it cannot be had (no compiler, another kind of device, ``FLAXCHAR_NATIVE=0``) everything runs in JAX as it is in
+``flaxchar.recurrence``; ``status`` says which, and why.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import platformdirs
+from jax import Array
+
+_SOURCE = Path(__file__).with_name("native.cpp")
+_COMPILERS = ("c++", "g++", "clang++")
+_FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-w")
+_TARGETS = (
+    "forward_ids",
+    "forward_dense",
+    "backward_ids",
+    "backward_dense",
+    "cross_entropy_forward",
+    "cross_entropy_backward",
+)
+# How the line of /proc/cpuinfo begins that lists what a processor can do, on x86 and on ARM.
+_CPU_FEATURES = ("flags", "Features")
+
+
+def processor() -> str:
+    """A short name for what this kind of processor can do: what is compiled for one may not run on another."""
+    cpuinfo = Path("/proc/cpuinfo")
+    described = platform.machine() + platform.processor()
+    if cpuinfo.exists():
+        described += next((line for line in cpuinfo.read_text().splitlines() if line.startswith(_CPU_FEATURES)), "")
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def available() -> bool:
+    """Whether the recurrence runs natively."""
+    return _load()[0] is not None
+
+
+def status() -> str:
+    """Which version of the recurrence runs, in a few words for people."""
+    return _load()[1]
+
+
+@functools.cache
+def _load() -> tuple[ctypes.CDLL | None, str]:
+    """The library, None where it cannot be had; and what to say of it."""
+    if os.environ.get("FLAXCHAR_NATIVE", "1") == "0":
+        return None, "JAX (FLAXCHAR_NATIVE=0)"
+    if jax.default_backend() != "cpu":
+        return None, f"JAX on {jax.default_backend()}"
+    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if compiler is None:
+        return None, "JAX (there is no C++ compiler for the faster native kernel)"
+    try:
+        library = ctypes.CDLL(str(_compiled(compiler)))
+    except subprocess.CalledProcessError as error:
+        reason = next((line for line in error.stderr.splitlines() if "error" in line), f"status {error.returncode}")
+        return None, f"JAX ({Path(compiler).name} cannot compile the faster native kernel: {reason})"
+    except OSError as error:
+        return None, f"JAX (the native kernel cannot be loaded: {error})"
+    for target in _TARGETS:
+        symbol = jax.ffi.pycapsule(getattr(library, f"flaxchar_{target}"))
+        jax.ffi.register_ffi_target(f"flaxchar_{target}", symbol, platform="cpu")
+    count = threads()
+    return library, f"native, {library.flaxchar_lanes()} lanes, {count} {'thread' if count == 1 else 'threads'}"
+
+
+def _compiled(compiler: str) -> Path:
+    """The library, compiled now unless an earlier process has left it in the user's cache directory."""
+    include = jax.ffi.include_dir()
+    key = hashlib.sha256(_SOURCE.read_bytes())
+    for part in (compiler, *_FLAGS, jax.lib.__version__, processor()):
+        key.update(part.encode() + b"\0")
+    try:
+        folder = platformdirs.user_cache_path("flaxchar") / "native"
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.mkdtemp())  # for this process alone
+    library = folder / f"{key.hexdigest()[:16]}.so"
+    if not library.exists():
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".so", delete=False) as beside:
+            pass
+        command = [compiler, *_FLAGS, "-isystem", include, str(_SOURCE), "-o", beside.name]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            os.replace(beside.name, library)
+        finally:
+            Path(beside.name).unlink(missing_ok=True)
+    return library
+
+
+def threads() -> int:
+    """How many threads a call may use: this process' cores, shared among its devices."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // jax.local_device_count())
+
+
+def _panel() -> int:
+    """Floats of a panel, the block of columns the kernel works on: four of its vectors."""
+    return 4 * _library().flaxchar_lanes()
+
+
+def _library() -> ctypes.CDLL:
+    library = _load()[0]
+    assert library is not None, "asked for the native kernel where it is not available"
+    return library
+
+
+def _shape(*dimensions: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(dimensions, jnp.float32)
+
+
+def _call(name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array) -> Sequence[Array]:
+    call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
+    return call(*arguments, threads=threads())
+
+
+Carry = tuple[Array, Array]
+
+
+def _forward(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> Sequence[Array]:
+    (time, batch), hidden = inputs.shape[:2], recurrent.shape[0]
+    gates = -(-4 * hidden // _panel()) * _panel()  # four of each unit, in whole panels
+    shapes = [_shape(time, batch, hidden), _shape(time, batch, hidden), _shape(time, batch, gates)]
+    if inputs.ndim == 2:
+        return _call("forward_ids", shapes, inputs, kernel + bias, recurrent, *carry)
+    return _call("forward_dense", shapes, inputs, kernel, bias, recurrent, *carry)
+
+
+@jax.custom_vjp
+def lstm(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+    """As ``flaxchar.recurrence.lstm``."""
+    return _lstm_forward(inputs, kernel, bias, recurrent, carry)[0]
+
+
+def _lstm_forward(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple:
+    hs, cs, gates = _forward(inputs, kernel, bias, recurrent, carry)
+    return (hs, (hs[-1], cs[-1])), (inputs, kernel, bias, recurrent, carry, hs, cs, gates)
+
+
+def _lstm_backward(residuals: tuple, gradients: tuple[Array, Carry]) -> tuple:
+    inputs, kernel, bias, recurrent, carry, hs, cs, gates = residuals
+    d_hs, d_carry = gradients
+    shapes = [_shape(*array.shape) for array in (gates, kernel, recurrent, *carry)]
+    if inputs.ndim == 2:
+        _, d_kernel, d_recurrent, *d_before = _call(
+            "backward_ids", shapes, inputs, kernel, recurrent, *carry, hs, cs, gates, d_hs, *d_carry
+        )
+        # Each id adds the bias once, so the bias' gradient is the sum over the table's rows.
+        return None, d_kernel, d_kernel.sum(0), d_recurrent, tuple(d_before)
+    shapes[1:1] = [_shape(*inputs.shape)]
+    shapes[3:3] = [_shape(*bias.shape)]
+    _, d_inputs, d_kernel, d_bias, d_recurrent, *d_before = _call(
+        "backward_dense", shapes, inputs, kernel, bias, recurrent, *carry, hs, cs, gates, d_hs, *d_carry
+    )
+    return d_inputs, d_kernel, d_bias, d_recurrent, tuple(d_before)
+
+
+lstm.defvjp(_lstm_forward, _lstm_backward)
+
+
+@jax.custom_vjp
+def cross_entropy(inputs: Array, kernel: Array, bias: Array, targets: Array) -> Array:
+    """Cross-entropy of targets under a softmax of ``inputs W + b``.
+
+    Args:
+      inputs: float32 ``[..., in]``.
+      kernel: ``W``, ``[in, vocab]``.
+      bias: ``b``, ``[vocab]``.
+      targets: int32 ``[...]``.
+
+    Returns:
+      Nats, float32 ``[...]``.
+    """
+    return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
+
+
+def _cross_entropy_forward(inputs: Array, kernel: Array, bias: Array, targets: Array) -> tuple:
+    width = -(-kernel.shape[1] // _panel()) * _panel()
+    shapes = [_shape(*targets.shape), _shape(*targets.shape, width)]
+    nats, softmax = _call("cross_entropy_forward", shapes, inputs, kernel, bias, targets)
+    return nats, (inputs, kernel, bias, targets, softmax)
+
+
+def _cross_entropy_backward(residuals: tuple[Array, ...], d_nats: Array) -> tuple:
+    inputs, kernel, bias, targets, softmax = residuals
+    shapes = [_shape(*array.shape) for array in (softmax, inputs, kernel, bias)]
+    _, *gradients = _call("cross_entropy_backward", shapes, inputs, kernel, targets, d_nats, softmax)
+    return *gradients, None
+
+
+cross_entropy.defvjp(_cross_entropy_forward, _cross_entropy_backward)
+
+
+class _Decoder(ctypes.Structure):
+    """``Decoder`` of ``native.cpp``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("layers", "hidden", "vocab", "features")),
+        *((name, ctypes.POINTER(ctypes.c_void_p)) for name in ("kernels", "biases", "recurrents")),
+        *((name, ctypes.c_void_p) for name in ("head", "head_bias", "banned")),
+        *((name, ctypes.c_float) for name in ("temperature", "top_p")),
+        ("top_k", ctypes.c_int64),
+    )
+
+
+class _Texts(ctypes.Structure):
+    """``Texts`` of ``native.cpp``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("count", "length")),
+        *((name, ctypes.c_void_p) for name in ("given", "limits", "keys")),
+        ("until", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("tokens", "positions", "done", "h", "c")),
+    )
+
+
+class Texts(NamedTuple):
+    """Rows of text in the making; ``decode`` goes on with them in place.
+
+    Attributes:
+      tokens: the prompts and what has been written after them, 0 elsewhere, int32 ``[texts, length]``.
+      positions: how many tokens of each have been fed, int32 ``[texts]``.
+      done: which are finished, bool ``[texts]``.
+      h: the layers' hidden states, float32 ``[texts, layers, hidden]``.
+      c: the layers' cells, likewise.
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    done: np.ndarray
+    h: np.ndarray
+    c: np.ndarray
+
+
+def decode(
+    layers: Sequence[Mapping[str, Any]],
+    head: Mapping[str, Any],
+    texts: Texts,
+    given: np.ndarray,
+    limits: np.ndarray,
+    keys: np.ndarray,
+    sampling: tuple[float, int, float],
+    until: int,
+    banned: Sequence[int],
+) -> None:
+    """Go on with texts until each is done or ``until`` tokens have been fed; as ``flaxchar.generate.decode``.
+
+    Args:
+      layers: ``kernel``, ``bias`` and ``recurrent_kernel`` of each LSTM layer, the first fed with ids.
+      head: ``kernel`` and ``bias`` of the layer to logits.
+      texts: changed in place.
+      given: tokens of each text that are not drawn, int32 ``[texts]``.
+      limits: tokens after which each is done, int32 ``[texts]``.
+      keys: ``jax.random.key_data`` of each text's key, uint32 ``[texts, 2]``.
+      sampling: temperature, top-k and top-p.
+      until: position at which to stop.
+      banned: ids never drawn.
+    """
+    kept: list[Any] = []  # what the structures point to
+
+    def pointer(array: Any, dtype: Any = np.float32) -> int:
+        kept.append(np.ascontiguousarray(array, dtype))
+        return kept[-1].ctypes.data
+
+    def pointers(arrays: Sequence[Any]) -> Any:
+        kept.append((ctypes.c_void_p * len(arrays))(*map(pointer, arrays)))
+        return ctypes.cast(kept[-1], ctypes.POINTER(ctypes.c_void_p))
+
+    first = np.asarray(layers[0]["kernel"]) + np.asarray(layers[0]["bias"])
+    hidden, vocab = head["kernel"].shape
+    mask = np.zeros(vocab, np.uint8)
+    mask[list(banned)] = 1
+    decoder = _Decoder(
+        len(layers), hidden, vocab, first.shape[0],
+        pointers([first, *(layer["kernel"] for layer in layers[1:])]),
+        pointers([layer["bias"] for layer in layers]),
+        pointers([layer["recurrent_kernel"] for layer in layers]),
+        pointer(head["kernel"]), pointer(head["bias"]), pointer(mask, np.uint8),
+        sampling[0], sampling[2], sampling[1],
+    )  # fmt: skip
+    state = _Texts(
+        *texts.tokens.shape,
+        pointer(given, np.int32), pointer(limits, np.int32), pointer(keys, np.uint32),
+        until,
+        *(array.ctypes.data for array in texts),
+    )  # fmt: skip
+    _library().flaxchar_decode(ctypes.byref(decoder), ctypes.byref(state), threads())
