@@ -73,15 +73,23 @@ class TextBatches:
     """
 
     def __init__(
-        self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True, seed: int = 0, buckets: int = 8
+        self,
+        texts: EncodedTexts,
+        batch_size: int,
+        eos: int,
+        bos: bool = True,
+        seed: int = 0,
+        buckets: int = 8,
+        multiple: int = 1,
     ) -> None:
-        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts; ``seed`` shuffles.
+        """Args: as ``pad_texts``; ``seed`` shuffles.
 
-        ``buckets`` is the most widths to use: each costs a compilation of about a second, and each saves padding.
+        ``batch_size`` is lowered to the number of texts, rounded up to a ``multiple``. ``buckets`` is the most widths
+        to use: each costs a compilation of about a second, and each saves padding.
         """
         self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
         self._lengths = texts.lengths + bos  # targets of each text
-        self.rows = min(batch_size, len(texts))
+        self.rows = fit_rows(batch_size, len(texts), multiple)
         self.widths = choose_widths(self._lengths, buckets)
         self._bucket = np.searchsorted(self.widths, self._lengths)
 
@@ -105,10 +113,11 @@ class TextBatches:
             batches.append((self.widths[-1], left))
         return [batches[k] for k in rng.permutation(len(batches))]
 
-    def batch(self, k: int) -> Batch:
-        """Batch ``k`` of the run, ``[rows, one of widths]``."""
+    def batch(self, k: int, own: slice = slice(None)) -> Batch:
+        """Batch ``k`` of the run, ``[rows, one of widths]``, or some of its rows."""
         width, chosen = self._epoch(k // self.steps_per_epoch)[k % self.steps_per_epoch]
-        return pad_texts([self._texts[i] for i in chosen], self.rows, width, self._eos, self._bos)
+        rows = len(range(self.rows)[own])
+        return pad_texts([self._texts[i] for i in chosen[own]], rows, width, self._eos, self._bos)
 
     def mean_width(self) -> float:
         """Mean width of a batch, which is what a step costs on average."""
@@ -123,12 +132,14 @@ class WindowBatches:
     before stopped (truncated back-propagation through time).
     """
 
-    def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True) -> None:
-        """Args: as ``pad_texts``; ``window`` is the time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
+    def __init__(
+        self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True, multiple: int = 1
+    ) -> None:
+        """Args: as ``TextBatches``; ``window`` is the time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
         ids = np.concatenate([part for i in range(len(texts)) for part in (texts[i], [eos])]).astype(np.int32)
         stream = np.concatenate([[eos], ids]) if bos else ids
         targets = len(stream) - 1
-        self.rows = min(batch_size, targets)
+        self.rows = fit_rows(batch_size, targets, multiple)
         self._per_row = -(-targets // self.rows)
         self._stream = stream.astype(np.int32)
         self.widths = [min(window, self._per_row)]
@@ -138,12 +149,12 @@ class WindowBatches:
         """Batches in one pass over the stream."""
         return -(-self._per_row // self.widths[0])
 
-    def batch(self, k: int) -> Batch:
-        """Batch ``k`` of the run, ``[rows, width]``; the first of an epoch is ``fresh``."""
+    def batch(self, k: int, own: slice = slice(None)) -> Batch:
+        """Batch ``k`` of the run, ``[rows, width]``, or some of its rows; the first of an epoch is ``fresh``."""
         width = self.widths[0]
         start = k % self.steps_per_epoch * width
         columns = np.arange(start, start + width)
-        positions = np.arange(self.rows)[:, None] * self._per_row + columns  # [rows, width]
+        positions = np.arange(self.rows)[own, None] * self._per_row + columns  # [rows, width]
         mask = (columns < self._per_row) & (positions < len(self._stream) - 1)
         at = np.where(mask, positions, 0)
         inputs, targets = (np.where(mask, self._stream[at + shift], PAD).astype(np.int32) for shift in (0, 1))
@@ -171,6 +182,11 @@ class EvaluationBatches:
         for chosen in self._order:
             width = fit_width(self.widths, self._lengths[chosen].max())
             yield chosen, pad_texts([self._texts[i] for i in chosen], self.rows, width, self._eos, self._bos)
+
+
+def fit_rows(batch_size: int, available: int, multiple: int) -> int:
+    """Rows of a batch: no more than there is something for, but a multiple, so that devices can share them."""
+    return min(batch_size, -(-available // multiple) * multiple)
 
 
 def fit_width(widths: Sequence[int], length: int) -> int:

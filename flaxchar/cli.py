@@ -42,6 +42,18 @@ class TrainOptions:
     """Settings to begin with; reference is the Keras teaching notebook's LSTM(128)."""
     fresh: Switch = False
     """Begin a new run; one that is there already is renamed, never deleted."""
+    devices: int | None = None
+    """Devices to train on, in each process; left open: every GPU or TPU, or one CPU."""
+    model_shards: int = 1
+    """Devices that share one model, each with a part of its hidden units: for models too large for one."""
+    distributed: Switch = False
+    """Join the other processes of this Slurm, Kubernetes or Open MPI job, or TPU pod."""
+    coordinator: str | None = None
+    """Join other processes: the first one's HOST:PORT."""
+    processes: int | None = None
+    """With --coordinator: how many processes there are."""
+    process_id: int | None = None
+    """With --coordinator: which of them this is, from 0."""
     debug: Switch = False
     """Show where an error came from."""
     config: Config = PRESETS["default"]
@@ -145,7 +157,14 @@ def train_command(arguments: Sequence[str]) -> int:
     prog = "flaxchar train"
     options = parse(TrainOptions, prog, arguments, TrainOptions())
     path = Path(options.workdir)
-    going_on = Run.exists(path) and not options.fresh
+    together = (options.coordinator, options.processes, options.process_id)
+    if 0 < together.count(None) < 3:
+        raise InputError("--coordinator, --processes and --process-id go together; give all three")
+    process.prepare(options.devices, together if options.distributed or options.coordinator is not None else None)
+
+    from flaxchar.devices import agree, leads, make_layout
+
+    going_on = agree(Run.exists(path) and not options.fresh)
     if going_on:
         run = Run.open(path)
         saved = run.config
@@ -163,20 +182,20 @@ def train_command(arguments: Sequence[str]) -> int:
         if not Run.exists(path):
             check_free(path)
     config.validate()
-    process.prepare()
+    layout = make_layout(config.training, options.devices, options.model_shards)
 
     from flaxchar.console import ConsoleObserver
     from flaxchar.session import train_corpus
     from flaxchar.sources import load_corpus
 
     corpus, config = load_corpus(config)
-    observer = ConsoleObserver(corpus.floor)
+    observer = ConsoleObserver(corpus.floor, quiet=not leads())
     observer.prepared(corpus.report())
     try:
-        train_corpus(corpus, config, path, observer, _STARTED, options.fresh)
+        train_corpus(corpus, config, path, observer, _STARTED, options.fresh, layout)
     finally:
         observer.close()
-    return _conclude(path, corpus.floor, observer)
+    return _conclude(path, corpus.floor, observer) if leads() else 0
 
 
 def _conclude(path: Path, floor: float | None, observer: ConsoleObserver) -> int:

@@ -64,6 +64,8 @@ class ModelConfig:
     """Units of each layer."""
     dropout: float = 0.2
     """The share of each recurrent layer's outputs that is dropped in training."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What matrix products are computed in; parameters and recurrent state are float32 in any case."""
     input_init: Literal["unit", "glorot"] = "unit"
     """How the input rows start: with standard deviation 1, or by Glorot's rule as in Keras."""
 

@@ -26,9 +26,9 @@ class ConsoleObserver(Observer):
       last: the report of the last evaluation, or of where the run began.
     """
 
-    def __init__(self, floor: float | None) -> None:
-        """``floor``: bits per character that no model can beat, where that is known."""
-        self.console = Console(highlight=False, markup=False, soft_wrap=True)
+    def __init__(self, floor: float | None, quiet: bool = False) -> None:
+        """``floor``: bits per character that no model can beat, where that is known; ``quiet``: print nothing."""
+        self.console = Console(highlight=False, markup=False, soft_wrap=True, quiet=quiet)
         self.interrupted: signal.Signals | None = None
         self.last: Report | None = None
         self._floor = floor

@@ -58,18 +58,36 @@ def status() -> str:
     return _load()[1]
 
 
+def to_compile() -> bool:
+    """Whether the first use will have to compile the kernel."""
+    return _unusable() is None and not _library_path(_compiler() or "").exists()
+
+
+def _compiler() -> str | None:
+    return next(filter(None, map(shutil.which, _COMPILERS)), None)
+
+
+def _unusable() -> str | None:
+    """Why the kernel cannot be used, where that can be told without trying."""
+    if os.environ.get("FLAXCHAR_NATIVE", "1") == "0":
+        return "JAX (FLAXCHAR_NATIVE=0)"
+    if jax.default_backend() != "cpu":
+        return f"JAX on {jax.default_backend()}"
+    return None if _compiler() else "JAX (there is no C++ compiler for the faster native kernel)"
+
+
 @functools.cache
 def _load() -> tuple[ctypes.CDLL | None, str]:
     """The library, None where it cannot be had; and what to say of it."""
-    if os.environ.get("FLAXCHAR_NATIVE", "1") == "0":
-        return None, "JAX (FLAXCHAR_NATIVE=0)"
-    if jax.default_backend() != "cpu":
-        return None, f"JAX on {jax.default_backend()}"
-    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if compiler is None:
-        return None, "JAX (there is no C++ compiler for the faster native kernel)"
+    if reason := _unusable():
+        return None, reason
+    compiler = _compiler()
+    assert compiler is not None
+    path = _library_path(compiler)
     try:
-        library = ctypes.CDLL(str(_compiled(compiler)))
+        if not path.exists():
+            path = _compile(compiler, path)
+        library = ctypes.CDLL(str(path))
     except subprocess.CalledProcessError as error:
         reason = next((line for line in error.stderr.splitlines() if "error" in line), f"status {error.returncode}")
         return None, f"JAX ({Path(compiler).name} cannot compile the faster native kernel: {reason})"
@@ -82,28 +100,31 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     return library, f"native, {library.flaxchar_lanes()} lanes, {count} {'thread' if count == 1 else 'threads'}"
 
 
-def _compiled(compiler: str) -> Path:
-    """The library, compiled now unless an earlier process has left it in the user's cache directory."""
-    include = jax.ffi.include_dir()
+def _library_path(compiler: str) -> Path:
+    """Where the library is kept: a name for source, compiler, JAX version and processor."""
     key = hashlib.sha256(_SOURCE.read_bytes())
     for part in (compiler, *_FLAGS, jax.lib.__version__, processor()):
         key.update(part.encode() + b"\0")
+    return platformdirs.user_cache_path("flaxchar") / "native" / f"{key.hexdigest()[:16]}.so"
+
+
+def _compile(compiler: str, path: Path) -> Path:
+    """Compile the library to this path, or for this process alone where nothing can be written there."""
     try:
-        folder = platformdirs.user_cache_path("flaxchar") / "native"
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=path.parent)
     except OSError:
-        folder = Path(tempfile.mkdtemp())  # for this process alone
-    library = folder / f"{key.hexdigest()[:16]}.so"
-    if not library.exists():
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".so", delete=False) as beside:
-            pass
-        command = [compiler, *_FLAGS, "-isystem", include, str(_SOURCE), "-o", beside.name]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            os.replace(beside.name, library)
-        finally:
-            Path(beside.name).unlink(missing_ok=True)
-    return library
+        folder = tempfile.mkdtemp()
+        path = Path(folder) / path.name
+    beside = Path(folder) / "new.so"
+    try:
+        command = [compiler, *_FLAGS, "-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o", str(beside)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        beside.replace(path)  # whole or not at all, whoever else compiles it
+    finally:
+        if path.parent != Path(folder):
+            shutil.rmtree(folder)
+    return path
 
 
 def threads() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 import platformdirs
 
@@ -16,19 +17,63 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE = 1 << 30
 
 
-def prepare() -> None:
-    """Set up this process for training or sampling; imports JAX."""
+def prepare(devices: int | None = None, together: tuple | None = None) -> None:
+    """Set up this process for training or sampling; imports JAX.
+
+    Args:
+      devices: as how many devices JAX is to treat the CPU, where that is what it finds; None for one.
+      together: arguments for ``join``, where this process is one of several.
+    """
     keep_memory()
+    if devices is not None and devices > 1:
+        share_cpu(devices)
     keep_compiled_programs()
+    if together is not None:
+        join(*together)
 
     import jax
 
     from flaxchar import native
 
-    if native.available() and "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+    if native.to_compile() and jax.process_index() == 0:
+        print("compiling the native kernel for this processor, once; some seconds", file=sys.stderr, flush=True)
+    if devices in (None, 1) and native.available() and "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
         # The native kernel uses all cores itself. Handed over to another thread, a step would share them with XLA's
         # waiting threads, which spin: a step of 2.3 ms took 4 ms.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
+def share_cpu(devices: int) -> None:
+    """Make several JAX devices of the CPU: the same program then runs on each, with a thread of its own."""
+    # XLA's thread pool has as many threads as cores; devices that wait for one another would fill it.
+    os.environ.setdefault("NPROC", str(max(os.cpu_count() or 1, 2 * devices)))
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_multi_thread_eigen" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+
+    import jax
+
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", devices)
+
+
+def join(coordinator: str | None, processes: int | None, process_id: int | None) -> None:
+    """Join the other processes of a job; what is None is found out from Slurm, Kubernetes, Open MPI or the TPU pod.
+
+    Raises:
+      InputError: nothing tells which processes there are.
+    """
+    import jax
+
+    from flaxchar.config import InputError
+
+    try:
+        jax.distributed.initialize(coordinator, processes, process_id)
+    except ValueError as error:
+        raise InputError(
+            f"the other processes cannot be found ({str(error).splitlines()[0]}); name --coordinator HOST:PORT, "
+            "--processes and --process-id"
+        ) from error
 
 
 def keep_memory() -> None:

@@ -24,14 +24,20 @@ On a CPU ``flaxchar.native`` does the same by a kernel of its own, where it can 
 
 from __future__ import annotations
 
+import functools
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import PartitionSpec
 
 from flaxchar import native
 
 # (h, c), each [batch, hidden] float32.
 Carry = tuple[Array, Array]
+# What matrix products are computed in; sums, gates and carries are float32 in any case.
+DType = Literal["float32", "bfloat16"]
 
 
 def lstm_initial_carry(batch: int, hidden: int) -> Carry:
@@ -40,26 +46,30 @@ def lstm_initial_carry(batch: int, hidden: int) -> Carry:
     return zeros, zeros
 
 
-def project(inputs: Array, kernel: Array, bias: Array) -> Array:
-    """``x W + b`` of ids ``[...]`` (rows looked up: what a one-hot product is) or vectors ``[..., in]``."""
+def project(inputs: Array, kernel: Array, bias: Array, dtype: DType = "float32") -> Array:
+    """``x W + b`` of ids ``[...]`` (rows looked up: what a one-hot product is) or vectors ``[..., in]``; float32."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         # The bias is added to the few rows of the table rather than to every time step.
         return jnp.take(kernel + bias, inputs, axis=0)
-    return inputs @ kernel + bias
+    return _product(inputs, kernel, dtype) + bias
 
 
-def lstm_step(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+def lstm_step(
+    inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry, dtype: DType = "float32"
+) -> tuple[Array, Carry]:
     """One step of the LSTM: ids ``[batch]`` or vectors ``[batch, in]``, otherwise as ``lstm``.
 
     Returns:
       The new hidden state ``[batch, hidden]`` and the new carry.
     """
-    scale = _tanh_scale(recurrent.shape[0])
-    h, c, _ = _step(project(inputs, kernel, bias) * scale, recurrent * scale, carry)
+    projected = _by_gate(project(inputs, kernel, bias, dtype))
+    h, c, _ = _step(projected * _tanh_scale(), _by_gate(recurrent) * _tanh_scale(), carry, dtype)
     return h, (h, c)
 
 
-def lstm(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+def lstm(
+    inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry, dtype: DType = "float32"
+) -> tuple[Array, Carry]:
     """The LSTM over a whole sequence, differentiable in all its arguments but ids.
 
     Args:
@@ -68,86 +78,110 @@ def lstm(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Car
       bias: ``b``, ``[4 * hidden]``.
       recurrent: ``R``, ``[hidden, 4 * hidden]``.
       carry: ``(h, c)`` before the first step, each ``[batch, hidden]``.
+      dtype: of the matrix products.
 
     Returns:
-      The hidden states ``[time, batch, hidden]`` and the carry after the last step.
+      The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
     """
-    if native.available():
+    if native.available() and dtype == "float32" and not shared_units():
         return native.lstm(inputs, kernel, bias, recurrent, carry)
-    return lstm_scan(project(inputs, kernel, bias), recurrent, carry)
+    return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry)
 
 
-def _tanh_scale(hidden: int) -> Array:
-    """1/2 for the three sigmoid gates and 1 for g, ``[4 * hidden]``.
+def shared_units() -> bool:
+    """Whether this is compiled for devices that share the hidden units."""
+    return jax.sharding.get_abstract_mesh().shape.get("model", 1) > 1
+
+
+def _by_gate(array: Array) -> Array:
+    """``[..., 4 * hidden]`` → ``[..., 4, hidden]``, the units along the mesh's ``model`` axis where there is one."""
+    array = array.reshape(*array.shape[:-1], 4, array.shape[-1] // 4)
+    if not shared_units():
+        return array
+    free = [PartitionSpec.UNCONSTRAINED] * (array.ndim - 1)
+    return lax.with_sharding_constraint(array, PartitionSpec(*free, "model"))
+
+
+def _product(a: Array, b: Array, dtype: DType) -> Array:
+    """``a b`` of float32 arrays ``[..., k]`` and ``[k, ...]``, computed in ``dtype`` with float32 sums."""
+    return jnp.tensordot(a.astype(dtype), b.astype(dtype), 1, preferred_element_type=jnp.float32)
+
+
+def _tanh_scale() -> Array:
+    """1/2 for the three sigmoid gates and 1 for g, ``[4, 1]``.
 
     ``sigmoid(z) = tanh(z / 2) / 2 + 1/2``, so one tanh over the whole pre-activation serves all four gates. Halving is
     exact in floating point, so it may be done to ``x`` and ``R`` beforehand.
     """
-    half, one = jnp.full(hidden, 0.5), jnp.ones(hidden)
-    return jnp.concatenate([half, half, one, half])
+    return jnp.array([[0.5], [0.5], [1.0], [0.5]])
 
 
-def _step(scaled: Array, scaled_recurrent: Array, carry: Carry) -> tuple[Array, Array, Array]:
-    """One step from pre-scaled arrays: the new ``h`` and ``c`` and the gates ``[batch, 4 * hidden]``."""
+def _step(scaled: Array, scaled_recurrent: Array, carry: Carry, dtype: DType) -> tuple[Array, Array, Array]:
+    """One step from pre-scaled arrays: the new ``h`` and ``c`` and the gates ``[batch, 4, hidden]``."""
     h, c = carry
-    scale = _tanh_scale(h.shape[-1])
+    scale = _tanh_scale()
     # Without the barrier XLA fuses the tanh into each of the four slices below and computes it several times over.
-    activation = lax.optimization_barrier(jnp.tanh(scaled + h @ scaled_recurrent))
+    activation = lax.optimization_barrier(jnp.tanh(scaled + _product(h, scaled_recurrent, dtype)))
     gates = activation * scale + (1 - scale)
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    i, f, g, o = (gates[:, k] for k in range(4))
     c = f * c + i * g
     h = o * jnp.tanh(c)
     return h, c, gates
 
 
-@jax.custom_vjp
-def lstm_scan(projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def lstm_scan(dtype: DType, projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
     """``lstm`` in JAX, for every kind of device: from ``x W + b`` of every step, ``[time, batch, 4 * hidden]``."""
-    scale = _tanh_scale(recurrent.shape[0])
-    scaled_recurrent = recurrent * scale
+    scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
 
     def step(carry: Carry, scaled: Array) -> tuple[Carry, Array]:
-        h, c, _ = _step(scaled, scaled_recurrent, carry)
+        h, c, _ = _step(scaled, scaled_recurrent, carry, dtype)
         return (h, c), h
 
-    carry, hs = lax.scan(step, carry, projected * scale)
+    carry, hs = lax.scan(step, carry, _by_gate(projected) * _tanh_scale())
     return hs, carry
 
 
-def _lstm_forward(projected: Array, recurrent: Array, carry: Carry) -> tuple[tuple[Array, Carry], tuple[Array, ...]]:
-    scale = _tanh_scale(recurrent.shape[0])
-    scaled_recurrent = recurrent * scale
+def _lstm_forward(
+    dtype: DType, projected: Array, recurrent: Array, carry: Carry
+) -> tuple[tuple[Array, Carry], tuple[Array, ...]]:
+    scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
 
     def step(carry: Carry, scaled: Array) -> tuple[Carry, tuple[Array, Array, Array]]:
-        h, c, gates = _step(scaled, scaled_recurrent, carry)
-        return (h, c), (h, c, gates)
+        h, c, gates = _step(scaled, scaled_recurrent, carry, dtype)
+        return (h, c), (h, c, gates.astype(dtype))
 
-    last, (hs, cs, gates) = lax.scan(step, carry, projected * scale)
+    last, (hs, cs, gates) = lax.scan(step, carry, _by_gate(projected) * _tanh_scale())
     return (hs, last), (recurrent, *carry, hs, cs, gates)
 
 
-def _lstm_backward(residuals: tuple[Array, ...], gradients: tuple[Array, Carry]) -> tuple[Array, Array, Carry]:
+def _lstm_backward(
+    dtype: DType, residuals: tuple[Array, ...], gradients: tuple[Array, Carry]
+) -> tuple[Array, Array, Carry]:
     recurrent, h0, c0, hs, cs, gates = residuals
     d_hs, (d_h, d_c) = gradients
-    i, f, g, o = jnp.split(gates, 4, axis=-1)  # each [time, batch, hidden]
+    i, f, g, o = (gates[:, :, k].astype(jnp.float32) for k in range(4))  # each [time, batch, hidden]
     h_before = jnp.concatenate([h0[None], hs[:-1]])
     c_before = jnp.concatenate([c0[None], cs[:-1]])
     tanh_c = jnp.tanh(cs)
-    # What each gate's gradient multiplies: dc for i, f, g and dh for o.   [time, batch, 4 * hidden]
-    factors = jnp.concatenate([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)], axis=-1)
+    # What each gate's gradient multiplies: dc for i, f, g and dh for o.   [time, batch, 4, hidden]
+    factors = jnp.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)], axis=2)
     h_to_c = o * (1 - tanh_c * tanh_c)
+    transposed = jnp.transpose(_by_gate(recurrent), (1, 2, 0))  # [4, hidden, hidden]
 
     def step(carry: Carry, inputs: tuple[Array, ...]) -> tuple[Carry, Array]:
         d_h, d_c = carry
         d_hs, factors, h_to_c, f = inputs
         d_h = d_hs + d_h
         d_c = d_c + d_h * h_to_c
-        d_z = lax.optimization_barrier(jnp.concatenate([d_c, d_c, d_c, d_h], axis=-1) * factors)
-        return (d_z @ recurrent.T, d_c * f), d_z
+        d_z = lax.optimization_barrier(jnp.stack([d_c, d_c, d_c, d_h], axis=1) * factors)
+        d_h = jnp.tensordot(d_z.astype(dtype), transposed.astype(dtype), 2, preferred_element_type=jnp.float32)
+        return (d_h, d_c * f), d_z
 
     carry, d_z = lax.scan(step, (d_h, d_c), (d_hs, factors, h_to_c, f), reverse=True)
-    d_recurrent = jnp.einsum("tbh,tbz->hz", h_before, d_z)
-    return d_z, d_recurrent, carry
+    pairs = ((0, 1), (0, 1))  # summed over time and batch
+    d_recurrent = jnp.tensordot(h_before.astype(dtype), d_z.astype(dtype), pairs, preferred_element_type=jnp.float32)
+    return d_z.reshape(*d_hs.shape[:2], -1), d_recurrent.reshape(recurrent.shape), carry
 
 
 lstm_scan.defvjp(_lstm_forward, _lstm_backward)

@@ -151,6 +151,8 @@ class Run:
 
             best = checkpoint_managers.BestN(get_metric_fn=quality, n=1, keep_checkpoints_without_metrics=False)
             keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(1), best])
+            if writing:
+                (self.path / "checkpoints").mkdir(exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 (self.path / "checkpoints").absolute(),
                 options=ocp.CheckpointManagerOptions(
@@ -159,6 +161,13 @@ class Run:
                     best_mode="max",
                     read_only=not writing,
                     enable_async_checkpointing=False,
+                    # Each process by itself: Orbax need not wait for those that do not write.
+                    create=False,
+                    multiprocessing_options=ocp.options.MultiprocessingOptions(
+                        primary_host=jax.process_index(), active_processes={jax.process_index()}
+                    )
+                    if jax.process_count() > 1
+                    else ocp.options.MultiprocessingOptions(),
                     cleanup_tmp_directories=writing,
                 ),
             )

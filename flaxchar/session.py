@@ -23,6 +23,7 @@ from flaxchar.config import (
     TrainingConfig,
     parse_duration,
 )
+from flaxchar.devices import Layout, agree, leads, make_layout
 from flaxchar.generate import Sampling, generate
 from flaxchar.losses import Evaluation, evaluate
 from flaxchar.model import CharLM, Params, count_params
@@ -105,6 +106,7 @@ def train_corpus(
     observer: Observer | None = None,
     started: float | None = None,
     fresh: bool = False,
+    layout: Layout | None = None,
 ) -> tuple[Params, Vocabulary]:
     """Train a model on a corpus, going on with the run in ``path`` where there is one.
 
@@ -115,6 +117,7 @@ def train_corpus(
       observer: told how it goes.
       started: ``time.monotonic()`` from which a time budget counts; None for now.
       fresh: begin anew; the run in ``path`` is renamed when the new one is ready to begin.
+      layout: on which devices; None for all there are.
 
     Returns:
       The parameters that did best on the held-out texts (the last ones where nothing is held out), and the vocabulary.
@@ -123,16 +126,21 @@ def train_corpus(
       InputError: the run in ``path`` was begun with other texts or settings, or a sample prompt cannot be encoded.
     """
     started = time.monotonic() if started is None else started
-    session = _Session(corpus, config, observer or Observer())
+    layout = make_layout(config.training) if layout is None else layout
+    session = _Session(corpus, config, observer or Observer(), layout)
+    # What depends on the clock or on files is for the first process to say.
     if path is None:
         session.steps = session.plan(started)
-    elif Run.exists(path) and not fresh:
+    elif agree(Run.exists(path) and not fresh):
         session.resume(Run.open(path))
     else:
-        steps = session.plan(started)
-        if Run.exists(path):
-            session.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
-        session.begin(Run.create(path, config, session.vocabulary, session.texts_record(), steps))
+        session.steps = session.plan(started)
+        if leads():
+            if Run.exists(path):
+                session.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
+            run = Run.create(path, config, session.vocabulary, session.texts_record(), session.steps)
+            run.claim()
+            session.run = run
     try:
         session.fit()
         return session.best_params(), session.vocabulary
@@ -144,8 +152,9 @@ def train_corpus(
 class _Session:
     """One process' share of a run: everything between the texts and the trained parameters. Implements ``Hooks``."""
 
-    def __init__(self, corpus: Corpus, config: Config, observer: Observer) -> None:
+    def __init__(self, corpus: Corpus, config: Config, observer: Observer, layout: Layout) -> None:
         data, training = config.data, config.training
+        self.layout = layout
         self.corpus, self.config, self.observer = corpus, config, observer
         self.run: Run | None = None
         self.steps = 0
@@ -155,10 +164,12 @@ class _Session:
         encoded, _ = vocabulary.encode_texts(corpus.train)
         if data.window is None:
             self.batches: TextBatches | WindowBatches = TextBatches(
-                encoded, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets
+                encoded, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets, layout.data
             )
         else:
-            self.batches = WindowBatches(encoded, training.batch_size, vocabulary.eos, data.window, data.bos)
+            self.batches = WindowBatches(
+                encoded, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data
+            )
         running = data.window is not None
         characters = vocabulary.predicted_characters(corpus.train, data.bos, running)
         tokens = len(encoded.ids) + len(encoded) - (0 if data.bos else 1 if running else len(encoded))
@@ -169,7 +180,8 @@ class _Session:
         self.model = CharLM(vocabulary.size, config.model)
         self.optimizer = make_optimizer(training)
         self.key = jax.random.key(training.seed)
-        self.state = init_state(self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0))
+        self.state = init_state(self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0), running)
+        self.state = layout.place(self.state)
         self.observer.prepared(self._describe())
         self.saved_at = time.monotonic()
         self.since_log = Progress()
@@ -199,7 +211,9 @@ class _Session:
     @functools.cached_property
     def step(self) -> CompiledStep:
         """The training step, compiled when it is first needed: a run that is complete needs none."""
-        return CompiledStep(self.model, self.optimizer, self.state, self.batches, jax.random.fold_in(self.key, 1))
+        return CompiledStep(
+            self.model, self.optimizer, self.layout, self.state, self.batches, jax.random.fold_in(self.key, 1)
+        )
 
     def _describe(self) -> list[str]:
         data, vocabulary, batches = self.config.data, self.vocabulary, self.batches
@@ -220,7 +234,9 @@ class _Session:
         lines.append(
             f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
         )
-        lines.append(f"recurrence: {native.status()}")
+        lines.append(
+            f"recurrence: {native.status()}" + (f"; {self.layout.describe()}" if not self.layout.alone else "")
+        )
         return lines
 
     def texts_record(self) -> dict[str, Any]:
@@ -247,12 +263,7 @@ class _Session:
         evaluations = MOST_EVALUATIONS * (time.perf_counter() - begin)
         per_step = time_steps(self.step, self.state, self.batches, TIMING_SHARE * budget)
         left = budget - (time.monotonic() - started) - evaluations
-        return max(1, int(left / per_step))
-
-    def begin(self, run: Run) -> None:
-        """Start a new run."""
-        self.run, self.steps = run, run.steps
-        run.claim()
+        return agree(max(1, int(left / per_step)))
 
     def resume(self, run: Run) -> None:
         """Go on with a run from its last checkpoint."""
@@ -265,20 +276,22 @@ class _Session:
                 "--fresh, which moves the old run aside"
             )
         last = run.last_step()
-        if last is not None and last >= run.steps:
-            self.run, self.steps = run, run.steps  # complete: only to be read
-        else:
-            self.begin(run)
-        if last is None:
-            return
-        params, training = run.restore(last, self.state.params, _beside_params(self.state))
-        step = jax.numpy.int32(last)
-        self.state = TrainState(step, params, training["opt_state"], training["carry"])
-        best = run.best()
-        if best is not None and best[1] is not None:
-            self.best = best[1], run.restore(best[0], params)[0]
-        if last < run.steps:
-            run.forget_after(last)
+        self.steps = run.steps
+        if leads():
+            self.run = run
+            if last is None or last < run.steps:
+                run.claim()
+        if last is not None:
+            params, training = run.restore(last, self.state.params, _beside_params(self.state))
+            step = jax.numpy.int32(last)
+            self.state = self.layout.place(TrainState(step, params, training["opt_state"], training["carry"]))
+            best = run.best()
+            if best is not None and best[1] is not None:
+                self.best = best[1], run.restore(best[0], params)[0]
+            if leads() and last < run.steps:
+                run.forget_after(last)
+        if not leads():
+            run.close()
 
     def fit(self) -> None:
         """Train to the end, or until the observer says stop."""
@@ -291,19 +304,19 @@ class _Session:
 
     def best_params(self) -> Params:
         """The parameters that did best on the held-out texts, or the last ones."""
-        return self.state.params if self.best is None else self.best[1]
+        return self.layout.local(self.state.params) if self.best is None else self.best[1]
 
     def _report(self, step: int, evaluation: Evaluation | None = None, samples: tuple[Sample, ...] = ()) -> Report:
         return Report(step, self.steps, step / self.batches.steps_per_epoch, evaluation, samples)
 
     def _look(self, state: TrainState) -> tuple[Evaluation | None, tuple[Sample, ...]]:
-        """Evaluate, and write some samples."""
-        data = self.config.data
+        """Evaluate, and write some samples: each process by itself, so that none waits for another."""
+        data, params = self.config.data, self.layout.local(state.params)
         evaluation = None
         if self.held_out is not None:
             evaluation = evaluate(
                 self.model,
-                state.params,
+                params,
                 self.held_out,
                 self.held_out_characters,
                 self.vocabulary.eos,
@@ -316,7 +329,7 @@ class _Session:
                 size = max(300, len(ids))
                 (text,) = generate(
                     self.model,
-                    state.params,
+                    params,
                     self.vocabulary,
                     ids,
                     size=size,
@@ -328,8 +341,9 @@ class _Session:
         return evaluation, tuple(samples)
 
     def _save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
+        params, training = self.layout.fetch((state.params, _beside_params(state)))
         if self.run is not None:
-            self.run.save(step, state.params, _beside_params(state), bits_per_character)
+            self.run.save(step, params, training, bits_per_character)
         self.saved_at = time.monotonic()
 
     def progressed(self, progress: Progress) -> None:
@@ -369,13 +383,15 @@ class _Session:
             self.run.append("samples.jsonl", [{"step": step, **dataclasses.asdict(sample)} for sample in samples])
         self._save(state, step, bits)
         if bits is not None and (self.best is None or bits < self.best[0]):
-            self.best = bits, copy_tree(state.params)
+            self.best = bits, copy_tree(self.layout.local(state.params))
         self.observer.evaluated(report)
 
     def should_stop(self, state: TrainState, step: int) -> bool:
         """Save now and then, and when asked to stop."""
-        stop = self.observer.should_stop()
-        if stop or time.monotonic() - self.saved_at > SAVE_EVERY:
+        if jax.process_count() > 1 and step % log_interval(self.steps):
+            return False  # to agree with the other processes costs more than a step
+        stop = agree(self.observer.should_stop())
+        if agree(stop or time.monotonic() - self.saved_at > SAVE_EVERY):
             self._save(state, step)
         return stop
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,9 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.sharding import PartitionSpec
 
 from flaxchar.batches import Batch, TextBatches, WindowBatches
 from flaxchar.config import TrainingConfig
+from flaxchar.devices import Layout, agree
 from flaxchar.losses import carry_into
 from flaxchar.model import CharLM, Params, init_params
 
@@ -83,14 +86,43 @@ def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(schedule(jnp.arange(total_steps)), np.float32), (total_steps,))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def init_state(model: CharLM, optimizer: optax.GradientTransformation, rows: int, key: Array) -> TrainState:
-    """The state before the first step, for batches of ``rows`` rows."""
+@functools.partial(jax.jit, static_argnames=("model", "optimizer", "rows", "running"))
+def init_state(
+    model: CharLM, optimizer: optax.GradientTransformation, rows: int, key: Array, running: bool = False
+) -> TrainState:
+    """The state before the first step, for batches of ``rows`` rows, of running text or of separate texts."""
     params = init_params(model, key)
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), model.initial_carry(rows))
+    carry = model.initial_carry(rows) if running else ()
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def loss_gradients(
+    model: CharLM, params: Params, batch: Batch, carry: tuple, keys: Array
+) -> tuple[Params, Array, Array, tuple]:
+    """What rows of a batch, some or all, add to the loss and its gradient.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batch: arrays ``[rows, time]``.
+      carry: the state before, of running text; else ``()``.
+      keys: a random key for each row, ``[rows]``.
+
+    Returns:
+      The gradient of the nats summed over the mask, these nats, their number, and the carry after.
+    """
+    before = carry_into(batch, carry)
+
+    def nats_of(params: Params) -> tuple[Array, tuple]:
+        arguments = batch.inputs, batch.targets, before or None, keys
+        nats, after = model.apply({"params": params}, *arguments, method="cross_entropy")
+        return jnp.where(batch.mask, nats, 0.0).sum(), jax.lax.stop_gradient(after if before else ())
+
+    (nats, after), gradients = jax.value_and_grad(nats_of, has_aux=True)(params)
+    return gradients, nats, batch.mask.sum(), after
+
+
+@functools.partial(jax.jit, static_argnames=("model", "optimizer", "layout"), donate_argnames="state")
 def train_step(
     model: CharLM,
     optimizer: optax.GradientTransformation,
@@ -98,6 +130,7 @@ def train_step(
     batch: Batch,
     learning_rate: Array,
     key: Array,
+    layout: Layout | None = None,
 ) -> tuple[TrainState, StepSums]:
     """One step of gradient descent on the mean cross-entropy over the batch's mask.
 
@@ -107,26 +140,44 @@ def train_step(
       state: the state before; its buffers are reused, so it is gone afterwards.
       batch: arrays ``[batch, time]``.
       learning_rate: float32 scalar.
-      key: the run's random key; each step folds its number into it.
+      key: the run's random key; each step folds its number into it, and each row its own.
+      layout: on which devices, None for one; static. The state and the batch lie as it says.
 
     Returns:
       The state after, and what the step saw (before its update).
     """
-    carry = carry_into(batch, state.carry)
 
-    def loss(params: Params) -> tuple[Array, tuple[Array, Array, tuple]]:
-        rngs = {"dropout": jax.random.fold_in(key, state.step)}
-        each, after = model.apply(
-            {"params": params}, batch.inputs, batch.targets, carry, train=True, rngs=rngs, method="cross_entropy"
+    def own_rows(params: Params, batch: Batch, carry: tuple, first_row: Array | int) -> tuple:
+        rows = first_row + jnp.arange(batch.inputs.shape[0])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), rows)
+        return loss_gradients(model, params, batch, carry, keys)
+
+    def on_each_device(params: Params, batch: Batch, carry: tuple) -> tuple:
+        first_row = jax.lax.axis_index("data") * batch.inputs.shape[0]
+        *sums, after = own_rows(params, batch, carry, first_row)
+        return *jax.lax.psum(tuple(sums), "data"), after
+
+    if layout is not None and layout.data > 1 and layout.model == 1:
+        rows = PartitionSpec("data")
+        batch_specs = Batch(rows, rows, rows, PartitionSpec())
+        everywhere = PartitionSpec()
+        sums = jax.shard_map(
+            on_each_device,
+            mesh=layout.mesh,
+            in_specs=(everywhere, batch_specs, rows),
+            out_specs=(everywhere, everywhere, everywhere, rows),
+            check_vma=False,
         )
-        nats, tokens = jnp.where(batch.mask, each, 0.0).sum(), batch.mask.sum()
-        return nats / jnp.maximum(tokens, 1), (nats, tokens, after)
-
-    (_, (nats, tokens, after)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        gradients, nats, tokens, after = sums(state.params, batch, state.carry)
+    else:
+        # One device; or several that share the units, among which the compiler divides the work by the annotations.
+        gradients, nats, tokens, after = own_rows(state.params, batch, state.carry, 0)
+    gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(tokens, 1), gradients)
     opt_state = state.opt_state._replace(hyperparams={"learning_rate": learning_rate})
     updates, opt_state = optimizer.update(gradients, opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    new = TrainState(state.step + 1, params, opt_state, jax.lax.stop_gradient(after))
+    new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state, after)
+    if layout is not None and not layout.alone:
+        new = jax.lax.with_sharding_constraint(new, layout.state_shardings(new))
     return new, StepSums(nats, tokens, optax.tree.norm(gradients))
 
 
@@ -137,50 +188,61 @@ class CompiledStep:
         self,
         model: CharLM,
         optimizer: optax.GradientTransformation,
+        layout: Layout,
         state: TrainState,
         batches: TextBatches | WindowBatches,
         key: Array,
     ) -> None:
         """Compile for every width of ``batches``, two at a time: the compiler leaves Python's lock alone."""
-        self._key = key
+        self._layout, self._rows = layout, batches.rows
+        self.own = layout.own_rows(batches.rows)  # the rows of each batch that are this process' to make
+        self._key = layout.place_key(key)
         rate = np.float32(0)
 
         def compile_width(width: int) -> Callable:
-            ids = jax.ShapeDtypeStruct((batches.rows, width), jnp.int32)
-            mask = jax.ShapeDtypeStruct((batches.rows, width), jnp.bool_)
-            batch = Batch(ids, ids, mask, jax.ShapeDtypeStruct((), jnp.bool_))
-            return train_step.lower(model, optimizer, state, batch, rate, key).compile()
+            shapes = [((batches.rows, width), jnp.int32)] * 2 + [((batches.rows, width), jnp.bool_), ((), jnp.bool_)]
+            lies = [None] * 4 if layout.alone else layout.batch_shardings()
+            batch = Batch(*(jax.ShapeDtypeStruct(*s, sharding=how) for s, how in zip(shapes, lies, strict=True)))
+            with jax.set_mesh(layout.mesh):
+                return train_step.lower(model, optimizer, state, batch, rate, self._key, layout).compile()
 
         with ThreadPoolExecutor(2) as pool:
             self._by_width = dict(zip(batches.widths, pool.map(compile_width, batches.widths), strict=True))
 
     def __call__(self, state: TrainState, batch: Batch, learning_rate: np.float32) -> tuple[TrainState, StepSums]:
-        """As ``train_step``."""
-        return self._by_width[batch.inputs.shape[1]](state, batch, learning_rate, self._key)
+        """As ``train_step``, from this process' own rows of the batch."""
+        placed = self._layout.place_batch(batch, self._rows)
+        return self._by_width[batch.inputs.shape[1]](state, placed, learning_rate, self._key)
 
 
-def time_steps(step: CompiledStep, state: TrainState, batches: TextBatches | WindowBatches, seconds: float) -> float:
+def time_steps(
+    step: CompiledStep,
+    state: TrainState,
+    batches: TextBatches | WindowBatches,
+    seconds: float,
+) -> float:
     """Seconds a step takes on average, measured for about ``seconds`` on a copy of the state.
 
     The run itself begins afterwards from the untouched state, so that it does not depend on what was measured but for
     the number of its steps.
     """
     state = copy_tree(state)
-    cells, k, start = 0, -1, 0.0
-    while k < 3 or time.perf_counter() - start < seconds:
-        batch = batches.batch(max(0, k))
-        state, sums = step(state, batch, np.float32(0))
-        # The first step is not counted. One step may be under way while the next batch is made, as in the run.
-        k += 1
-        if k == 0:
-            sums.nats.block_until_ready()
-            start = time.perf_counter()
-        else:
-            cells += batch.inputs.shape[1]
-            if k % 2 == 0:
-                sums.nats.block_until_ready()
+    state, sums = step(state, batches.batch(0, step.own), np.float32(0))  # the first is not counted
     sums.nats.block_until_ready()
-    return (time.perf_counter() - start) / cells * batches.mean_width()
+    cells, start, count = 0, time.perf_counter(), 0
+    for until in (3 * 2**k for k in itertools.count()):
+        while count < until:
+            batch = batches.batch(count, step.own)
+            state, sums = step(state, batch, np.float32(0))
+            # One step may be under way while the next batch is made, as in the run.
+            cells, count = cells + batch.inputs.shape[1], count + 1
+            if count % 2 == 0:
+                sums.nats.block_until_ready()
+        sums.nats.block_until_ready()
+        elapsed = time.perf_counter() - start
+        if agree(elapsed > seconds / 2):
+            return elapsed / cells * batches.mean_width()
+    raise AssertionError("there is no last number")
 
 
 def evaluation_steps(total_steps: int, steps_per_epoch: int) -> frozenset[int]:
@@ -272,7 +334,7 @@ def fit(
             progress.gradient_norm = float(sums.gradient_norm)
 
     while taken < total:
-        state, sums = step(state, batches.batch(taken), rates[taken])
+        state, sums = step(state, batches.batch(taken, step.own), rates[taken])
         under_way.append(sums)
         account(2)
         taken += 1

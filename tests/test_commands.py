@@ -70,7 +70,9 @@ def test_train_reports_texts_progress_results_and_what_to_do_next(texts, tmp_pat
     path = tmp_path / "my runs"
     prompts = ("--sample-prompts", "Today ", "President ")
     result = run_command("train.py", "--data", texts, "--workdir", str(path), "--epochs", "2", *prompts, *SMALL)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
+    # The first command on a machine may say that it compiles the native kernel.
+    assert [line for line in result.stderr.splitlines() if "compiling the native kernel" not in line] == []
     out = result.stdout
     assert "headlines.txt: 380 texts to learn, 20 held out" in out
     assert "vocabulary: " in out

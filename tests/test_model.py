@@ -20,6 +20,7 @@ from flaxchar import (
     token_losses,
 )
 from flaxchar.losses import evaluate
+from flaxchar.model import dropout
 from flaxchar.vocabulary import EncodedTexts
 
 VOCAB, EOS = 11, 10
@@ -149,9 +150,26 @@ def test_dropout_acts_in_training_only():
     params = init_params(model, jax.random.key(0))
     ids = jnp.asarray(pad_texts(TEXTS, rows=5, width=16, eos=EOS).inputs)
 
-    def logits(train, seed):
-        return model.apply({"params": params}, ids, train=train, rngs={"dropout": jax.random.key(seed)})[0]
+    def logits(seed=None):
+        keys = None if seed is None else jax.random.split(jax.random.key(seed), 5)
+        return model.apply({"params": params}, ids, None, keys)[0]
 
-    assert (logits(False, 1) == logits(False, 2)).all()
-    assert (logits(True, 1) == logits(True, 1)).all()
-    assert not jnp.allclose(logits(True, 1), logits(True, 2))
+    assert (logits() == logits()).all()
+    assert (logits(1) == logits(1)).all()
+    assert not jnp.allclose(logits(1), logits(2))
+    assert not jnp.allclose(logits(1), logits())
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    values = dropout(jnp.ones((40, 30, 51)), rate, jax.random.split(jax.random.key(0), 30))
+    kept = values[values > 0]
+    assert abs(1 - kept.size / values.size - rate) < 0.005
+    np.testing.assert_allclose(kept, 1 / (1 - rate), rtol=1e-4)
+    np.testing.assert_allclose(values.mean(axis=(0, 2)), 1.0, atol=0.1)  # in every row
+
+
+def test_a_rows_dropout_does_not_depend_on_its_neighbours():
+    keys = jax.random.split(jax.random.key(0), 6)
+    whole = dropout(jnp.ones((4, 6, 10)), 0.5, keys)
+    np.testing.assert_array_equal(dropout(jnp.ones((4, 2, 10)), 0.5, keys[3:5]), whole[:, 3:5])

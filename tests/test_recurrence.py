@@ -20,7 +20,7 @@ TIME, BATCH, HIDDEN, FEATURES = 7, 3, 5, 4
 
 
 def scan(inputs, kernel, bias, recurrent, carry):
-    return lstm_scan(project(inputs, kernel, bias), recurrent, carry)
+    return lstm_scan("float32", project(inputs, kernel, bias), recurrent, carry)
 
 
 def normal(seed, *shape):
