@@ -1,0 +1,265 @@
+"""flaxchar beside PyTorch, Keras and Flax: ``python benchmarks/run.py`` for everything, or by name.
+
+The sides of a comparison take turns in one invocation, each in a process of its own; ratios are medians over the rounds,
+with the least and the greatest. Peers get virtual environments of their own under ``--environments``, made from
+``requirements-*.txt``. Results go to ``results/``: a Markdown table, JSON and a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+ROUNDS = 7
+GOALS = {"torch": {128: 1.5, 256: 1.5, 512: 1.2}, "keras": {128: 8.0}}
+
+
+class Worker:
+    """A framework's process."""
+
+    def __init__(self, framework: str, python: Path) -> None:
+        self.process = subprocess.Popen(
+            [str(python), str(HERE / "workers.py"), framework],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def ask(self, **message):
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+class Bench:
+    """The workers, and what they measured."""
+
+    def __init__(self, environments: Path, titles: Path | None) -> None:
+        self.environments, self.titles, self.workers, self.results = environments, titles, {}, {}
+
+    def python(self, framework: str) -> Path:
+        if framework in ("flaxchar", "flax"):
+            return Path(sys.executable)
+        folder = self.environments / framework
+        if not folder.exists():
+            print(f"making an environment for {framework}", flush=True)
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+            requirements = HERE / f"requirements-{framework}.txt"
+            install = [str(folder / "bin" / "pip"), "install", "--quiet", "-r", str(requirements)]
+            subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
+        return folder / "bin" / "python"
+
+    def worker(self, framework: str) -> Worker:
+        if framework not in self.workers:
+            self.workers[framework] = Worker(framework, self.python(framework))
+        return self.workers[framework]
+
+    def seconds(self, tasks: dict[str, dict], least: float = 0.05) -> dict[str, list[float]]:
+        """Seconds of each side's task, a list over the rounds."""
+        once = {side: self.worker(side).ask(task=task) for side, task in tasks.items()}
+        times = {side: max(1, round(least / seconds)) for side, seconds in once.items()}
+        rounds = [{side: self.worker(side).ask(times=times[side]) for side in tasks} for _ in range(ROUNDS)]
+        return {side: [one[side] for one in rounds] for side in tasks}
+
+    def record(self, name: str, row: dict) -> None:
+        self.results.setdefault(name, []).append(row)
+        print(name, json.dumps(row), flush=True)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> list[float]:
+    """Median, least and greatest of how many times as fast we are."""
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    return [round(x, 2) for x in (statistics.median(ratios), min(ratios), max(ratios))]
+
+
+def step(bench: Bench) -> None:
+    """A whole training step: forward, backward, RMSprop."""
+    shapes = [
+        {"batch": b, "hidden": h, "layers": n, "time": t}
+        for h, n, t, b in itertools.product((128, 256, 512), (1, 2), (64, 256), (8, 32, 64, 128))
+    ]
+    if bench.titles is not None:
+        lengths = [len(title) for title in titles(bench.titles)]
+        for batch, hidden in itertools.product((8, 32), (128, 256)):
+            chosen = lengths[:batch]
+            shapes.append({"batch": batch, "hidden": hidden, "layers": 1, "time": max(chosen), "lengths": chosen})
+    for shape in shapes:
+        task = {"kind": "step", **shape}
+        tasks = {"flaxchar": task, "torch": task}
+        if shape["hidden"] == 128 and shape["layers"] == 1 and shape["time"] == 64:
+            tasks |= {"keras": task, "flax": task}
+        seconds = bench.seconds(tasks)
+        peak = bench.seconds({"flax": {"kind": "peak"}}, 0.0)["flax"]
+        flops_per_second = 2 * 2048**3 / statistics.median(peak)
+        characters = sum(shape.get("lengths", [shape["time"]] * shape["batch"]))
+        row = {key: value for key, value in shape.items() if key != "lengths"} | {"ragged": "lengths" in shape}
+        for side, list_ in seconds.items():
+            row[f"{side}_characters_per_second"] = round(characters / statistics.median(list_))
+            if side != "flaxchar":
+                row[f"against_{side}"] = ratio(seconds["flaxchar"], list_)
+        h, n = shape["hidden"], shape["layers"]
+        products = 4 * h * h * (2 * n - 1) + 84 * h  # multiplications a character, forward; the first layer looks up
+        row["share_of_peak"] = round(
+            6 * products * characters / statistics.median(seconds["flaxchar"]) / flops_per_second, 2
+        )
+        bench.record("step", row)
+
+
+def titles(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row[1] for row in csv.reader(file)]
+
+
+def timed(arguments: list[str], **variables: str) -> tuple[float, str]:
+    """Seconds and output of a command."""
+    start = time.perf_counter()
+    environment = {**os.environ, **variables}
+    result = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+    )
+    return time.perf_counter() - start, result.stdout
+
+
+def quality(bench: Bench) -> None:
+    """From the start of the process to the notebook's held-out result after 4 epochs, against its fit in Keras."""
+    if bench.titles is None:
+        print("quality: left out, for want of --titles")
+        return
+    texts = titles(bench.titles)
+    epochs = bench.worker("keras").ask(quality={"train": texts[:7000], "held_out": texts[7000:]})
+    keras_seconds, target = epochs[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, some in (("train.txt", texts[:7000]), ("held_out.txt", texts[7000:])):
+            (Path(folder) / name).write_text("\n".join(some) + "\n", encoding="utf-8")
+        data = ["--data", f"{folder}/train.txt", "--val-data", f"{folder}/held_out.txt", "--no-bos"]
+        rows, cache = [], f"{folder}/cache"
+        for number in range(ROUNDS + 1):
+            command = ["train.py", *data, "--buckets", "1", "--steps", "125", "--workdir", f"{folder}/run{number}"]
+            seconds, _ = timed(command, XDG_CACHE_HOME=cache)
+            lines = (Path(folder) / f"run{number}" / "metrics.jsonl").read_text().splitlines()
+            bits = [b for line in lines if (b := json.loads(line).get("held_out_bits_per_character"))][-1]
+            rows.append((seconds, bits))
+    warm = sorted(seconds for seconds, _ in rows[1:])
+    bench.record(
+        "quality",
+        {
+            "keras_seconds": round(keras_seconds, 1),
+            "keras_bits_per_character_by_epoch": [round(bits, 3) for _, bits in epochs],
+            "flaxchar_bits_per_character": round(rows[-1][1], 3),
+            "reached": rows[-1][1] <= target,
+            "flaxchar_seconds_first_ever": round(rows[0][0], 1),
+            "flaxchar_seconds": [round(x, 2) for x in (statistics.median(warm), warm[0], warm[-1])],
+            "ratio_first_ever": round(keras_seconds / rows[0][0], 1),
+            "ratio": round(keras_seconds / statistics.median(warm), 1),
+        },
+    )
+
+
+def sampling(bench: Bench) -> None:
+    """Characters a second written by LSTM(128), temperature 0.8."""
+    for streams in (1, 16, 128, 512):
+        sizes = {"flaxchar": 2000 if streams == 1 else 400, "torch": 200}
+        if streams == 1:
+            sizes["keras"] = 40
+        tasks = {s: {"kind": "write", "streams": streams, "hidden": 128, "size": size} for s, size in sizes.items()}
+        seconds = bench.seconds(tasks)
+        per_character = {s: [x / streams / (sizes[s] - 1) for x in list_] for s, list_ in seconds.items()}
+        row = {"streams": streams}
+        for side, list_ in per_character.items():
+            row[f"{side}_characters_per_second"] = round(1 / statistics.median(list_), 1)
+            if side != "flaxchar":
+                row[f"against_{side}"] = ratio(per_character["flaxchar"], list_)
+        bench.record("sampling", row)
+
+
+def startup(bench: Bench) -> None:
+    """Seconds of whole commands: one training step on the embedded corpus, and one text."""
+    with tempfile.TemporaryDirectory() as folder:
+        train = ["train.py", "--dataset", "headlines", "--steps", "1", "--workdir"]
+        cold = [timed([*train, f"{folder}/cold{k}"], XDG_CACHE_HOME=f"{folder}/cache{k}")[0] for k in range(3)]
+        warm = [timed([*train, f"{folder}/warm{k}"], XDG_CACHE_HOME=f"{folder}/cache0")[0] for k in range(ROUNDS)]
+        sample = ["sample.py", "--workdir", f"{folder}/cold0", "--num-samples", "1"]
+        timed(sample, XDG_CACHE_HOME=f"{folder}/cache0")
+        text = [timed(sample, XDG_CACHE_HOME=f"{folder}/cache0")[0] for _ in range(ROUNDS)]
+    for name, seconds in (("train_one_step_cold", cold), ("train_one_step_warm", warm), ("sample_warm", text)):
+        bench.record("startup", {"what": name, "seconds": spread(seconds)})
+
+
+def spread(values: list[float]) -> list[float]:
+    return [round(x, 2) for x in (statistics.median(values), min(values), max(values))]
+
+
+def growth(bench: Bench) -> None:
+    """Memory and seconds of one step on corpora of growing size."""
+    for megabytes in (1, 10, 100):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "texts.txt"
+            line = "{:09d} the quick brown fox jumps over the lazy dog\n"
+            with path.open("w", encoding="utf-8") as file:
+                file.writelines(line.format(k * 7919 % 999_999_937) for k in range(megabytes * 1_000_000 // 54))
+            train = ["train.py", "--data", str(path), "--steps", "1", "--val-fraction", "0.001", "--workdir"]
+            program = "import resource,subprocess,sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
+            program += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+            seconds, output = timed(["-c", program, sys.executable, *train, f"{folder}/run"])
+            gigabytes = round(int(output.split()[-1]) * 1024 / 1e9, 2)
+            bench.record("growth", {"megabytes": megabytes, "peak_gigabytes": gigabytes, "seconds": round(seconds, 1)})
+
+
+BENCHMARKS = {"step": step, "quality": quality, "sampling": sampling, "startup": startup, "growth": growth}
+
+
+def machine() -> dict:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    vectors = next((kind for kind in ("avx512f", "avx2", "avx") if f" {kind}" in flags), platform.machine())
+    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")}
+    peers = [line for file in sorted(HERE.glob("requirements-*.txt")) for line in file.read_text().split()]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": f"{name}, {os.cpu_count()} cores, {vectors}",
+        "python": platform.python_version(),
+        "versions": versions,
+        "peers": peers,
+        "rounds": ROUNDS,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(BENCHMARKS)}; all where none is named")
+    parser.add_argument("--titles", type=Path, help="AG News' test.csv: class, title, description")
+    parser.add_argument(
+        "--environments", type=Path, default=HERE / "environments", help="where the peers are installed"
+    )
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    bench = Bench(options.environments, options.titles)
+    options.results.mkdir(exist_ok=True)
+    for name in options.names or BENCHMARKS:
+        BENCHMARKS[name](bench)
+        everything = {"machine": machine(), "goals": GOALS, **bench.results}
+        (options.results / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
+    subprocess.run([sys.executable, str(HERE / "report.py"), str(options.results)], check=True)
+
+
+if __name__ == "__main__":
+    main()
