@@ -1,8 +1,8 @@
 """flaxchar beside PyTorch, Keras and Flax: ``python benchmarks/run.py`` for everything, or by name.
 
-The sides of a comparison take turns in one invocation, each in a process of its own; ratios are medians over the rounds,
-with the least and the greatest. Peers get virtual environments of their own under ``--environments``, made from
-``requirements-*.txt``. Results go to ``results/``: a Markdown table, JSON and a picture.
+The sides of a comparison take turns in one invocation, each in a process of its own; ratios are medians over the
+rounds, with the least and the greatest. Peers get virtual environments of their own under ``--environments``, made
+from ``requirements-*.txt``. Results go to ``results/``: a Markdown table, JSON and a picture.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One side of a benchmark: a process that prepares a task, then times it whenever it is asked to.
 
-``run.py`` starts one of these for each framework, in that framework's own environment, and talks to it in lines of JSON,
-so that the sides take turns on one machine. Tasks: a training step of the same network on the same arrays, and writing
-text. This file imports only the framework it was started for.
+``run.py`` starts one of these for each framework, in that framework's own environment, and talks to it in lines of
+JSON, so that the sides take turns on one machine. Tasks: a training step of the same network on the same arrays, and
+writing text. This file imports only the framework it was started for.
 """
 
 from __future__ import annotations
