@@ -9,7 +9,8 @@
 // - The weights are copied once a call into panels, the order in which the blocks read them.
 // - Several threads share the rows of the batch, each with all its time steps, and never wait for one another. Where
 //   the weights are too many for one core's cache they share the units instead, and meet once a time step.
-// - Every weight gradient is one product over all time steps, after the reverse scan.
+// - The reverse scan stops every few hundred rows for their share of the weight gradients, while what it has written is
+//   still in a cache; the gradients of the gates never go to memory as a whole.
 //
 // Each number is summed in an order that depends neither on the number of threads nor on the other rows of the batch,
 // so neither does the result, to the bit. The vectors are the compiler's (GCC's and Clang's vector extension): the same
@@ -66,7 +67,8 @@ inline void store(float* to, Vector value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
 }
 
-inline Vector constant(float value) { return Vector{} + value; }
+// The value in every lane. (A difference, for x - 0 is x, but 0 + x is not where x is -0: that would cost an addition.)
+inline Vector constant(float value) { return value - Vector{}; }
 
 // tanh as a quotient of polynomials, within 3 units in the last place (the coefficients of Eigen's ptanh_float).
 inline Vector tanh(Vector x) {
@@ -105,14 +107,18 @@ inline Vector exp(Vector x) {
   return (Vector)((Integers)p + exponent);
 }
 
-// sums[r][v] += a[r][k] * b[k][v] over k: R rows, `stride` apart, by V vectors.
+// sums[r][v] += a[r][k] * b[k][v] over k: R rows by V vectors; a's rows are `stride` apart, its columns `step`.
 template <int R, int V>
-inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const float* a, int64_t stride,
+inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const float* a, int64_t stride, int64_t step,
                                                     const float* b, int64_t count) {
+#pragma GCC unroll 4
   for (int64_t k = 0; k < count; ++k, b += V * kLanes) {
-    for (int r = 0; r < R; ++r) {
-      const Vector input = constant(a[r * stride + k]);
-      for (int v = 0; v < V; ++v) sums[r][v] += input * load(b + v * kLanes);
+    Vector inputs[R];
+    for (int r = 0; r < R; ++r) inputs[r] = constant(a[r * stride + k * step]);
+    // Each weight is loaded once: sums, inputs and one weight are just what 16 registers hold.
+    for (int v = 0; v < V; ++v) {
+      const Vector weight = load(b + v * kLanes);
+      for (int r = 0; r < R; ++r) sums[r][v] += inputs[r] * weight;
     }
   }
 }
@@ -139,10 +145,13 @@ inline Vector log(Vector x) {
 // Calls f<R>(first row) for blocks of at most kRows rows of about equal size.
 template <typename F>
 void for_row_blocks(int64_t begin, int64_t end, F f) {
-  const int64_t blocks = (end - begin + kRows - 1) / kRows;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t first = begin + (end - begin) * block / blocks;
-    switch (begin + (end - begin) * (block + 1) / blocks - first) {
+  const uint32_t rows = static_cast<uint32_t>(end - begin), blocks = (rows + kRows - 1) / kRows;
+  if (blocks == 0) return;
+  const uint32_t least = rows / blocks, larger = rows % blocks;  // the first `larger` blocks have one row more
+  int64_t first = begin;
+  for (uint32_t block = 0; block < blocks; ++block) {
+    const int64_t size = least + (block < larger);
+    switch (size) {
       case 1: f(std::integral_constant<int, 1>(), first); break;
       case 2: f(std::integral_constant<int, 2>(), first); break;
       case 3: f(std::integral_constant<int, 3>(), first); break;
@@ -150,6 +159,7 @@ void for_row_blocks(int64_t begin, int64_t end, F f) {
       case 5: f(std::integral_constant<int, kRows < 5 ? 1 : 5>(), first); break;
       case 6: f(std::integral_constant<int, kRows < 6 ? 1 : 6>(), first); break;
     }
+    first += size;
   }
 }
 
@@ -294,13 +304,14 @@ void pack(const Columns& columns, const float* weights, int64_t rows, Range pane
 void pack_transpose(const Columns& columns, const float* weights, int64_t rows, Range panels, float* packed) {
   for (int64_t block = 0; block * kPanel < rows; ++block) {
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-      for (int column = 0; column < kPanel; ++column) {
-        float* to = packed + (block * columns.width() + panel * kPanel + column) * kPanel;
-        const int v = column / kLanes, lane = column % kLanes;
-        const bool used = lane < columns.lanes(panel, v);
-        const float* from = weights + columns.offset(panel, v) + lane;
-        for (int64_t row = block * kPanel; row < (block + 1) * kPanel; ++row) {
-          *to++ = used && row < rows ? from[row * columns.count] : 0.0f;
+      float* to = packed + (block * columns.width() + panel * kPanel) * kPanel;
+      for (int64_t row = 0; row < kPanel; ++row, ++to) {
+        const float* from = weights + (block * kPanel + row) * columns.count;
+        for (int v = 0; v < kVectors; ++v) {
+          const int used = block * kPanel + row < rows ? columns.lanes(panel, v) : 0;
+          for (int lane = 0; lane < kLanes; ++lane) {
+            to[(v * kLanes + lane) * kPanel] = lane < used ? from[columns.offset(panel, v) + lane] : 0.0f;
+          }
         }
       }
     }
@@ -310,7 +321,8 @@ int64_t transposed_size(const Columns& columns, int64_t rows) {
   return (rows + kPanel - 1) / kPanel * kPanel * columns.width();
 }
 
-constexpr int64_t kDepth = 96;  // pairs of (time step, row) whose gradients stay in the first cache
+// Pairs of (time step, row) that are summed over at once in a weight gradient: a panel of them stays in the first cache.
+constexpr int64_t kDepth = 6144 / kPanel;
 
 // What a product sums over: rows [pairs, columns], the first few of them from elsewhere.
 struct Inputs {
@@ -323,91 +335,97 @@ struct Inputs {
   }
 };
 
-// Gradients that reach the outputs of `inputs W + b`, and what follows from them.
+// Gradients that reach the outputs of `inputs W + b`, and what follows from them: for a stretch of the pairs at a time,
+// so that they are still in a cache when they are used.
 struct OutputGradient {
   Columns columns;
-  const float* values;  // [pairs, columns in panels]
-  int64_t pairs;
+  float* values;  // [pairs of a stretch, columns in panels]
 
-  // sums = R rows from `at` on times packed transposed weights, for kPanel inputs from `first` on.
+  float* row(int64_t pair) const { return values + pair * columns.width(); }
+
+  // sums = R rows from `pair` on times packed transposed weights, for kPanel inputs from `first` on.
   template <int R>
-  void through(Vector (&sums)[R][kVectors], int64_t at, const float* transposed, int64_t first) const {
+  void through(Vector (&sums)[R][kVectors], int64_t pair, const float* transposed, int64_t first) const {
     for (auto& row : sums) std::fill(row, row + kVectors, Vector{});
-    multiply(sums, values + at * columns.width(), columns.width(), transposed + first * columns.width(),
-             columns.width());
+    multiply(sums, row(pair), columns.width(), 1, transposed + first * columns.width(), columns.width());
   }
 
-  // to [pairs, inputs] = values W^T, for some of its rows.
-  void input_gradient(const float* transposed, Range rows, int64_t inputs, float* to) const {
-    for_row_blocks(rows.begin, rows.end, [&](auto block, int64_t at) {
-      constexpr int R = decltype(block)::value;
+  // to [pairs, inputs] = values W^T, for some pairs.
+  void input_gradient(const float* transposed, Range some, int64_t inputs, float* to) const {
+    for_row_blocks(some.begin, some.end, [&](auto rows, int64_t pair) {
+      constexpr int R = decltype(rows)::value;
       for (int64_t panel = 0; panel * kPanel < inputs; ++panel) {
         Vector sums[R][kVectors];
-        through(sums, at, transposed, panel * kPanel);
+        through(sums, pair, transposed, panel * kPanel);
         for (int v = 0; v < kVectors; ++v) {
           const int64_t first = panel * kPanel + v * kLanes;
           const int lanes = static_cast<int>(std::clamp<int64_t>(inputs - first, 0, kLanes));
-          for (int r = 0; r < R; ++r) store(to + (at + r) * inputs + first, sums[r][v], lanes);
+          for (int r = 0; r < R; ++r) store(to + (pair + r) * inputs + first, sums[r][v], lanes);
         }
       }
     });
   }
 
-  // gradient [inputs, columns] = inputs^T values, for some of its rows.
-  void weight_gradient(const Inputs& inputs, Range rows, float* gradient) const {
-    float* tiles = scratch(2, kDepth * (rows.end - rows.begin));
-    float* block_values = scratch(3, kDepth * kPanel);
-    for (int64_t first = 0; first < pairs; first += kDepth) {
-      const int64_t depth = std::min(kDepth, pairs - first);
-      for_row_blocks(rows.begin, rows.end, [&](auto block, int64_t row) {
-        constexpr int R = decltype(block)::value;
-        float* to = tiles + (row - rows.begin) * kDepth;
-        for (int64_t k = 0; k < depth; ++k, to += R) std::copy_n(inputs.row(first + k) + row, R, to);
-      });
+  // sums [panel][row][kPanel] += inputs^T values, for some rows, over the first `count` pairs of the stretch, whose
+  // inputs stand from `first` on; `fresh`: to zeros.
+  void add_products(const Inputs& inputs, int64_t first, int64_t count, Range rows, bool fresh, float* sums) const {
+    const int64_t whole = (rows.end - rows.begin) / kRows * kRows, rest = rows.end - rows.begin - whole;
+    float* tiles = scratch(6, kDepth * (whole + rest));  // [block of rows][pair][row of the block]
+    float* panel_values = scratch(7, kDepth * kPanel);
+    const int64_t parts = (count + kDepth - 1) / kDepth;
+    for (int64_t part = 0; part < parts; ++part) {
+      const Range some = share(count, part, parts);
+      const int64_t depth = some.end - some.begin;
+      for (int64_t k = 0; k < depth; ++k) {
+        const float* from = inputs.row(first + some.begin + k) + rows.begin;
+        float* to = tiles + k * kRows;
+        for (int64_t row = 0; row < whole; row += kRows, to += depth * kRows) {
+          std::memcpy(to, from + row, kRows * sizeof(float));
+        }
+        std::copy_n(from + whole, rest, tiles + whole * depth + k * rest);
+      }
       for (int64_t panel = 0; panel < columns.panels(); ++panel) {
         for (int64_t k = 0; k < depth; ++k) {
-          std::copy_n(values + (first + k) * columns.width() + panel * kPanel, kPanel, block_values + k * kPanel);
+          std::memcpy(panel_values + k * kPanel, row(some.begin + k) + panel * kPanel, kPanel * sizeof(float));
         }
-        for_row_blocks(rows.begin, rows.end, [&](auto block, int64_t row) {
-          add_products<decltype(block)::value>(tiles + (row - rows.begin) * kDepth, block_values, depth, first == 0,
-                                               panel, gradient + row * columns.count);
-        });
+        const auto block = [&](auto size, int64_t row) {
+          constexpr int R = decltype(size)::value;
+          float* place = sums + (panel * inputs.columns + rows.begin + row) * kPanel;
+          Vector block_sums[R][kVectors] = {};
+          for (int k = 0; k < R * kVectors && !(fresh && part == 0); ++k) {
+            block_sums[k / kVectors][k % kVectors] = load(place + k * kLanes);
+          }
+          multiply(block_sums, tiles + row * depth, 1, R, panel_values, depth);
+          for (int k = 0; k < R * kVectors; ++k) store(place + k * kLanes, block_sums[k / kVectors][k % kVectors]);
+        };
+        for (int64_t row = 0; row < whole; row += kRows) block(std::integral_constant<int, kRows>(), row);
+        for_row_blocks(whole, whole + rest, block);
       }
     }
   }
 
-  // Adds `depth` pairs' products to R rows of a weight gradient, one panel wide.  inputs: [depth][R]
-  template <int R>
-  void add_products(const float* inputs, const float* block_values, int64_t depth, bool fresh, int64_t panel,
-                    float* to) const {
-    Vector sums[R][kVectors] = {};
-    const auto at = [&](int r, int v) { return to + r * columns.count + columns.offset(panel, v); };
-    for (int r = 0; r < R && !fresh; ++r) {
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = load(at(r, v), columns.lanes(panel, v));
-    }
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int r = 0; r < R; ++r) {
-        const Vector input = constant(inputs[k * R + r]);
-        for (int v = 0; v < kVectors; ++v) sums[r][v] += input * load(block_values + k * kPanel + v * kLanes);
+  // Some rows of sums [panel][row][kPanel] as they lie in a matrix [rows of it, columns].
+  void unpack(const float* sums, int64_t all_rows, Range rows, float* to) const {
+    for (int64_t panel = 0; panel < columns.panels(); ++panel) {
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        for (int v = 0; v < kVectors; ++v) {
+          const float* from = sums + (panel * all_rows + row) * kPanel + v * kLanes;
+          store(to + row * columns.count + columns.offset(panel, v), load(from), columns.lanes(panel, v));
+        }
       }
-    }
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < kVectors; ++v) store(at(r, v), sums[r][v], columns.lanes(panel, v));
     }
   }
 
-  // Adds each pair's values to a row of `to` [rows, columns], the one `ids` name, or the only one: a table's gradient,
-  // or a bias'. Some panels of it.
-  void add_rows(const int32_t* ids, int64_t rows, Range panels, float* to) const {
+  // sums [panel][row][kPanel]: adds the first `count` pairs' values to the rows that `ids` name, or to the only one: a
+  // table's gradient, or a bias'. Some panels of it; `fresh`: to zeros.
+  void add_rows(const int32_t* ids, int64_t count, Range panels, int64_t rows, bool fresh, float* sums) const {
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-      for (int v = 0; v < kVectors; ++v) {
-        float* column = to + columns.offset(panel, v);
-        const int lanes = columns.lanes(panel, v);
-        for (int64_t row = 0; row < rows; ++row) store(column + row * columns.count, Vector{}, lanes);
-        for (int64_t pair = 0; pair < pairs; ++pair) {
-          float* sum = column + (ids ? ids[pair] * columns.count : 0);
-          store(sum, load(sum, lanes) + load(values + pair * columns.width() + panel * kPanel + v * kLanes), lanes);
-        }
+      float* panel_sums = sums + panel * rows * kPanel;
+      if (fresh) std::fill_n(panel_sums, rows * kPanel, 0.0f);
+      for (int64_t pair = 0; pair < count; ++pair) {
+        float* to = panel_sums + (ids ? ids[pair] * kPanel : 0);
+        const float* from = row(pair) + panel * kPanel;
+        for (int k = 0; k < kPanel; k += kLanes) store(to + k, load(to + k) + load(from + k));
       }
     }
   }
@@ -487,12 +505,12 @@ struct Forward {
       for (int gate = 0; gate < 4; ++gate) z[r][gate] = load(from + gate * hidden + unit, lanes);
     }
     if (!layer.ids) {
-      multiply(z, layer.inputs + at * layer.features, layer.features, kernel + panel * layer.features * kPanel,
+      multiply(z, layer.inputs + at * layer.features, layer.features, 1, kernel + panel * layer.features * kPanel,
                layer.features);
     }
     const float* h_before = t == 0 ? layer.h0 + row * hidden : hs + (at - layer.batch) * hidden;
     const float* c_before = t == 0 ? layer.c0 + row * hidden : cs + (at - layer.batch) * hidden;
-    multiply(z, h_before, hidden, recurrent + panel * hidden * kPanel, hidden);
+    multiply(z, h_before, hidden, 1, recurrent + panel * hidden * kPanel, hidden);
     for (int r = 0; r < R; ++r) {
       const Vector i = sigmoid(z[r][0]), f = sigmoid(z[r][1]), g = tanh(z[r][2]), o = sigmoid(z[r][3]);
       const Vector c = f * load(c_before + r * hidden + unit, lanes) + i * g;
@@ -536,7 +554,6 @@ struct Backward {
   const float* d_hs;  // [time, batch, hidden]
   const float* d_h;   // [batch, hidden], of the state after the last step
   const float* d_c;
-  float* d_z;          // [time, batch, 4 hidden in panels]
   float* d_inputs;     // [time, batch, features]; not for ids
   float* d_kernel;     // [features, 4 hidden]
   float* d_bias;       // [4 hidden]; not for ids
@@ -544,13 +561,15 @@ struct Backward {
   float* d_h0;         // [batch, hidden]
   float* d_c0;         // [batch, hidden]; in between, of the state before the step at hand
 
-  // Step t for R rows and the units of kVectors panels: dh from the step after, then everything that hangs on it.
+  // Step t for R rows and the units of kVectors panels: dh from the step after, then everything that hangs on it. The
+  // rows' pairs in the stretch are from `pair` on, those of the step after from `later` on.
   template <int R>
-  void block(int64_t t, int64_t row, int64_t first_panel, const OutputGradient& z, const float* transposed) const {
+  void block(int64_t t, int64_t row, int64_t pair, int64_t later, int64_t first_panel, const OutputGradient& z,
+             const float* transposed) const {
     const int64_t at = t * layer.batch + row, hidden = layer.hidden, width = z.columns.width();
     const bool last = t + 1 == layer.time;
     Vector from_later[R][kVectors];
-    if (!last) z.through(from_later, at + layer.batch, transposed, first_panel * kLanes);
+    if (!last) z.through(from_later, later, transposed, first_panel * kLanes);
     for (int v = 0; v < kVectors && first_panel + v < z.columns.panels(); ++v) {
       const int64_t panel = first_panel + v;
       const int lanes = layer.lanes(panel);
@@ -563,7 +582,7 @@ struct Backward {
         const Vector c_before = load(t == 0 ? layer.c0 + state : cs + here - layer.batch * hidden, lanes);
         const Vector d_c_here =
             load(last ? d_c + state : d_c0 + state, lanes) + d_h_here * o * (1.0f - tanh_c * tanh_c);
-        float* d_gates = d_z + (at + r) * width + panel * kPanel;
+        float* d_gates = z.row(pair + r) + panel * kPanel;
         store(d_gates, d_c_here * g * i * (1.0f - i));
         store(d_gates + kLanes, d_c_here * c_before * f * (1.0f - f));
         store(d_gates + 2 * kLanes, d_c_here * i * (1.0f - g * g));
@@ -574,11 +593,16 @@ struct Backward {
   }
 
   void run(int threads) const {
-    const int64_t hidden = layer.hidden, features = layer.features, pairs = layer.time * layer.batch;
+    const int64_t time = layer.time, batch = layer.batch, hidden = layer.hidden, features = layer.features;
     const Columns columns = layer.gates();
-    const OutputGradient z{columns, d_z, pairs};
+    // Time steps of a stretch; at least two, so that a step does not take the place of the one after it.
+    const int64_t steps = std::min(time, std::max<int64_t>(2, kDepth / batch));
     float* recurrent = scratch(0, transposed_size(columns, hidden));
     float* kernel = scratch(1, layer.ids ? 0 : transposed_size(columns, features));
+    const OutputGradient z{columns, scratch(2, columns.width() * steps * batch)};
+    float* recurrent_sums = scratch(3, hidden * columns.width());
+    float* kernel_sums = scratch(4, features * columns.width());
+    float* bias_sums = scratch(5, columns.width());
     Team team(layer, threads);
     Barrier all(threads);
     Pool::get().run(threads, [&](int member, int members) {
@@ -592,23 +616,36 @@ struct Backward {
       if (!layer.ids) pack_transpose(columns, layer.kernel, features, panels, kernel);
       meet();
       // Whole blocks of kVectors panels; the last part takes what is left over.
-      const int64_t begin = part.panels.begin / kVectors * kVectors;
-      const int64_t end =
+      const int64_t first_panel = part.panels.begin / kVectors * kVectors;
+      const int64_t last_panel =
           part.panels.end == columns.panels() ? columns.panels() : part.panels.end / kVectors * kVectors;
-      for (int64_t t = layer.time - 1; t >= 0; --t) {
-        for (int64_t panel = begin; panel < end; panel += kVectors) {
-          for_row_blocks(part.rows.begin, part.rows.end,
-                         [&](auto rows, int64_t row) { block<decltype(rows)::value>(t, row, panel, z, recurrent); });
+      for (int64_t begin = (time - 1) / steps * steps; begin >= 0; begin -= steps) {
+        const int64_t end = std::min(time, begin + steps), first = begin * batch, count = (end - begin) * batch;
+        for (int64_t t = end - 1; t >= begin; --t) {
+          const int64_t pair = (t - begin) * batch, later = (t + 1 - begin) % steps * batch;
+          for (int64_t panel = first_panel; panel < last_panel; panel += kVectors) {
+            for_row_blocks(part.rows.begin, part.rows.end, [&](auto rows, int64_t row) {
+              block<decltype(rows)::value>(t, row, pair + row, later + row, panel, z, recurrent);
+            });
+          }
+          part.barrier->wait();  // the step before reads all units of these rows
         }
-        part.barrier->wait();  // the step before reads all units of these rows
+        meet();
+        const bool fresh = end == time;
+        if (begin == 0) z.input_gradient(recurrent, mine(batch), hidden, d_h0);
+        z.add_products({layer.h0, batch, hs, hidden}, first, count, mine(hidden), fresh, recurrent_sums);
+        if (layer.ids) {
+          z.add_rows(layer.ids + first, count, panels, features, fresh, kernel_sums);
+        } else {
+          z.add_rows(nullptr, count, panels, 1, fresh, bias_sums);
+          z.input_gradient(kernel, mine(count), features, d_inputs + first * features);
+          z.add_products({nullptr, 0, layer.inputs, features}, first, count, mine(features), fresh, kernel_sums);
+        }
+        meet();  // the next stretch takes the place of this one
       }
-      meet();
-      z.input_gradient(recurrent, mine(layer.batch), hidden, d_h0);
-      z.weight_gradient({layer.h0, layer.batch, hs, hidden}, mine(hidden), d_recurrent);
-      if (layer.ids) return z.add_rows(layer.ids, features, panels, d_kernel);
-      z.add_rows(nullptr, 1, panels, d_bias);
-      z.input_gradient(kernel, mine(pairs), features, d_inputs);
-      z.weight_gradient({nullptr, 0, layer.inputs, features}, mine(features), d_kernel);
+      z.unpack(recurrent_sums, hidden, mine(hidden), d_recurrent);
+      z.unpack(kernel_sums, features, mine(features), d_kernel);
+      if (!layer.ids && member == 0) z.unpack(bias_sums, 1, {0, 1}, d_bias);
     });
   }
 };
@@ -650,7 +687,7 @@ struct CrossEntropy {
             sums[r][v] = load(bias + vocab.offset(panel, v), vocab.lanes(panel, v));
           }
         }
-        multiply(sums, inputs + at * features, features, packed + panel * features * kPanel, features);
+        multiply(sums, inputs + at * features, features, 1, packed + panel * features * kPanel, features);
         for (int r = 0; r < R; ++r) {
           for (int v = 0; v < kVectors; ++v) {
             store(to + (at + r) * vocab.width() + panel * kPanel + v * kLanes, sums[r][v]);
@@ -686,24 +723,38 @@ struct CrossEntropy {
   }
 
   // From d_nats [pairs] to everything before it.
-  void backward(const float* d_nats, const float* softmax, float* d_logits, float* d_inputs, float* d_kernel,
-                float* d_bias, int threads) const {
-    const OutputGradient logits{vocab, d_logits, pairs};
+  void backward(const float* d_nats, const float* softmax, float* d_inputs, float* d_kernel, float* d_bias,
+                int threads) const {
     float* transposed = scratch(0, transposed_size(vocab, features));
+    const int64_t stretch = std::min(pairs, 2 * kDepth);
+    const OutputGradient d_logits{vocab, scratch(2, vocab.width() * stretch)};
+    float* kernel_sums = scratch(3, features * vocab.width());
+    float* bias_sums = scratch(4, vocab.width());
     Barrier all(threads);
     Pool::get().run(threads, [&](int member, int members) {
+      const auto meet = [&] {
+        if (members > 1) all.wait();
+      };
       const auto mine = [&](int64_t count) { return share(count, member, members); };
-      const Range panels = mine(vocab.panels()), rows = mine(pairs);
-      pack_transpose(vocab, kernel, features, panels, transposed);
-      for (int64_t pair = rows.begin; pair < rows.end; ++pair) {
-        const int64_t row = pair * vocab.width();
-        for (int64_t k = row; k < row + vocab.width(); k += kLanes) store(d_logits + k, load(softmax + k) * d_nats[pair]);
-        d_logits[row + targets[pair]] -= d_nats[pair];
+      pack_transpose(vocab, kernel, features, mine(vocab.panels()), transposed);
+      meet();
+      for (int64_t first = 0; first < pairs; first += stretch) {
+        const int64_t count = std::min(stretch, pairs - first);
+        const Range some = mine(count);
+        for (int64_t pair = some.begin; pair < some.end; ++pair) {
+          const float scale = d_nats[first + pair];
+          const float* from = softmax + (first + pair) * vocab.width();
+          for (int64_t k = 0; k < vocab.width(); k += kLanes) store(d_logits.row(pair) + k, load(from + k) * scale);
+          d_logits.row(pair)[targets[first + pair]] -= scale;
+        }
+        d_logits.input_gradient(transposed, some, features, d_inputs + first * features);
+        meet();
+        d_logits.add_products({nullptr, 0, inputs, features}, first, count, mine(features), first == 0, kernel_sums);
+        d_logits.add_rows(nullptr, count, mine(vocab.panels()), 1, first == 0, bias_sums);
+        meet();  // the next stretch takes the place of this one
       }
-      if (members > 1) all.wait();
-      logits.input_gradient(transposed, rows, features, d_inputs);
-      logits.weight_gradient({nullptr, 0, inputs, features}, mine(features), d_kernel);
-      logits.add_rows(nullptr, 1, panels, d_bias);
+      d_logits.unpack(kernel_sums, features, mine(features), d_kernel);
+      if (member == 0) d_logits.unpack(bias_sums, 1, {0, 1}, d_bias);
     });
   }
 };
@@ -925,26 +976,26 @@ ffi::Error forward_dense(Floats inputs, Floats kernel, Floats bias, Floats recur
 }
 
 ffi::Error backward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats hs, Floats cs,
-                        Floats gates, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_z, FloatsOut d_table,
-                        FloatsOut d_recurrent, FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
+                        Floats gates, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_table, FloatsOut d_recurrent,
+                        FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
   const Layer layer =
       make_layer(ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0, c0);
   Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), d_hs.typed_data(), d_h.typed_data(),
-           d_c.typed_data(), d_z->typed_data(), nullptr, d_table->typed_data(), nullptr,
-           d_recurrent->typed_data(), d_h0->typed_data(), d_c0->typed_data()}
+           d_c.typed_data(), nullptr, d_table->typed_data(), nullptr, d_recurrent->typed_data(), d_h0->typed_data(),
+           d_c0->typed_data()}
       .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
 ffi::Error backward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
-                          Floats hs, Floats cs, Floats gates, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_z,
+                          Floats hs, Floats cs, Floats gates, Floats d_hs, Floats d_h, Floats d_c,
                           FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, FloatsOut d_recurrent,
                           FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
   const Layer layer = make_layer(nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel, bias.typed_data(),
                                  recurrent, h0, c0);
   Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), d_hs.typed_data(), d_h.typed_data(),
-           d_c.typed_data(), d_z->typed_data(), d_inputs->typed_data(), d_kernel->typed_data(),
-           d_bias->typed_data(), d_recurrent->typed_data(), d_h0->typed_data(), d_c0->typed_data()}
+           d_c.typed_data(), d_inputs->typed_data(), d_kernel->typed_data(), d_bias->typed_data(),
+           d_recurrent->typed_data(), d_h0->typed_data(), d_c0->typed_data()}
       .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
@@ -964,11 +1015,10 @@ ffi::Error cross_entropy_forward(Floats inputs, Floats kernel, Floats bias, Ids 
 }
 
 ffi::Error cross_entropy_backward(Floats inputs, Floats kernel, Ids targets, Floats d_nats, Floats softmax,
-                                  FloatsOut d_logits, FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias,
-                                  int64_t threads) {
+                                  FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, int64_t threads) {
   make_cross_entropy(inputs, kernel, nullptr, targets)
-      .backward(d_nats.typed_data(), softmax.typed_data(), d_logits->typed_data(), d_inputs->typed_data(),
-                d_kernel->typed_data(), d_bias->typed_data(), static_cast<int>(threads));
+      .backward(d_nats.typed_data(), softmax.typed_data(), d_inputs->typed_data(), d_kernel->typed_data(),
+                d_bias->typed_data(), static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
@@ -1011,7 +1061,7 @@ void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
 #define R .Ret<Floats>()
 HANDLER(forward_ids, .Arg<Ids>() F F F F R R R);
 HANDLER(forward_dense, F F F F F F R R R);
-HANDLER(backward_ids, .Arg<Ids>() F F F F F F F F F F R R R R R);
-HANDLER(backward_dense, F F F F F F F F F F F F R R R R R R R);
+HANDLER(backward_ids, .Arg<Ids>() F F F F F F F F F F R R R R);
+HANDLER(backward_dense, F F F F F F F F F F F F R R R R R R);
 HANDLER(cross_entropy_forward, F F F .Arg<Ids>() R R);
-HANDLER(cross_entropy_backward, F F .Arg<Ids>() F F R R R R);
+HANDLER(cross_entropy_backward, F F .Arg<Ids>() F F R R R);

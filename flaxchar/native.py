@@ -179,16 +179,15 @@ def _lstm_forward(inputs: Array, kernel: Array, bias: Array, recurrent: Array, c
 def _lstm_backward(residuals: tuple, gradients: tuple[Array, Carry]) -> tuple:
     inputs, kernel, bias, recurrent, carry, hs, cs, gates = residuals
     d_hs, d_carry = gradients
-    shapes = [_shape(*array.shape) for array in (gates, kernel, recurrent, *carry)]
+    shapes = [_shape(*array.shape) for array in (kernel, recurrent, *carry)]
     if inputs.ndim == 2:
-        _, d_kernel, d_recurrent, *d_before = _call(
+        d_kernel, d_recurrent, *d_before = _call(
             "backward_ids", shapes, inputs, kernel, recurrent, *carry, hs, cs, gates, d_hs, *d_carry
         )
         # Each id adds the bias once, so the bias' gradient is the sum over the table's rows.
         return None, d_kernel, d_kernel.sum(0), d_recurrent, tuple(d_before)
-    shapes[1:1] = [_shape(*inputs.shape)]
-    shapes[3:3] = [_shape(*bias.shape)]
-    _, d_inputs, d_kernel, d_bias, d_recurrent, *d_before = _call(
+    shapes = [_shape(*array.shape) for array in (inputs, kernel, bias, recurrent, *carry)]
+    d_inputs, d_kernel, d_bias, d_recurrent, *d_before = _call(
         "backward_dense", shapes, inputs, kernel, bias, recurrent, *carry, hs, cs, gates, d_hs, *d_carry
     )
     return d_inputs, d_kernel, d_bias, d_recurrent, tuple(d_before)
@@ -222,8 +221,8 @@ def _cross_entropy_forward(inputs: Array, kernel: Array, bias: Array, targets: A
 
 def _cross_entropy_backward(residuals: tuple[Array, ...], d_nats: Array) -> tuple:
     inputs, kernel, bias, targets, softmax = residuals
-    shapes = [_shape(*array.shape) for array in (softmax, inputs, kernel, bias)]
-    _, *gradients = _call("cross_entropy_backward", shapes, inputs, kernel, targets, d_nats, softmax)
+    shapes = [_shape(*array.shape) for array in (inputs, kernel, bias)]
+    gradients = _call("cross_entropy_backward", shapes, inputs, kernel, targets, d_nats, softmax)
     return *gradients, None
 
 
