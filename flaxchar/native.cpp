@@ -16,6 +16,9 @@
 // so neither does the result, to the bit. The vectors are the compiler's (GCC's and Clang's vector extension): the same
 // source serves SSE, AVX, AVX-512 and ARM.
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #include <unistd.h>
 
 #include <algorithm>
@@ -195,6 +198,26 @@ class Barrier {
   alignas(64) std::atomic<int> round_{0};
 };
 
+// The core the calling thread is on, or -1; and a move away from a core, where there is another. (The kernel may wake a
+// thread on the core of the one that wakes it; working together, the two would wait for one another's turn.)
+#if defined(__linux__)
+inline int this_core() { return sched_getcpu(); }
+inline void leave_core(int core) {
+  static const cpu_set_t all = [] {
+    cpu_set_t cores;
+    if (sched_getaffinity(getpid(), sizeof(cores), &cores) != 0) CPU_ZERO(&cores);
+    return cores;
+  }();
+  if (core < 0 || sched_getcpu() != core) return;
+  cpu_set_t others = all;
+  CPU_CLR(core, &others);
+  if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof(others), &others);
+}
+#else
+inline int this_core() { return -1; }
+inline void leave_core(int) {}
+#endif
+
 // The process' threads. They live as long as it does: they spin a little for the next job, then sleep.
 class Pool {
  public:
@@ -215,6 +238,7 @@ class Pool {
     body_ = &body;
     call_ = [](void* body, int member, int members) { (*static_cast<Body*>(body))(member, members); };
     members_ = wanted;
+    core_ = this_core();
     pending_.store(workers_, std::memory_order_relaxed);
     {
       std::lock_guard<std::mutex> guard(mutex_);
@@ -228,12 +252,13 @@ class Pool {
  private:
   void work(int member, int seen) {
     for (;;) {
-      for (int turn = 0; job_.load(std::memory_order_acquire) == seen && turn < 1000; ++turn) pause_briefly(turn);
+      for (int turn = 0; job_.load(std::memory_order_acquire) == seen && turn < 5000; ++turn) pause_briefly(turn);
       if (job_.load(std::memory_order_acquire) == seen) {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
       }
       ++seen;
+      leave_core(core_);
       if (member < members_) call_(body_, member, members_);
       pending_.fetch_sub(1, std::memory_order_release);
     }
@@ -242,7 +267,7 @@ class Pool {
   std::mutex in_use_, mutex_;
   std::condition_variable wake_;
   std::atomic<int> job_{0}, pending_{0};
-  int workers_ = 0, members_ = 0;
+  int workers_ = 0, members_ = 0, core_ = -1;
   void* body_ = nullptr;
   void (*call_)(void*, int, int) = nullptr;
 };
