@@ -88,40 +88,62 @@ class TextBatches:
         to use: each costs a compilation of about a second, and each saves padding.
         """
         self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
-        self._lengths = texts.lengths + bos  # targets of each text
+        lengths = texts.lengths + bos  # targets of each text
         self.rows = fit_rows(batch_size, len(texts), multiple)
-        self.widths = choose_widths(self._lengths, buckets)
-        self._bucket = np.searchsorted(self.widths, self._lengths)
+        self.widths = choose_widths(lengths, buckets)
+        bucket_of_length = np.searchsorted(self.widths, np.arange(self.widths[-1] + 1))
+        self._bucket = bucket_of_length.astype(np.min_scalar_type(buckets))[lengths]
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass over the texts."""
         return -(-len(self._texts) // self.rows)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019  two epochs' orders, and the object lives as long as the run
-    def _epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """The width of each batch of an epoch, and which texts are in it."""
+    @functools.lru_cache(maxsize=1)  # noqa: B019  the object lives as long as the run
+    def _epoch(self, epoch: int) -> _Epoch:
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._texts))
-        batches, left = [], order[:0]
-        for bucket, width in enumerate(self.widths):
-            waiting = np.concatenate([left, order[self._bucket[order] == bucket]])
+        order = rng.permutation(len(self._texts)).astype(np.min_scalar_type(len(self._texts)))
+        order = order[np.argsort(self._bucket[order], kind="stable")]  # still at random within each bucket
+        ends = np.cumsum(np.bincount(self._bucket, minlength=len(self.widths)))
+        parts, counts, left = [], [], order[:0]
+        for bucket in np.split(order, ends[:-1]):
+            waiting = np.concatenate([left, bucket])
             full = len(waiting) - len(waiting) % self.rows
-            batches += [(width, waiting[k : k + self.rows]) for k in range(0, full, self.rows)]
+            parts.append(waiting[:full])
+            counts.append(full // self.rows)
             left = waiting[full:]
         if len(left):
-            batches.append((self.widths[-1], left))
-        return [batches[k] for k in rng.permutation(len(batches))]
+            parts.append(left)
+            counts[-1] += 1
+        widths = np.repeat(self.widths, counts)
+        return _Epoch(np.concatenate(parts), widths, rng.permutation(len(widths)))
 
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
         """Batch ``k`` of the run, ``[rows, one of widths]``, or some of its rows."""
-        width, chosen = self._epoch(k // self.steps_per_epoch)[k % self.steps_per_epoch]
+        epoch = self._epoch(k // self.steps_per_epoch)
+        number = int(epoch.turns[k % self.steps_per_epoch])
+        chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
         rows = len(range(self.rows)[own])
-        return pad_texts([self._texts[i] for i in chosen[own]], rows, width, self._eos, self._bos)
+        texts = [self._texts[i] for i in chosen[own].tolist()]
+        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos)
 
     def mean_width(self) -> float:
         """Mean width of a batch, which is what a step costs on average."""
-        return float(np.mean([width for width, _ in self._epoch(0)]))
+        return float(self._epoch(0).widths.mean())
+
+
+class _Epoch(NamedTuple):
+    """One pass over the texts.
+
+    Attributes:
+      texts: their numbers, the rows of one batch after another ``[texts]``.
+      widths: of each batch, ``[batches]``.
+      turns: the order in which the batches come, ``[batches]``.
+    """
+
+    texts: np.ndarray
+    widths: np.ndarray
+    turns: np.ndarray
 
 
 class WindowBatches:
@@ -136,12 +158,12 @@ class WindowBatches:
         self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True, multiple: int = 1
     ) -> None:
         """Args: as ``TextBatches``; ``window`` is the time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
-        ids = np.concatenate([part for i in range(len(texts)) for part in (texts[i], [eos])]).astype(np.int32)
-        stream = np.concatenate([[eos], ids]) if bos else ids
-        targets = len(stream) - 1
-        self.rows = fit_rows(batch_size, targets, multiple)
-        self._per_row = -(-targets // self.rows)
-        self._stream = stream.astype(np.int32)
+        self._texts, self._eos = texts, eos
+        # Where each text ends in the stream, that is, where the <eos> after it stands.
+        self._ends = texts.offsets[1:] + np.arange(len(texts)) + bos
+        self._targets = int(self._ends[-1])
+        self.rows = fit_rows(batch_size, self._targets, multiple)
+        self._per_row = -(-self._targets // self.rows)
         self.widths = [min(window, self._per_row)]
 
     @property
@@ -153,12 +175,20 @@ class WindowBatches:
         """Batch ``k`` of the run, ``[rows, width]``, or some of its rows; the first of an epoch is ``fresh``."""
         width = self.widths[0]
         start = k % self.steps_per_epoch * width
-        columns = np.arange(start, start + width)
-        positions = np.arange(self.rows)[own, None] * self._per_row + columns  # [rows, width]
-        mask = (columns < self._per_row) & (positions < len(self._stream) - 1)
-        at = np.where(mask, positions, 0)
-        inputs, targets = (np.where(mask, self._stream[at + shift], PAD).astype(np.int32) for shift in (0, 1))
+        columns = np.arange(start, start + width + 1)
+        positions = np.arange(self.rows)[own, None] * self._per_row + columns  # [rows, width + 1]
+        mask = (columns[:-1] < self._per_row) & (positions[:, :-1] < self._targets)
+        stream = self._tokens(np.minimum(positions, self._targets))
+        inputs, targets = (np.where(mask, part, PAD) for part in (stream[:, :-1], stream[:, 1:]))
         return Batch(inputs, targets, mask, np.array(start == 0))
+
+    def _tokens(self, positions: np.ndarray) -> np.ndarray:
+        """The stream at some positions, int32 of any shape."""
+        text = np.searchsorted(self._ends, positions)
+        # From the end of its text, so that the <eos> which begins the stream needs no text before the first.
+        index = self._texts.offsets[1:][text] - (self._ends[text] - positions)
+        inside = (positions < self._ends[text]) & (index >= 0)
+        return np.where(inside, self._texts.ids[np.where(inside, index, 0)], self._eos).astype(np.int32)
 
     def mean_width(self) -> float:
         """The width of every batch."""
@@ -207,7 +237,9 @@ def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
     """
     limit = int(lengths.max())
     grain = -(-limit // 256)
-    lengths, counts = np.unique(np.minimum(-(-lengths // grain) * grain, limit), return_counts=True)
+    histogram = np.bincount(-(-lengths // grain))  # of lengths rounded up to a multiple of the grain
+    (rounded,) = np.nonzero(histogram)
+    lengths, counts = np.minimum(rounded * grain, limit), histogram[rounded]
     texts = np.concatenate([[0], np.cumsum(counts)])
     # cost[j]: the least sum for the j shortest lengths; the last of them is a width that serves those from i on.
     cost = np.concatenate([[0.0], np.full(len(lengths), np.inf)])

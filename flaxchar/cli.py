@@ -185,12 +185,12 @@ def train_command(arguments: Sequence[str]) -> int:
     layout = make_layout(config.training, options.devices, options.model_shards)
 
     from flaxchar.console import ConsoleObserver
+    from flaxchar.encoding import load_encoded
     from flaxchar.session import train_corpus
-    from flaxchar.sources import load_corpus
 
-    corpus, config = load_corpus(config)
+    corpus, config = load_encoded(config)
     observer = ConsoleObserver(corpus.floor, quiet=not leads())
-    observer.prepared(corpus.report())
+    observer.prepared(list(corpus.report))
     try:
         train_corpus(corpus, config, path, observer, _STARTED, options.fresh, layout)
     finally:

@@ -36,8 +36,8 @@ class DataConfig:
     """The encoding of the files."""
     val_data: tuple[str, ...] = ()
     """Files to hold out, read like --data."""
-    val_fraction: float = 0.05
-    """The share of the texts that is held out where nothing else says which."""
+    val_fraction: float | None = None
+    """The share of the texts that is held out; left open: a twentieth, but no more than a million characters."""
     max_length: int = 1000
     """Texts of more characters than this are left out (and counted)."""
     unescape_html: bool = False
@@ -178,7 +178,8 @@ class Config:
         ):
             value = getattr(section, name)
             _require(value is None or value >= 1, name, value, "1 or more")
-        _require(0 <= data.val_fraction < 1, "val_fraction", data.val_fraction, "0 or more and less than 1")
+        fraction = data.val_fraction
+        _require(fraction is None or 0 <= fraction < 1, "val_fraction", fraction, "0 or more and less than 1")
         _require(0 <= model.dropout < 1, "dropout", model.dropout, "0 or more and less than 1")
         rate, norm = training.learning_rate, training.clip_norm
         _require(rate > 0 and math.isfinite(rate), "learning_rate", rate, "a number above 0")

@@ -1,30 +1,31 @@
-"""Files of texts: plain, CSV, TSV and JSONL, each also gzipped, in any encoding, into a list of strings."""
+"""Files of texts: plain, CSV, TSV and JSONL, each also gzipped, in any encoding, read a stretch at a time."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import gzip
-import io
+import itertools
 import json
 import re
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flaxchar.config import InputError
+from flaxchar.texts import STRETCH, Some, grouped
 
 STDIN = "-"
 # What is picked up from a folder; a file that is named outright may have any other ending and is read as plain text.
 _PLAIN, _TABLES, _JSON = (".txt",), {".csv": ",", ".tsv": "\t"}, (".jsonl",)
-_NEWLINES = re.compile(r"\r\n|\r")
+_NEWLINES = re.compile(r"\r\n|\r|\n")
 _CSV_FIELD_LIMIT = 1 << 30  # the csv module's own limit, 128 KB, is less than some texts
 
 
 def read_files(
     names: Sequence[str], fields: Sequence[str] = (), encoding: str = "utf-8", running: bool = False
-) -> list[str]:
+) -> Iterator[Some]:
     """The texts of some files, in the order given; those of a folder sorted by name.
 
     Args:
@@ -34,8 +35,8 @@ def read_files(
       encoding: of the files, as Python names it; a byte order mark is dropped.
       running: take a plain file as one text rather than each of its lines.
 
-    Returns:
-      The texts, blank ones included.
+    Yields:
+      Some texts at a time, blank ones included.
 
     Raises:
       InputError: a file is missing, is not in that encoding, or does not have those fields; the message says where.
@@ -44,22 +45,28 @@ def read_files(
         codec = codecs.lookup(encoding).name
     except LookupError:
         raise InputError(f"--encoding {encoding}: there is no encoding of that name") from None
-    texts: list[str] = []
-    for path in (path for name in names for path in _expand(name)):
+    for path in expand(names):
         suffix = _suffix(path)
-        content = _decode(_read(path), codec, path)
+        stretches = _decode(_read(path), codec, path)
         if suffix in _TABLES:
-            texts += _table(content, _TABLES[suffix], fields, path)
+            yield from grouped(_table(_lines(stretches), _TABLES[suffix], fields, path))
         elif suffix in _JSON:
-            texts += _json_lines(content, fields, path)
+            yield from grouped(_json_lines(_lines(stretches), fields, path))
         elif fields:
             raise InputError(f"{path} is plain text, which has no fields; leave out --fields")
         elif running:
-            texts.append(content)
+            yield from _whole(stretches)
         else:
-            lines = content.split("\n")
-            texts += lines[:-1] if lines[-1] == "" else lines  # a last newline ends a line, it does not begin one
-    return texts
+            yield from map(Some, _lines(stretches))
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """The files that some names stand for: a folder is all the files of a known kind in it.
+
+    Raises:
+      InputError: there is none in a folder.
+    """
+    return [path for name in names for path in _expand(name)]
 
 
 def _suffix(path: str) -> str:
@@ -82,12 +89,14 @@ def _expand(name: str) -> list[str]:
     return found
 
 
-def _read(path: str) -> bytes:
-    if path == STDIN:
-        return sys.stdin.buffer.read()
+def _read(path: str) -> Iterator[bytes]:
     try:
-        data = Path(path).read_bytes()
-        return gzip.decompress(data) if path.lower().endswith(".gz") else data
+        if path == STDIN:
+            yield from iter(lambda: sys.stdin.buffer.read(STRETCH), b"")
+            return
+        opened = gzip.open if path.lower().endswith(".gz") else open
+        with opened(path, "rb") as file:
+            yield from iter(lambda: file.read(STRETCH), b"")
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -96,39 +105,91 @@ def _read(path: str) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _decode(data: bytes, codec: str, path: str) -> str:
+def _decode(data: Iterator[bytes], codec: str, path: str) -> Iterator[str]:
+    """The characters of a file, a line feed at the end of each line."""
     if codec == "utf-8":
         codec = "utf-8-sig"  # drops the byte order mark where there is one
     name = "standard input" if path == STDIN else path
-    try:
-        text = data.decode(codec)
-    except UnicodeDecodeError as error:
-        line = len(re.findall(rb"\r\n|\r|\n", data[: error.start])) + 1
-        hint = "--encoding latin-1 or cp1252, for example"
-        if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            hint = "--encoding utf-16, by its first two bytes"
-        raise InputError(
-            f"{name}, line {line}: byte 0x{data[error.start]:02x} (number {error.start} of the file) is not "
-            f"{error.encoding}; name the file's encoding ({hint})"
-        ) from error
-    except UnicodeError as error:  # such as UTF-16 without its byte order mark
-        raise InputError(f"{name} is not {codec}: {error}; name the file's encoding with --encoding") from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{name}, line {line}: holds a zero byte, so it is no text in {codec}; see --encoding")
-    return _NEWLINES.sub("\n", text)
+    decoder = codecs.getincrementaldecoder(codec)()
+    first, done, line = b"", 0, 1  # how the file begins; bytes decoded, and the line they end in
+    waiting = ""  # a \r that may be half of the end of a line
+    for part in itertools.chain(data, [b""]):
+        first = first or part[:2]
+        undecoded = decoder.getstate()[0]
+        try:
+            text = waiting + decoder.decode(part, final=not part)
+        except UnicodeDecodeError as error:
+            start = done + error.start  # of what the decoder had left over and this part
+            line += len(_NEWLINES.findall(waiting + error.object[: error.start].decode("latin-1")))
+            hint = "--encoding latin-1 or cp1252, for example"
+            if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                hint = "--encoding utf-16, by its first two bytes"
+            raise InputError(
+                f"{name}, line {line}: byte 0x{error.object[error.start]:02x} (number {start} of the file) is not "
+                f"{error.encoding}; name the file's encoding ({hint})"
+            ) from error
+        except UnicodeError as error:  # such as UTF-16 without its byte order mark
+            raise InputError(f"{name} is not {codec}: {error}; name the file's encoding with --encoding") from error
+        done += len(part) + len(undecoded) - len(decoder.getstate()[0])
+        waiting = "\r" if part and text.endswith("\r") else ""
+        if "\r" in text:
+            text = _NEWLINES.sub("\n", text.removesuffix(waiting))
+        if "\0" in text:
+            line += text.count("\n", 0, text.index("\0"))
+            raise InputError(f"{name}, line {line}: holds a zero byte, so it is no text in {codec}; see --encoding")
+        line += text.count("\n")
+        yield text
 
 
-def _table(content: str, delimiter: str, fields: Sequence[str], path: str) -> list[str]:
+def _lines(stretches: Iterator[str]) -> Iterator[list[str]]:
+    """The lines of a file; a last newline ends a line, it does not begin one."""
+    begun: list[str] = []
+    for stretch in stretches:
+        *whole, last = stretch.split("\n")
+        if whole:
+            whole[0] = "".join([*begun, whole[0]])
+            begun = []
+            yield whole
+        begun.append(last)
+    if rest := "".join(begun):
+        yield [rest]
+
+
+def _whole(stretches: Iterator[str]) -> Iterator[Some]:
+    """A file as one text, in parts that end where a line does, if there are lines."""
+    begun = ""
+    for stretch in stretches:
+        text = begun + stretch
+        end = text.rfind("\n") + 1 or len(text)
+        if end:
+            yield Some([text[:end]], complete=False)
+        begun = text[end:]
+    yield Some([begun])
+
+
+def _table(lines: Iterator[list[str]], delimiter: str, fields: Sequence[str], path: str) -> Iterator[str]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
+    reader = csv.reader((line + "\n" for some in lines for line in some), delimiter=delimiter)
+    columns: list[int] | None = None
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        for row in reader:
+            if not row:
+                continue
+            if columns is None:
+                columns, header = _columns(row, fields, path)
+                if header:
+                    continue
+            if max(columns) >= len(row):
+                raise InputError(
+                    f"{path}, line {reader.line_num}: the row has {len(row)} columns, and no column {max(columns) + 1}"
+                )
+            yield " ".join(row[column] for column in columns)
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-    if not rows:
-        return []
-    first = rows[0][1]
+
+
+def _columns(first: list[str], fields: Sequence[str], path: str) -> tuple[list[int], bool]:
+    """Which columns hold the text, and whether the first row is a header."""
     if not fields:
         shown = ", ".join(repr(cell[:30]) for cell in first[:6])
         raise InputError(
@@ -139,25 +200,15 @@ def _table(content: str, delimiter: str, fields: Sequence[str], path: str) -> li
         columns = [int(field) - 1 for field in fields]
         if -1 in columns:
             raise InputError("--fields counts columns from 1; there is no column 0")
-    else:
-        missing = [field for field in fields if field not in first]
-        if missing:
-            raise InputError(
-                f"{path} has no column {missing[0]!r}; its header reads {', '.join(map(repr, first[:20]))}"
-            )
-        columns = [first.index(field) for field in fields]
-        rows = rows[1:]
-    texts = []
-    for line, row in rows:
-        if max(columns) >= len(row):
-            raise InputError(f"{path}, line {line}: the row has {len(row)} columns, and no column {max(columns) + 1}")
-        texts.append(" ".join(row[column] for column in columns))
-    return texts
+        return columns, False
+    missing = [field for field in fields if field not in first]
+    if missing:
+        raise InputError(f"{path} has no column {missing[0]!r}; its header reads {', '.join(map(repr, first[:20]))}")
+    return [first.index(field) for field in fields], True
 
 
-def _json_lines(content: str, fields: Sequence[str], path: str) -> list[str]:
-    texts = []
-    for number, line in enumerate(content.split("\n"), start=1):
+def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str) -> Iterator[str]:
+    for number, line in enumerate((line for some in lines for line in some), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -166,7 +217,7 @@ def _json_lines(content: str, fields: Sequence[str], path: str) -> list[str]:
         except ValueError as error:
             raise InputError(f"{where}: not JSON ({error})") from error
         if isinstance(value, str) and not fields:
-            texts.append(value)
+            yield value
             continue
         if not isinstance(value, dict):
             raise InputError(f'{where}: expected an object with a text, such as {{"text": "…"}}')
@@ -179,5 +230,4 @@ def _json_lines(content: str, fields: Sequence[str], path: str) -> list[str]:
             if part is not None and not isinstance(part, str):
                 raise InputError(f"{where}: {field!r} is {part!r:.40}, which is no text")
             parts.append(part or "")
-        texts.append(" ".join(parts))
-    return texts
+        yield " ".join(parts)

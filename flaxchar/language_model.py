@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from flaxchar.config import Config, InputError
+from flaxchar.encoding import encode_corpus
 from flaxchar.generate import Sampling, generate, stream
 from flaxchar.losses import score_texts
 from flaxchar.model import CharLM, Params, init_params
@@ -183,5 +184,6 @@ def train(
     config = (config or Config()).replace(**settings)
     config.validate()
     corpus = make_corpus(texts, held_out, config.data, config.training.seed)
-    params, vocabulary = train_corpus(corpus, config, None if workdir is None else Path(workdir))
+    encoded = encode_corpus(corpus, config.data)
+    params, vocabulary = train_corpus(encoded, config, None if workdir is None else Path(workdir))
     return LanguageModel(params, vocabulary, config)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,13 @@ import numpy as np
 
 from flaxchar import native
 from flaxchar.batches import TextBatches, WindowBatches
-from flaxchar.config import (
-    DEFAULT_TIME_BUDGET,
-    DEFAULT_WORD_VOCABULARY,
-    Config,
-    InputError,
-    TrainingConfig,
-    parse_duration,
-)
+from flaxchar.config import DEFAULT_TIME_BUDGET, Config, InputError, TrainingConfig, parse_duration
 from flaxchar.devices import Layout, agree, leads, make_layout
+from flaxchar.encoding import EncodedCorpus
 from flaxchar.generate import Sampling, generate
 from flaxchar.losses import Evaluation, evaluate
 from flaxchar.model import CharLM, Params, count_params
 from flaxchar.runs import Run, move_aside
-from flaxchar.sources import Corpus
 from flaxchar.training import (
     MOST_EVALUATIONS,
     CompiledStep,
@@ -42,7 +35,7 @@ from flaxchar.training import (
     make_optimizer,
     time_steps,
 )
-from flaxchar.vocabulary import EncodedTexts, Vocabulary
+from flaxchar.vocabulary import Vocabulary
 
 # A run saves itself at least this often, seconds.
 SAVE_EVERY = 60.0
@@ -100,7 +93,7 @@ class Observer:
 
 
 def train_corpus(
-    corpus: Corpus,
+    corpus: EncodedCorpus,
     config: Config,
     path: Path | None = None,
     observer: Observer | None = None,
@@ -138,7 +131,7 @@ def train_corpus(
         if leads():
             if Run.exists(path):
                 session.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
-            run = Run.create(path, config, session.vocabulary, session.texts_record(), session.steps)
+            run = Run.create(path, config, session.vocabulary, corpus.record, session.steps)
             run.claim()
             session.run = run
     try:
@@ -152,29 +145,23 @@ def train_corpus(
 class _Session:
     """One process' share of a run: everything between the texts and the trained parameters. Implements ``Hooks``."""
 
-    def __init__(self, corpus: Corpus, config: Config, observer: Observer, layout: Layout) -> None:
+    def __init__(self, corpus: EncodedCorpus, config: Config, observer: Observer, layout: Layout) -> None:
         data, training = config.data, config.training
         self.layout = layout
         self.corpus, self.config, self.observer = corpus, config, observer
         self.run: Run | None = None
         self.steps = 0
         self.best: tuple[float, Params] | None = None
-        limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
-        self.vocabulary = vocabulary = Vocabulary.build(corpus.train, data.unit, limit)
-        encoded, _ = vocabulary.encode_texts(corpus.train)
+        self.vocabulary = vocabulary = corpus.vocabulary
+        texts, running = corpus.train, data.window is not None
         if data.window is None:
             self.batches: TextBatches | WindowBatches = TextBatches(
-                encoded, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets, layout.data
+                texts, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets, layout.data
             )
         else:
-            self.batches = WindowBatches(
-                encoded, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data
-            )
-        running = data.window is not None
-        characters = vocabulary.predicted_characters(corpus.train, data.bos, running)
-        tokens = len(encoded.ids) + len(encoded) - (0 if data.bos else 1 if running else len(encoded))
-        self.characters_per_token = characters / tokens
-        self._hold_out(corpus.held_out, running)
+            self.batches = WindowBatches(texts, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data)
+        tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if running else len(texts))
+        self.characters_per_token = corpus.train_characters / tokens
         self.prompts = self._sample_prompts(training)
 
         self.model = CharLM(vocabulary.size, config.model)
@@ -185,17 +172,6 @@ class _Session:
         self.observer.prepared(self._describe())
         self.saved_at = time.monotonic()
         self.since_log = Progress()
-
-    def _hold_out(self, texts: Sequence[str], running: bool) -> None:
-        encoded, missing = self.vocabulary.encode_texts(texts)
-        if (encoded.lengths == 0).any():
-            texts = [text for text, length in zip(texts, encoded.lengths, strict=True) if length]
-            encoded, missing = self.vocabulary.encode_texts(texts)
-        self.held_out: EncodedTexts | None = encoded if texts else None
-        self.held_out_missing = missing
-        dropped = sum(len(token) * count for token, count in missing.items())
-        predicted = self.vocabulary.predicted_characters(texts, self.config.data.bos, running)
-        self.held_out_characters = predicted - dropped
 
     def _sample_prompts(self, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
         prompts = []
@@ -222,11 +198,11 @@ class _Session:
             f"vocabulary: {vocabulary.size:,} ids ({len(vocabulary.tokens):,} {unit}, padding, <eos>"
             + (", an unknown token)" if vocabulary.has_unknown else ")")
         ]
-        if missing := self.held_out_missing:
-            shown = ", ".join(repr(token) for token, _ in missing.most_common(8))
+        if missing := self.corpus.missing:
+            shown = ", ".join(map(repr, itertools.islice(missing, 8)))
             lines.append(
-                f"the held-out texts hold {missing.total():,} {unit} that never occur in training, left out there: "
-                + shown
+                f"the held-out texts hold {sum(missing.values()):,} {unit} that never occur in training, left out "
+                f"there: {shown}"
             )
         parameters = count_params(self.state.params)
         widths = ", ".join(map(str, batches.widths))
@@ -238,16 +214,6 @@ class _Session:
             f"recurrence: {native.status()}" + (f"; {self.layout.describe()}" if not self.layout.alone else "")
         )
         return lines
-
-    def texts_record(self) -> dict[str, Any]:
-        """What ``config.json`` says of the texts."""
-        return {
-            "name": self.corpus.name,
-            "learned": len(self.corpus.train),
-            "held_out": len(self.corpus.held_out),
-            "sha256": self.corpus.fingerprint(),
-            "floor": self.corpus.floor,
-        }
 
     def plan(self, started: float) -> int:
         """How many steps to take; a time budget is turned into steps by timing some on a copy of the state."""
@@ -270,7 +236,7 @@ class _Session:
         if not run.record["texts"]:
             raise InputError(f"{run.path} holds a model that was saved by itself: there is no training to go on with")
         run.check_settings(self.config)
-        if run.record["texts"]["sha256"] != self.corpus.fingerprint():
+        if run.record["texts"]["sha256"] != self.corpus.record["sha256"]:
             raise InputError(
                 f"the texts have changed since the run in {run.path} was begun; bring them back, or begin anew with "
                 "--fresh, which moves the old run aside"
@@ -313,12 +279,12 @@ class _Session:
         """Evaluate, and write some samples: each process by itself, so that none waits for another."""
         data, params = self.config.data, self.layout.local(state.params)
         evaluation = None
-        if self.held_out is not None:
+        if len(self.corpus.held_out):
             evaluation = evaluate(
                 self.model,
                 params,
-                self.held_out,
-                self.held_out_characters,
+                self.corpus.held_out,
+                self.corpus.held_out_characters,
                 self.vocabulary.eos,
                 data.bos,
                 data.window,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import html
+import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +18,7 @@ from flaxchar import headlines
 from flaxchar.config import Config, DataConfig, InputError
 from flaxchar.datasets import AG_NEWS, Unreachable, load_tfds
 from flaxchar.files import STDIN, read_files
+from flaxchar.texts import Some, Texts, grouped
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.
@@ -23,6 +27,9 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # AG News lost the ampersands of its character references: a space stands where one was.
 _DEBRIS = re.compile(r"[& ]?#(\d{1,7});|&[a-zA-Z]{2,8};")
 _FEW_TEXTS = 20
+# What is held out where nobody says how much: this share, and no more characters than this. More would make the figure
+# no surer, and its evaluation slow.
+_HELD_OUT_SHARE, _HELD_OUT_CHARACTERS = 0.05, 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +47,8 @@ class Corpus:
     """
 
     name: str
-    train: list[str]
-    held_out: list[str]
+    train: Texts
+    held_out: Texts
     empty: int = 0
     too_long: int = 0
     notices: tuple[str, ...] = ()
@@ -49,18 +56,11 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """A hash of all the texts in order: two corpora with the same one are the same."""
-        digest = hashlib.sha256()
-        for texts in (self.train, self.held_out):
-            for text in texts:
-                data = text.encode("utf-8", "surrogatepass")
-                digest.update(len(data).to_bytes(8, "little"))
-                digest.update(data)
-            digest.update(b"\xff")
-        return digest.hexdigest()
+        return hashlib.sha256(self.train.digest() + self.held_out.digest()).hexdigest()
 
     def report(self) -> list[str]:
         """What the texts are, a few lines for people."""
-        lengths = np.array([len(text) for text in self.train])
+        lengths = self.train.lengths
         low, *middle, high = (f"{q:,.0f}" for q in np.quantile(lengths, _QUANTILES))
         skipped = [f"{self.empty:,} empty"] * bool(self.empty) + [f"{self.too_long:,} too long"] * bool(self.too_long)
         return [
@@ -83,14 +83,11 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     """
     data, seed = config.data, config.training.seed
     if data.data:
-        texts = read_files(data.data, data.fields, data.encoding, running=data.window is not None)
-        held_out = (
-            read_files(data.val_data, data.fields, data.encoding, running=data.window is not None)
-            if data.val_data
-            else None
-        )
+        running = data.window is not None
+        stretches = read_files(data.data, data.fields, data.encoding, running)
+        val_stretches = read_files(data.val_data, data.fields, data.encoding, running) if data.val_data else None
         name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
-        return make_corpus(texts, held_out, data, seed, name), config
+        return _corpus(stretches, val_stretches, data, seed, name), config
     notices: tuple[str, ...] = ()
     name = data.dataset or AG_NEWS
     if name != HEADLINES:
@@ -135,75 +132,153 @@ def make_corpus(
     Raises:
       InputError: nothing is left to learn from.
     """
-    if data.window is not None:
-        keep: Callable[[str], bool] = bool
-        limit = None
-    else:
-        keep, limit = (lambda text: not text.isspace() and text != ""), data.max_length
-    given = list(texts)
-    for text in given:
-        if not isinstance(text, str):
-            raise InputError(f"each text must be a str; one is {type(text).__name__}")
-    debris = sum(1 for text in given if _DEBRIS.search(text))
+    return _corpus(grouped(texts), None if held_out is None else grouped(held_out), data, seed, name)
+
+
+class _Kept(NamedTuple):
+    """What is kept of some texts, and how many were given, had characters, and hold HTML debris."""
+
+    texts: Texts
+    hashes: np.ndarray
+    given: int
+    full: int
+    debris: int
+
+
+def _collect(stretches: Iterable[Some], data: DataConfig) -> _Kept:
+    """Texts decoded, blank and overlong ones left out."""
+    running, limit = data.window is not None, data.max_length
+    kept, given, full, debris = Texts(), 0, 0, 0
+    hashes = [np.empty(0, np.uint64)]
+    goes_on = False  # whether the next text goes on with the last
+    last_has_debris = False
+    for texts, complete in stretches:
+        if others := set(map(type, texts)) - {str}:
+            kind = next(kind for kind in others)
+            if not issubclass(kind, str):
+                raise InputError(f"each text must be a str; one is {kind.__name__}")
+        with_debris = sum(1 for text in texts if ";" in text and _DEBRIS.search(text))
+        debris += with_debris - (goes_on and last_has_debris and with_debris > 0)
+        last_has_debris = with_debris > 0
+        given += len(texts) - goes_on
+        some = [unescape_html(text) for text in texts] if data.unescape_html else texts
+        if running:
+            if complete and not goes_on:
+                some = [text for text in some if text]
+            full += len(some) - goes_on
+        else:
+            some = [text for text in some if text and not text.isspace()]
+            full += len(some)
+            some = [text for text in some if len(text) <= limit]
+            hashes.append(_hashes(some))  # while they are strings
+        kept.add(some, complete)
+        goes_on = not complete
+    return _Kept(kept, _hashes(list(kept)) if running else np.concatenate(hashes), given, full, debris)
+
+
+def _corpus(
+    stretches: Iterable[Some], held_out: Iterable[Some] | None, data: DataConfig, seed: int, name: str
+) -> Corpus:
+    """As ``make_corpus``, of texts that come a stretch at a time."""
+    train, hashes, given, full, debris = _collect(stretches, data)
     notices = []
-    if data.unescape_html:
-        given = [unescape_html(text) for text in given]
-    elif debris > 0.01 * len(given):
+    if not data.unescape_html and debris > 0.01 * given:
         notices.append(
-            f"{debris:,} texts ({debris / len(given):.0%}) hold HTML debris such as #39; or &lt;; "
+            f"{debris:,} texts ({debris / given:.0%}) hold HTML debris such as #39; or &lt;; "
             "--unescape-html decodes it."
         )
-    full = [text for text in given if keep(text)]
-    train = full if limit is None else [text for text in full if len(text) <= limit]
-    empty, too_long = len(given) - len(full), len(full) - len(train)
+    empty, too_long = given - full, full - len(train)
     if not train:
         why = (
-            f"each of the {too_long:,} texts has more than {limit:,} characters; raise --max-length, or read them as "
-            "running text with --window 256"
+            f"each of the {too_long:,} texts has more than {data.max_length:,} characters; raise --max-length, or read "
+            "them as running text with --window 256"
             if too_long
             else f"{name} holds no text"
         )
         raise InputError(why)
     if held_out is None:
-        train, held = split_texts(train, data.val_fraction, seed, running=data.window is not None)
+        fraction = data.val_fraction
+        if fraction is None:
+            fraction = min(_HELD_OUT_SHARE, _HELD_OUT_CHARACTERS / train.characters)
+        train, held = split_texts(train, hashes, fraction, seed, running=data.window is not None)
     else:
-        decode = unescape_html if data.unescape_html else str
-        held = [text for text in map(decode, held_out) if keep(text)]
-        held = [text for text in held if limit is None or len(text) <= limit]
-        if known := len(set(train) & set(held)):
+        held, held_hashes, *_ = _collect(held_out, data)
+        if known := len(np.intersect1d(hashes, held_hashes)):
             notices.append(f"{known:,} of the held-out texts are also among those to learn.")
     return Corpus(name, train, held, empty, too_long, tuple(notices))
 
 
-def split_texts(texts: Sequence[str], fraction: float, seed: int, running: bool = False) -> tuple[list[str], list[str]]:
+def split_texts(
+    texts: Texts, hashes: np.ndarray, fraction: float, seed: int, running: bool = False
+) -> tuple[Texts, Texts]:
     """Texts to learn and texts to hold out; equal texts are never on both sides.
 
     Running text of few pieces is held out from the end of each piece, at a line's end where there is one.
+
+    Args:
+      texts: all of them.
+      hashes: a number for each, uint64 ``[texts]``, the same for equal texts.
+      fraction: the share to hold out.
+      seed: for the choice.
+      running: whether it is running text.
 
     Returns:
       ``(train, held_out)``, each in the order given.
     """
     if fraction == 0:
-        return list(texts), []
+        return texts, Texts()
     if running and len(texts) < _FEW_TEXTS:
-        cuts = [round(len(text) * (1 - fraction)) for text in texts]
-        cuts = [text.rfind("\n", len(text) // 2, cut) + 1 or cut for text, cut in zip(texts, cuts, strict=True)]
-        pairs = list(zip(texts, cuts, strict=True))
-        return [t[:cut] for t, cut in pairs if cut], [t[cut:] for t, cut in pairs if cut < len(t)]
-    numbers: dict[str, list[int]] = {}
-    for number, text in enumerate(texts):
-        numbers.setdefault(text, []).append(number)
-    groups = list(numbers.values())
-    wanted = round(len(texts) * fraction)
-    chosen: set[int] = set()
-    # The last group is never held out, so that something is left to learn.
-    for group in np.random.default_rng([seed, len(texts)]).permutation(len(groups))[:-1]:
-        if len(chosen) >= wanted:
-            break
-        if len(chosen) + len(groups[group]) <= wanted:
-            chosen.update(groups[group])
-    train = [text for number, text in enumerate(texts) if number not in chosen]
-    return train, [texts[number] for number in sorted(chosen)]
+        return texts.split(_at_line_ends(texts, np.rint(texts.lengths * (1 - fraction)).astype(np.int64)))
+    return texts.split(np.where(_choose(hashes, fraction, seed), 0, texts.lengths))
+
+
+def _choose(hashes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """A share of the texts, or a little less, where equal ones stay together: which are chosen, bool ``[texts]``."""
+    # Places in a random order, the same for equal texts: a permutation of the hashes (the finisher of SplitMix64).
+    first, second, third = np.random.default_rng([seed, len(hashes)]).integers(0, 2**64, 3, np.uint64) | np.uint64(1)
+    places = hashes ^ first
+    places *= second
+    places ^= places >> np.uint64(32)
+    places *= third
+    wanted, some = round(len(hashes) * fraction), 1000
+    chosen: list[np.uint64] = []
+    count = 0
+    while count < wanted and some < 4 * len(hashes):
+        some *= 4
+        foremost = np.sort(np.partition(places, some)[:some] if some < len(places) else places)
+        begins = np.concatenate([[0], np.flatnonzero(foremost[1:] != foremost[:-1]) + 1])
+        chosen, count = [], 0
+        # The last group may be cut short; and it is never held out, so that something is left to learn.
+        for begin, end in itertools.pairwise(begins.tolist()):
+            if count < wanted and count + end - begin <= wanted:
+                chosen.append(foremost[begin])
+                count += end - begin
+    if not chosen:
+        return np.zeros(len(hashes), bool)
+    found = np.searchsorted(chosen, places)
+    return np.take(chosen, found, mode="clip") == places
+
+
+def _hashes(texts: list[str]) -> np.ndarray:
+    """A number for each text, uint64 ``[texts]``: equal for equal texts, and almost surely for no others."""
+    data = [text.encode("utf-8", "surrogatepass") for text in texts]
+    crc, adler = (np.fromiter(map(f, data), np.uint64, len(data)) for f in (zlib.crc32, zlib.adler32))
+    return crc << np.uint64(32) | adler
+
+
+def _at_line_ends(texts: Texts, cuts: np.ndarray) -> np.ndarray:
+    """Cuts moved back to the end of a line, if there is one in the second half of what is before them."""
+    lengths = texts.lengths
+    begins, moved = np.cumsum(lengths) - lengths, cuts.copy()
+    position = 0
+    for stretch in texts.stretches():
+        for k, (begin, length, cut) in enumerate(zip(begins.tolist(), lengths.tolist(), cuts.tolist(), strict=True)):
+            from_, to = max(begin + length // 2 - position, 0), min(begin + cut - position, len(stretch))
+            end = stretch.rfind("\n", from_, to) if from_ < to else -1
+            if end >= 0:
+                moved[k] = position + end + 1 - begin
+        position += len(stretch)
+    return moved
 
 
 def unescape_html(text: str) -> str:

@@ -207,6 +207,7 @@ class CompiledStep:
                 return train_step.lower(model, optimizer, state, batch, rate, self._key, layout).compile()
 
         with ThreadPoolExecutor(2) as pool:
+            pool.submit(batches.batch, int(state.step))  # of a large corpus the first takes a second: its order
             self._by_width = dict(zip(batches.widths, pool.map(compile_width, batches.widths), strict=True))
 
     def __call__(self, state: TrainState, batch: Batch, learning_rate: np.float32) -> tuple[TrainState, StepSums]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from flaxchar.config import InputError, Unit
+from flaxchar.texts import Texts, joined
 
 PAD = 0
 # Runs of letters and digits, runs of white space, and every other character by itself: joined they give the text back.
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-# Characters counted at a time: bounds the memory that counting needs, whatever the size of the corpus.
-_CHUNK = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class EncodedTexts:
     """Many texts as one array of ids: text ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-      ids: int32 ``[tokens]``.
+      ids: of the smallest unsigned type that holds them, ``[tokens]``; mapped from a file where they are many.
       offsets: int64 ``[texts + 1]``.
     """
 
@@ -62,7 +63,7 @@ class Vocabulary:
     has_unknown: bool = False
 
     @classmethod
-    def build(cls, texts: Iterable[str], unit: Unit = "char", max_size: int | None = None) -> Vocabulary:
+    def build(cls, texts: Iterable[str] | Texts, unit: Unit = "char", max_size: int | None = None) -> Vocabulary:
         """The vocabulary of some texts: tokens by falling frequency, those equally frequent in order of appearance.
 
         Args:
@@ -74,7 +75,9 @@ class Vocabulary:
           InputError: there is no character in the texts.
         """
         counts = (
-            _count_characters(texts) if unit == "char" else Counter(t for text in texts for t in _WORDS.findall(text))
+            _count_characters(Texts.of(texts))
+            if unit == "char"
+            else Counter(t for text in texts for t in _WORDS.findall(text))
         )
         if not counts:
             raise InputError("there is no text to learn from: every text is empty")
@@ -105,7 +108,7 @@ class Vocabulary:
     def _table(self) -> np.ndarray:
         """Code point → id, with -1 for those outside the vocabulary and, as its last entry, for any larger one."""
         points = np.array([ord(token) for token in self.tokens])
-        table = np.full(points.max() + 2, -1, np.int32)
+        table = np.full(max(points.max(), 0xFF) + 2, -1, np.int32)
         table[points] = np.arange(1, len(points) + 1)
         return table
 
@@ -129,45 +132,69 @@ class Vocabulary:
                 f"{text[:40]!r} holds {what}{'s' if len(missing) > 1 else ''} the model has never seen: {shown}{more}; "
                 "leave them out, by hand or with --unknown drop"
             )
-        return encoded.ids
+        return encoded.ids.astype(np.int32)
 
-    def encode_texts(self, texts: Sequence[str]) -> tuple[EncodedTexts, Counter[str]]:
+    def encode_texts(self, texts: Iterable[str] | Texts, path: Path | None = None) -> tuple[EncodedTexts, Counter[str]]:
         """Many texts at once, leaving out what is unknown and has no token.
+
+        Args:
+          texts: the texts.
+          path: a new file to keep the ids in.
 
         Returns:
           The texts, and how often each token was left out.
         """
-        if self.unit == "word":
-            missing: Counter[str] = Counter()
-            rows = []
-            for text in texts:
-                row = [self._ids.get(token, self.unknown) for token in _WORDS.findall(text)]
-                if None in row:
-                    missing.update(token for token in _WORDS.findall(text) if token not in self._ids)
-                rows.append(np.array([k for k in row if k is not None], np.int32))
-            return _join(rows), missing
-        points = _code_points("".join(texts))
-        ids = self._table[np.minimum(points, len(self._table) - 1)]
-        offsets = np.cumsum([0, *map(len, texts)])
-        known = ids >= 0
-        if known.all():
-            return EncodedTexts(ids, offsets), Counter()
-        if self.unknown is not None:
-            return EncodedTexts(np.where(known, ids, np.int32(self.unknown)), offsets), Counter()
-        kept_before = np.concatenate([[0], np.cumsum(known)])
-        missing = Counter(map(chr, points[~known].tolist()))
-        return EncodedTexts(ids[known], kept_before[offsets]), missing
+        texts = Texts.of(texts)
+        lengths = texts.lengths.copy()  # of which those left out are subtracted
+        missing: Counter[str] = Counter()
+        parts = (
+            self._encode_words(texts, lengths, missing)
+            if self.unit == "word"
+            else self._encode(texts, lengths, missing)
+        )
+        ids = joined(parts, np.min_scalar_type(self.eos), texts.characters, path)
+        return EncodedTexts(ids, np.concatenate([[0], np.cumsum(lengths)])), missing
 
-    def predicted_characters(self, texts: Sequence[str], bos: bool, running: bool = False) -> int:
+    def _encode(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
+        ends, position = np.cumsum(lengths), 0
+        for given in texts.code_points():
+            points = given if given.dtype == np.uint8 else np.minimum(given, len(self._table) - 1)
+            ids = self._table[points]
+            known = ids >= 0
+            if not known.all():
+                if self.unknown is not None:
+                    ids = np.where(known, ids, np.int32(self.unknown))
+                else:
+                    at = np.flatnonzero(~known)
+                    np.subtract.at(lengths, np.searchsorted(ends, position + at, "right"), 1)
+                    missing.update(map(chr, given[at].tolist()))
+                    ids = ids[known]
+            yield ids
+            position += len(points)
+
+    def _encode_words(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
+        for number, text in enumerate(texts):
+            tokens = _WORDS.findall(text)
+            row = [self._ids.get(token, self.unknown) for token in tokens]
+            if None in row:
+                missing.update(token for token in tokens if token not in self._ids)
+                row = [k for k in row if k is not None]
+            lengths[number] = len(row)
+            yield np.array(row, np.int32)
+
+    def predicted_characters(self, texts: Iterable[str] | Texts, bos: bool, running: bool = False) -> int:
         """How many characters a model predicts of some texts, ``<eos>`` counted as one each.
 
         Without ``bos`` the first token of each text (of the first one only in running text) is given, not predicted.
         """
-        total = sum(map(len, texts)) + len(texts)
-        if not bos:
-            for text in texts[:1] if running else texts:
-                total -= len(text[:1] if self.unit == "char" else next(iter(_WORDS.findall(text)), ""))
-        return total
+        texts = Texts.of(texts)
+        total = texts.characters + len(texts)
+        if bos:
+            return total
+        if self.unit == "char":
+            return total - int((texts.lengths[:1] if running else texts.lengths > 0).astype(bool).sum())
+        firsts = (match[0] for text in texts if (match := _WORDS.match(text)))
+        return total - sum(map(len, itertools.islice(firsts, 1) if running else firsts))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, the exact inverse of ``encode``.
@@ -191,33 +218,17 @@ class Vocabulary:
         return cls(tuple(values["tokens"]), values["unit"], values["has_unknown"])
 
 
-def _code_points(text: str) -> np.ndarray:
-    # A str may hold half of a surrogate pair, as Python makes of bytes it cannot decode; it is a character like others.
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _count_characters(texts: Iterable[str]) -> dict[str, int]:
+def _count_characters(texts: Texts) -> dict[str, int]:
     """How often each character occurs, in order of first appearance."""
     counts: dict[str, int] = {}
-    chunk: list[str] = []
-    held = 0
-
-    def count() -> None:
-        points, first, occurrences = np.unique(_code_points("".join(chunk)), return_index=True, return_counts=True)
-        for k in np.argsort(first):
-            character = chr(points[k])
-            counts[character] = counts.get(character, 0) + int(occurrences[k])
-
-    for text in texts:
-        chunk.append(text)
-        held += len(text)
-        if held >= _CHUNK:
-            count()
-            chunk, held = [], 0
-    count()
+    for points in texts.code_points():
+        occurrences = np.bincount(points)
+        found = np.flatnonzero(occurrences)
+        if new := {chr(k) for k in found.tolist()} - counts.keys():
+            # Written backwards, the first position of each is what stays.
+            first = np.empty(len(occurrences), np.int64)
+            first[points[::-1]] = np.arange(len(points) - 1, -1, -1)
+            counts |= dict.fromkeys(sorted(new, key=lambda character: first[ord(character)]), 0)
+        for k in found.tolist():
+            counts[chr(k)] += int(occurrences[k])
     return counts
-
-
-def _join(rows: Sequence[np.ndarray]) -> EncodedTexts:
-    offsets = np.cumsum([0, *map(len, rows)])
-    return EncodedTexts(np.concatenate([np.empty(0, np.int32), *rows]), offsets)

@@ -25,6 +25,7 @@ process.prepare(8)
 import jax
 from flaxchar import Config
 from flaxchar.devices import make_layout
+from flaxchar.encoding import encode_corpus
 from flaxchar.session import train_corpus
 from flaxchar.sources import make_corpus
 
@@ -38,7 +39,7 @@ def run(devices=1, shards=1, count=300, **settings):
         batch_size=16, steps=6, hidden=24, learning_rate=0.01, clip_norm=1.0, buckets=1, val_fraction=0
     ) | settings
     config = Config().replace(**settings)
-    corpus = make_corpus(texts(count), None, config.data, 0)
+    corpus = encode_corpus(make_corpus(texts(count), None, config.data, 0), config.data)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run"
         params, _ = train_corpus(corpus, config, path, layout=make_layout(config.training, devices, shards))

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaxchar import InputError
-from flaxchar.files import read_files
+from flaxchar import InputError, files
+
+
+def read_files(*arguments, **settings):
+    """All the texts at once."""
+    texts, whole = [], True
+    for some, complete in files.read_files(*arguments, **settings):
+        if not whole:
+            texts[-1] += some[0]
+        texts += some if whole else some[1:]
+        whole = complete
+    assert whole
+    return texts
 
 
 @pytest.fixture

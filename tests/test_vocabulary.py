@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flaxchar import InputError, Vocabulary
+from flaxchar.texts import Texts
 from flaxchar.vocabulary import _count_characters
 
 texts = st.lists(st.text(alphabet=st.characters(), max_size=30), min_size=1, max_size=8).filter(any)
@@ -24,14 +25,14 @@ def test_ids_are_by_falling_frequency_and_ties_by_first_appearance():
 
 @given(texts, st.integers(1, 3))
 def test_counting_in_chunks_equals_counting_at_once(texts, chunk):
-    import flaxchar.vocabulary as module
+    import flaxchar.texts as module
 
-    whole, kept = Counter("".join(texts)), module._CHUNK
-    module._CHUNK = chunk
+    whole, kept = Counter("".join(texts)), module.STRETCH
+    module.STRETCH = chunk
     try:
-        counts = _count_characters(texts)
+        counts = _count_characters(Texts.of(texts))
     finally:
-        module._CHUNK = kept
+        module.STRETCH = kept
     assert counts == whole
     assert list(counts) == list(whole)
 
