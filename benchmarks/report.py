@@ -1,0 +1,164 @@
+"""Results of ``run.py`` as people read them: ``results.json`` into ``results.md`` and ``results.png``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+# What was set out to reach: how many times as fast as whom, by hidden size.
+TORCH_GOALS, KERAS_GOAL = {128: 1.5, 256: 1.5, 512: 1.2}, 8.0
+PEAK_GOAL, QUALITY_GOAL, WRITE_GOAL, LOOP_GOAL = 0.5, 25.0, 2.0, 10_000.0
+
+
+def ratio(values: list[float] | None) -> str:
+    """Median, and from the least to the greatest."""
+    if values is None:
+        return ""
+    median, least, greatest = (f"{x:,.0f}" if x >= 1000 else f"{x:.2f}" for x in values)
+    return f"{median} ({least} to {greatest})"
+
+
+def table(header: list[str], rows: list[list[object]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def verdict(reached: bool, goal: str) -> str:
+    return f"{goal} {'reached' if reached else '**missed**'}"
+
+
+def step_lines(rows: list[dict]) -> list[str]:
+    lines = ["## Training step", "", "Thousand characters a second; ratios are how many times as fast flaxchar is.", ""]
+    body = []
+    for row in rows:
+        goal = TORCH_GOALS[row["hidden"]]
+        body.append(
+            [row["hidden"], row["layers"], f"{row['time']}{', ragged titles' if row['ragged'] else ''}", row["batch"]]
+            + [
+                f"{row[key] / 1000:,.0f}" if (key := f"{side}_characters_per_second") in row else ""
+                for side in ("flaxchar", "torch", "keras", "flax")
+            ]
+            + [f"{row['share_of_peak']:.0%}", ratio(row["against_torch"])]
+            + [verdict(row["against_torch"][0] >= goal, f"{goal}"), ratio(row.get("against_keras"))]
+            + [ratio(row.get("against_flax"))]
+        )
+    header = ["hidden", "layers", "time", "batch", "flaxchar", "PyTorch", "Keras", "Flax", "of the peak"]
+    return lines + table([*header, "against PyTorch", "goal", "against Keras (goal 8)", "against Flax"], body)
+
+
+def quality_lines(rows: list[dict]) -> list[str]:
+    (row,) = rows
+    first, warm = row["ratio_first_ever"], row["ratio"]
+    epochs = ", ".join(f"{bits:.2f}" for bits in row["keras_bits_per_character_by_epoch"])
+    return [
+        "## Time to quality",
+        "",
+        f"Keras needs {row['keras_seconds']} s for its four epochs on 7,000 titles (held out: {epochs} bits per "
+        f"character). flaxchar, from the start of the process, reaches {row['flaxchar_bits_per_character']:.2f} in "
+        f"{ratio(row['flaxchar_seconds'])} s, and in {row['flaxchar_seconds_first_ever']} s the first time ever, when "
+        "the kernel and all programs are compiled.",
+        "",
+        *table(
+            ["", "times as fast", "goal"],
+            [
+                ["programs compiled before", warm, verdict(row["reached"] and warm >= QUALITY_GOAL, "25")],
+                ["first time ever", first, verdict(row["reached"] and first >= QUALITY_GOAL, "25")],
+            ],
+        ),
+    ]
+
+
+def sampling_lines(rows: list[dict]) -> list[str]:
+    body = []
+    for row in rows:
+        goals = verdict(row["against_torch"][0] >= WRITE_GOAL, "2 × PyTorch")
+        if "against_keras" in row:
+            goals += "; " + verdict(row["against_keras"][0] >= LOOP_GOAL, "10,000 × Keras")
+        sides = [f"{row.get(f'{side}_characters_per_second', 0):,.0f}" for side in ("flaxchar", "torch", "keras")]
+        body.append([row["streams"], *sides, ratio(row["against_torch"]), ratio(row.get("against_keras")), goals])
+    header = ["texts at once", "flaxchar", "PyTorch, state kept", "Keras, the notebook's loop"]
+    lines = ["## Writing", "", "Characters a second, LSTM(128), temperature 0.8.", ""]
+    return lines + table([*header, "against PyTorch", "against Keras", "goal"], body)
+
+
+def startup_lines(rows: list[dict]) -> list[str]:
+    body = [
+        [row["what"], ratio(row["seconds"]), verdict(row["seconds"][0] < 3, "3") if row["what"] == "sample.py" else ""]
+        for row in rows
+    ]
+    return ["## Start", "", "Seconds from the start of the process.", "", *table(["", "seconds", "goal"], body)]
+
+
+def growth_lines(rows: list[dict]) -> list[str]:
+    body = []
+    for row in rows:
+        goal = ""
+        if row["megabytes"] == 1000:
+            goal = verdict(row["first_seconds"] < 60, "60 s") + ", " + verdict(row["again_seconds"][0] < 5, "5 s")
+            goal += ", " + verdict(row["first_peak_gigabytes"] < 1.5, "1.5 GB")
+        first = [row["first_seconds"], row["first_peak_gigabytes"]]
+        body.append([f"{row['megabytes']} MB", *first, ratio(row["again_seconds"]), row["again_peak_gigabytes"], goal])
+    lines = ["## Growth", "", "To the end of the first training step, and the peak memory of the process.", ""]
+    return lines + table(["text", "first: s", "GB", "again: s", "GB", "goal"], body)
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    figure, axes = plt.subplots(1, 3, figsize=(13, 5), sharey=True)
+    for axis, hidden in zip(axes, TORCH_GOALS, strict=True):
+        chosen = [row for row in rows if row["hidden"] == hidden]
+        names = [
+            f"{row['layers']} × {row['time']} × {row['batch']}{' ragged' if row['ragged'] else ''}" for row in chosen
+        ]
+        middle, least, greatest = zip(*(row["against_torch"] for row in chosen), strict=True)
+        spread = [[m - low for m, low in zip(middle, least, strict=True)]]
+        spread += [[high - m for m, high in zip(middle, greatest, strict=True)]]
+        axis.bar(names, middle, yerr=spread, color="#4c78a8", ecolor="#999999", capsize=2)
+        axis.axhline(1, color="black", linewidth=0.8)
+        axis.axhline(TORCH_GOALS[hidden], color="#e45756", linestyle="--", label=f"goal: {TORCH_GOALS[hidden]}")
+        axis.set_title(f"hidden {hidden}")
+        axis.tick_params(axis="x", rotation=90)
+        axis.legend(loc="upper right")
+    axes[0].set_ylabel("times as fast as PyTorch, a training step")
+    axes[1].set_xlabel("layers × time × batch")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+SECTIONS = {
+    "step": step_lines,
+    "quality": quality_lines,
+    "sampling": sampling_lines,
+    "startup": startup_lines,
+    "growth": growth_lines,
+}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    results = json.loads((folder / "results.json").read_text())
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [
+        "# Results",
+        "",
+        f"{machine['date']}; {machine['processor']}; Python {machine['python']}, {versions}; peers: "
+        f"{', '.join(machine['peers'])}. Medians of {machine['rounds']} rounds in turn, the least and the greatest in "
+        "brackets. Written by `python benchmarks/run.py`.",
+        "",
+    ]
+    for name, section in SECTIONS.items():
+        if name in results:
+            lines += section(results[name])
+    (folder / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    if "step" in results:
+        draw(results["step"], folder / "results.png")
+
+
+if __name__ == "__main__":
+    main()

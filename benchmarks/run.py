@@ -25,7 +25,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 ROUNDS = 7
-GOALS = {"torch": {128: 1.5, 256: 1.5, 512: 1.2}, "keras": {128: 8.0}}
 
 
 class Worker:
@@ -101,11 +100,11 @@ def step(bench: Bench) -> None:
     for shape in shapes:
         task = {"kind": "step", **shape}
         tasks = {"flaxchar": task, "torch": task}
-        if shape["hidden"] == 128 and shape["layers"] == 1 and shape["time"] == 64:
+        if shape["hidden"] == 128 and "lengths" not in shape:
             tasks |= {"keras": task, "flax": task}
         seconds = bench.seconds(tasks)
         peak = bench.seconds({"flax": {"kind": "peak"}}, 0.0)["flax"]
-        flops_per_second = 2 * 2048**3 / statistics.median(peak)
+        flops_per_second = 2 * 2048**3 / min(peak)
         characters = sum(shape.get("lengths", [shape["time"]] * shape["batch"]))
         row = {key: value for key, value in shape.items() if key != "lengths"} | {"ragged": "lengths" in shape}
         for side, list_ in seconds.items():
@@ -187,37 +186,62 @@ def sampling(bench: Bench) -> None:
         bench.record("sampling", row)
 
 
+def first_step(folder: str, number: object, *arguments: str) -> tuple[float, float]:
+    """Seconds from the start of ``train.py`` to the end of its first step, and the process' peak memory in GB."""
+    command = [sys.executable, "train.py", *arguments, "--steps", "1", "--workdir", f"{folder}/run{number}"]
+    environment = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache", "PYTHONUNBUFFERED": "1"}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    lines = iter(process.stdout.readline, "")
+    seconds = next(time.perf_counter() - start for line in lines if line.startswith("step 1/1 "))
+    process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command} failed")
+    return seconds, usage.ru_maxrss * 1024 / 1e9
+
+
 def startup(bench: Bench) -> None:
-    """Seconds of whole commands: one training step on the embedded corpus, and one text."""
+    """Seconds from the start of a command to its first training step on the embedded corpus, or its first text."""
+    cold, warm, text = [], [], []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            cold.append(first_step(folder, "cold", "--dataset", "headlines")[0])
     with tempfile.TemporaryDirectory() as folder:
-        train = ["train.py", "--dataset", "headlines", "--steps", "1", "--workdir"]
-        cold = [timed([*train, f"{folder}/cold{k}"], XDG_CACHE_HOME=f"{folder}/cache{k}")[0] for k in range(3)]
-        warm = [timed([*train, f"{folder}/warm{k}"], XDG_CACHE_HOME=f"{folder}/cache0")[0] for k in range(ROUNDS)]
-        sample = ["sample.py", "--workdir", f"{folder}/cold0", "--num-samples", "1"]
-        timed(sample, XDG_CACHE_HOME=f"{folder}/cache0")
-        text = [timed(sample, XDG_CACHE_HOME=f"{folder}/cache0")[0] for _ in range(ROUNDS)]
-    for name, seconds in (("train_one_step_cold", cold), ("train_one_step_warm", warm), ("sample_warm", text)):
-        bench.record("startup", {"what": name, "seconds": spread(seconds)})
+        first_step(folder, 0, "--dataset", "headlines")
+        sample = ["sample.py", "--workdir", f"{folder}/run0", "--num-samples", "1"]
+        timed(sample, XDG_CACHE_HOME=f"{folder}/cache")
+        for number in range(1, ROUNDS + 1):
+            warm.append(first_step(folder, number, "--dataset", "headlines")[0])
+            text.append(timed(sample, XDG_CACHE_HOME=f"{folder}/cache")[0])
+    for what, seconds in (("first training step, cold", cold), ("first training step", warm), ("sample.py", text)):
+        bench.record("startup", {"what": what, "seconds": spread(seconds)})
 
 
 def spread(values: list[float]) -> list[float]:
+    """Median, least and greatest."""
     return [round(x, 2) for x in (statistics.median(values), min(values), max(values))]
 
 
 def growth(bench: Bench) -> None:
-    """Memory and seconds of one step on corpora of growing size."""
-    for megabytes in (1, 10, 100):
+    """Memory, and seconds to the first training step, on files of growing size: read anew, and the second time."""
+    line = "{:09d} the quick brown fox jumps over the lazy dog\n"
+    for megabytes in (1, 100, 1000):
         with tempfile.TemporaryDirectory() as folder:
+            first_step(folder, "before", "--dataset", "headlines")  # compiles the kernel
             path = Path(folder) / "texts.txt"
-            line = "{:09d} the quick brown fox jumps over the lazy dog\n"
             with path.open("w", encoding="utf-8") as file:
-                file.writelines(line.format(k * 7919 % 999_999_937) for k in range(megabytes * 1_000_000 // 54))
-            train = ["train.py", "--data", str(path), "--steps", "1", "--val-fraction", "0.001", "--workdir"]
-            program = "import resource,subprocess,sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
-            program += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-            seconds, output = timed(["-c", program, sys.executable, *train, f"{folder}/run"])
-            gigabytes = round(int(output.split()[-1]) * 1024 / 1e9, 2)
-            bench.record("growth", {"megabytes": megabytes, "peak_gigabytes": gigabytes, "seconds": round(seconds, 1)})
+                file.writelines(line.format(k * 7919 % 999_999_937) for k in range(megabytes * 1_000_000 // len(line)))
+            first = first_step(folder, 1, "--data", str(path))
+            again = [first_step(folder, number, "--data", str(path)) for number in (2, 3, 4)]
+            row = {
+                "megabytes": megabytes,
+                "first_seconds": round(first[0], 1),
+                "first_peak_gigabytes": round(first[1], 2),
+                "again_seconds": spread([seconds for seconds, _ in again]),
+                "again_peak_gigabytes": round(max(memory for _, memory in again), 2),
+            }
+            bench.record("growth", row)
 
 
 BENCHMARKS = {"step": step, "quality": quality, "sampling": sampling, "startup": startup, "growth": growth}
@@ -256,9 +280,9 @@ def main() -> None:
     options.results.mkdir(exist_ok=True)
     for name in options.names or BENCHMARKS:
         BENCHMARKS[name](bench)
-        everything = {"machine": machine(), "goals": GOALS, **bench.results}
+        everything = {"machine": machine(), **bench.results}
         (options.results / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
-    subprocess.run([sys.executable, str(HERE / "report.py"), str(options.results)], check=True)
+    subprocess.run([str(bench.python("report")), str(HERE / "report.py"), str(options.results)], check=True)
 
 
 if __name__ == "__main__":
