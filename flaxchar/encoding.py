@@ -111,8 +111,11 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
         try:
             encoded = encode_corpus(corpus, config.data, new)
             _write(encoded, new)
-            new.replace(folder)  # whole or not at all, whoever else encodes it
+            if folder.exists():  # damaged, or somebody else was faster; a map of it stays good without its name
+                folder.rename(new.with_suffix(".old"))
+            new.rename(folder)  # whole or not at all, whoever else encodes it
         finally:
+            shutil.rmtree(new.with_suffix(".old"), ignore_errors=True)
             shutil.rmtree(new, ignore_errors=True)
         return dataclasses.replace(encoded, report=(*encoded.report, f"the ids are kept in {folder}")), config
     except OSError as error:

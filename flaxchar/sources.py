@@ -243,7 +243,7 @@ def _choose(hashes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     wanted, some = round(len(hashes) * fraction), 1000
     chosen: list[np.uint64] = []
     count = 0
-    while count < wanted and some < 4 * len(hashes):
+    while count < wanted and some < 4 * max(1000, len(hashes)):
         some *= 4
         foremost = np.sort(np.partition(places, some)[:some] if some < len(places) else places)
         begins = np.concatenate([[0], np.flatnonzero(foremost[1:] != foremost[:-1]) + 1])

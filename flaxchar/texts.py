@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -76,6 +77,7 @@ class Texts:
             file = scratch_file()
             file.write(self._file.getbuffer())
             self._file = file
+            weakref.finalize(self, file.close)
 
     def __len__(self) -> int:
         return sum(map(len, self._lengths))

@@ -34,10 +34,11 @@ def test_what_is_held_out_is_never_among_the_training_texts(texts, fraction, see
     assert split(texts, fraction, seed) == (train, held_out)
 
 
-def test_about_the_fraction_is_held_out_and_the_seed_chooses():
-    texts = [str(k) for k in range(1000)]
+@pytest.mark.parametrize("count", [20, 100, 1000, 20_000])
+def test_about_the_fraction_is_held_out_and_the_seed_chooses(count):
+    texts = [str(k) for k in range(count)]
     train, held_out = split(texts, 0.05, 0)
-    assert len(held_out) == 50
+    assert len(held_out) == count // 20
     assert train == sorted(train, key=int)  # in the order given
     assert split(texts, 0.05, 1)[1] != held_out
 
