@@ -112,6 +112,6 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(corpus, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(encoding, "_write", full)
-    with pytest.raises(InputError, match="No space left on device.*XDG_CACHE_HOME"):
+    with pytest.raises(InputError, match=r"No space left on device.*XDG_CACHE_HOME"):
         load_encoded(config)
     assert list(folder.iterdir()) == []
