@@ -254,7 +254,7 @@ def machine() -> dict:
     flags = next((line for line in lines if line.startswith("flags")), "")
     vectors = next((kind for kind in ("avx512f", "avx2", "avx") if f" {kind}" in flags), platform.machine())
     versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")}
-    peers = [line for file in sorted(HERE.glob("requirements-*.txt")) for line in file.read_text().split()]
+    peers = [line for name in ("torch", "keras") for line in (HERE / f"requirements-{name}.txt").read_text().split()]
     return {
         "date": datetime.date.today().isoformat(),
         "processor": f"{name}, {os.cpu_count()} cores, {vectors}",

@@ -23,15 +23,18 @@ def ag_news() -> Path:
     return AG_NEWS
 
 
-# What is compiled, kept for the next test and the next command of the same session.
-_COMPILED = tempfile.TemporaryDirectory()
-jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
+# What is compiled, kept for the next test and the next command of the same session, in whichever process it runs.
+if "FLAXCHAR_TEST_CACHE" not in os.environ:
+    _OWNER = tempfile.TemporaryDirectory()
+    os.environ["FLAXCHAR_TEST_CACHE"] = _OWNER.name
+CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
+jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a user's command: warnings as Python shows them by default, a cache of its own."""
-    return {**os.environ, "XDG_CACHE_HOME": _COMPILED.name, **variables}
+    return {**os.environ, "XDG_CACHE_HOME": CACHE, **variables}
 
 
 def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **variables: str):

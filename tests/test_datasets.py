@@ -82,6 +82,7 @@ def nowhere(port: int) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_local_archive_is_prepared_and_trained_on(archive, tmp_path):
     import hashlib
 

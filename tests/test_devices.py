@@ -160,6 +160,7 @@ def losses(path):
     return [line["loss"] for line in lines if "loss" in line]
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one_and_a_run_goes_on_under_another_layout(tmp_path):
     rng = np.random.default_rng(1)
     words = ["moss", "fern", "alder", "rowan", "birch", "sedge"]
