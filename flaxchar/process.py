@@ -107,4 +107,5 @@ def keep_compiled_programs() -> None:
         except OSError:
             return  # nowhere to keep them: every command compiles anew
         jax.config.update("jax_compilation_cache_dir", str(directory))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        # The many small ones too, which together take most of a second.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
