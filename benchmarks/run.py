@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 ROUNDS = 7
 # What reaches the notebook's result in the fewest steps.
-QUICK = "--buckets 1 --steps 90 --learning-rate 0.03 --dropout 0 --warmup-steps 10".split()
+QUICK = ["--buckets", "1", "--steps", "90", "--learning-rate", "0.03", "--dropout", "0", "--warmup-steps", "10"]
 
 
 class Worker:
