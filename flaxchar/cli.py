@@ -211,6 +211,8 @@ def _conclude(path: Path, floor: float | None, observer: ConsoleObserver) -> int
             f"to go on: python train.py --workdir {where}"
         )
         return 128 + observer.interrupted
+    if (last or 0) < steps:
+        print(f"stopped early, after step {last:,} of {steps:,}: --patience {run.config.training.patience} evaluations")
     if best is not None and best[1] is not None:
         line = f"best: {best[1]:.4f} bits per character on the held-out texts, after step {best[0]:,}; in {path}"
         if floor is not None:

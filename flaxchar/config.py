@@ -8,8 +8,8 @@ import re
 from typing import Any, Literal, get_args, get_type_hints
 
 Unit = Literal["char", "word"]
-Cell = Literal["lstm"]
-Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
+Cell = Literal["lstm", "gru", "rnn", "mingru", "minlstm"]
+Optimizer = Literal["adam", "adamw", "lion", "muon", "rmsprop", "sgd"]
 Schedule = Literal["constant", "cosine"]
 
 DEFAULT_TIME_BUDGET = "2m"
@@ -64,6 +64,12 @@ class ModelConfig:
     """Units of each layer."""
     dropout: float = 0.2
     """The share of each recurrent layer's outputs that is dropped in training."""
+    recurrent_dropout: float = 0.0
+    """The share of each layer's state that is not fed back in training, the same units throughout a text."""
+    residual: bool = False
+    """Add what each layer after the first reads to what it gives."""
+    layer_norm: bool = False
+    """Normalise what each layer after the first, and the last of all, reads."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What matrix products are computed in; parameters and recurrent state are float32 in any case."""
     input_init: Literal["unit", "glorot"] = "unit"
@@ -84,6 +90,12 @@ class TrainingConfig:
     """Steps in which the learning rate rises from 0."""
     clip_norm: float | None = 0.25
     """Gradients of a larger norm than this are scaled down to it."""
+    weight_decay: float = 0.01
+    """How strongly adamw, lion and muon pull weights towards 0."""
+    ema: float | None = None
+    """Evaluate, keep and write with weights averaged over the steps, the last counting 1 minus this; 0.999, say."""
+    patience: int | None = None
+    """Stop after this many evaluations in a row without a new best on the held-out texts."""
     batch_size: int = 32
     """Texts, or windows, in a batch."""
     buckets: int = 8
@@ -175,15 +187,23 @@ class Config:
             (training, "buckets"),
             (training, "epochs"),
             (training, "steps"),
+            (training, "patience"),
         ):
             value = getattr(section, name)
             _require(value is None or value >= 1, name, value, "1 or more")
         fraction = data.val_fraction
         _require(fraction is None or 0 <= fraction < 1, "val_fraction", fraction, "0 or more and less than 1")
-        _require(0 <= model.dropout < 1, "dropout", model.dropout, "0 or more and less than 1")
+        for name in ("dropout", "recurrent_dropout"):
+            share = getattr(model, name)
+            _require(0 <= share < 1, name, share, "0 or more and less than 1")
+        if model.recurrent_dropout and model.cell in ("mingru", "minlstm"):
+            raise InputError(f"--recurrent-dropout: the state of --cell {model.cell} is fed back through no weights")
         rate, norm = training.learning_rate, training.clip_norm
         _require(rate > 0 and math.isfinite(rate), "learning_rate", rate, "a number above 0")
         _require(norm is None or norm > 0, "clip_norm", norm, "a number above 0")
+        ema, decay = training.ema, training.weight_decay
+        _require(ema is None or 0 < ema < 1, "ema", ema, "above 0 and less than 1")
+        _require(decay >= 0 and math.isfinite(decay), "weight_decay", decay, "0 or more")
         _require(training.warmup_steps >= 0, "warmup_steps", training.warmup_steps, "0 or more")
         _require(0 <= training.seed < 2**32, "seed", training.seed, "0 or more and less than 2^32")
         if training.time_budget is not None:

@@ -182,6 +182,12 @@ def _request(
     return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)
 
 
+def _natively(model: CharLM) -> bool:
+    """Whether the native kernel writes with this model."""
+    config = model.config
+    return native.available() and config.cell == "lstm" and not (config.residual or config.layer_norm)
+
+
 # Goes on to a position, and returns how many tokens have been fed, the tokens, and which rows are done.
 Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
 
@@ -190,7 +196,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
     """The loop for a request, at its beginning."""
     banned = (PAD,) if vocabulary.unknown is None else (PAD, vocabulary.unknown)
     rows = len(request.tokens)
-    if native.available():
+    if _natively(model):
         layers = [params[f"lstm_{k}"] for k in range(model.config.layers)]
         h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
         texts = native.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
@@ -257,10 +263,10 @@ def generate(
     """
     sampling.validate()
     texts = []
-    at_once = NATIVE_ROWS if native.available() else ROWS
+    at_once = NATIVE_ROWS if _natively(model) else ROWS
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
-        rows = len(samples) if native.available() else ROWS
+        rows = len(samples) if _natively(model) else ROWS
         request = _request(model, prompt, samples, rows, size, seed, bos)
         _, tokens, _ = _loop(model, params, vocabulary, request, sampling)(request.last)
         start = request.lead + len(prompt)
@@ -281,7 +287,7 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """The ids of sample number ``sample`` of ``generate`` after its prompt, a few at a time as they are drawn."""
     sampling.validate()
-    request = _request(model, prompt, [sample], 1 if native.available() else ROWS, size, seed, bos)
+    request = _request(model, prompt, [sample], 1 if _natively(model) else ROWS, size, seed, bos)
     advance = _loop(model, params, vocabulary, request, sampling)
     seen, finished = request.lead + len(prompt), bool(request.done[0])
     while not finished:

@@ -16,23 +16,28 @@ import optax
 from jax import Array
 
 from flaxchar import native
+from flaxchar.cells import CELLS
 from flaxchar.config import ModelConfig
-from flaxchar.recurrence import Carry, DType, lstm, lstm_initial_carry, lstm_step, shared_units
+from flaxchar.recurrence import Carry, DType, shared_units
 
 Params = dict[str, Any]
 
 
-class LSTMLayer(nn.Module):
-    """One LSTM layer: owns ``kernel`` ``[in, 4 * hidden]``, ``recurrent_kernel`` ``[hidden, 4 * hidden]``, ``bias``.
+class RecurrentLayer(nn.Module):
+    """One recurrent layer: owns ``kernel`` ``[in, gates * hidden]``, ``bias`` and, by its cell, more.
+
+    That is ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``.
 
     Attributes:
+      cell: its name in ``CELLS``.
       features: size of the input.
       hidden: units.
       dtype: of the matrix products.
-      kernel_init: how ``kernel`` starts; the recurrent kernel starts orthogonal, the bias at 0 but for the forget
-        gate's 1, as in Keras.
+      kernel_init: how ``kernel`` starts; the recurrent kernel starts orthogonal, biases at 0 but for a forget gate's 1,
+        as in Keras.
     """
 
+    cell: str
     features: int
     hidden: int
     dtype: DType = "float32"
@@ -40,18 +45,34 @@ class LSTMLayer(nn.Module):
 
     def setup(self) -> None:
         """Declare the parameters."""
-        gates = 4 * self.hidden
-        self.kernel = self.param("kernel", self.kernel_init, (self.features, gates))
-        self.recurrent_kernel = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates))
-        self.bias = self.param("bias", _forget_gate_ones, (gates,))
+        cell = CELLS[self.cell]
+        gates = cell.gates * self.hidden
+        weights = {
+            "kernel": self.param("kernel", self.kernel_init, (self.features, gates)),
+            "bias": self.param("bias", self._initial_bias),
+        }
+        if cell.recurrent:
+            recurrent = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates))
+            weights["recurrent_kernel"] = recurrent
+        if cell.recurrent_bias:
+            weights["recurrent_bias"] = self.param("recurrent_bias", nn.initializers.zeros, (gates,))
+        self.weights = weights
 
-    def __call__(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
-        """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden ``[time, batch, hidden]`` and the carry."""
-        return lstm(inputs, self.kernel, self.bias, self.recurrent_kernel, carry, self.dtype)
+    def _initial_bias(self, key: Array) -> Array:
+        cell = CELLS[self.cell]
+        bias = jnp.zeros((cell.gates, self.hidden), jnp.float32)
+        return (bias if cell.forget_gate is None else bias.at[cell.forget_gate].set(1.0)).reshape(-1)
+
+    def __call__(self, inputs: Array, carry: Carry, mask: Array | None = None) -> tuple[Array, Carry]:
+        """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden ``[time, batch, hidden]`` and the carry.
+
+        ``mask`` ``[batch, hidden]`` multiplies the state before each recurrent product.
+        """
+        return CELLS[self.cell].sequence(inputs, self.weights, carry, mask, self.dtype)
 
     def step(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
         """Ids ``[batch]`` or vectors ``[batch, in]`` → hidden states ``[batch, hidden]`` and carry."""
-        return lstm_step(inputs, self.kernel, self.bias, self.recurrent_kernel, carry, self.dtype)
+        return CELLS[self.cell].step(inputs, self.weights, carry, self.dtype)
 
 
 class CharLM(nn.Module):
@@ -78,16 +99,20 @@ class CharLM(nn.Module):
         # counts all `vocab` inputs and starts the rows far too small for that.
         unit = self.config.input_init == "unit"
         first = nn.initializers.normal(1.0) if unit else nn.initializers.glorot_uniform()
-        self.lstm = [LSTMLayer(self.vocab, hidden, self.config.dtype, first)] + [
-            LSTMLayer(hidden, hidden, self.config.dtype) for _ in range(self.config.layers - 1)
-        ]
+        layer = functools.partial(RecurrentLayer, self.config.cell, dtype=self.config.dtype)
+        layers = [layer(self.vocab, hidden, kernel_init=first)]
+        layers += [layer(hidden, hidden) for _ in range(self.config.layers - 1)]
+        setattr(self, self.config.cell, layers)  # named lstm_0, lstm_1 … among the parameters
+        if self.config.layer_norm:
+            self.norm = [nn.LayerNorm() for _ in range(self.config.layers)]
         # Sums in float32, whatever the factors are.
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         self.logits = nn.Dense(self.vocab, dtype=self.config.dtype, dot_general=product)
 
     def initial_carry(self, batch: int) -> tuple[Carry, ...]:
-        """The state before the first character: for each layer ``(h, c)``, each ``[batch, hidden]`` float32 zeros."""
-        return tuple(lstm_initial_carry(batch, self.config.hidden) for _ in range(self.config.layers))
+        """The state before the first character: of each layer, of an LSTM ``(h, c)``; zeros ``[batch, hidden]``."""
+        zeros = jnp.zeros((batch, self.config.hidden), jnp.float32)
+        return ((zeros,) * CELLS[self.config.cell].states,) * self.config.layers
 
     def __call__(
         self, inputs: Array, carry: tuple[Carry, ...] | None = None, dropout_keys: Array | None = None
@@ -129,24 +154,40 @@ class CharLM(nn.Module):
         self, inputs: Array, carry: tuple[Carry, ...] | None, dropout_keys: Array | None
     ) -> tuple[Array, tuple[Carry, ...]]:
         """The last layer's outputs ``[time, batch, hidden]`` and the carry."""
+        config = self.config
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
         last = []
-        for number, (layer, before) in enumerate(zip(self.lstm, carry, strict=True)):
-            hidden, after = layer(hidden, before)
-            if dropout_keys is not None and self.config.dropout:
+        for number, (layer, before) in enumerate(zip(getattr(self, config.cell), carry, strict=True)):
+            mask = None
+            if dropout_keys is not None and config.recurrent_dropout:
+                keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, config.layers + number)
+                mask = dropout(jnp.ones((1, *before[0].shape)), config.recurrent_dropout, keys)[0]
+            outputs, after = layer(self._into(number, hidden), before, mask)
+            if dropout_keys is not None and config.dropout:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, number)
-                hidden = dropout(hidden, self.config.dropout, keys)
+                outputs = dropout(outputs, config.dropout, keys)
+            hidden = self._out_of(number, hidden, outputs)
             last.append(after)
         return hidden, tuple(last)
 
     def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:
         """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry."""
         hidden, last = ids, []
-        for layer, before in zip(self.lstm, carry, strict=True):
-            hidden, after = layer.step(hidden, before)
+        for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carry, strict=True)):
+            outputs, after = layer.step(self._into(number, hidden), before)
+            hidden = self._out_of(number, hidden, outputs)
             last.append(after)
         return self.logits(hidden), tuple(last)
+
+    def _into(self, number: int, hidden: Array) -> Array:
+        """What a layer reads of what the layers before it gave."""
+        return self.norm[number - 1](hidden) if self.config.layer_norm and number > 0 else hidden
+
+    def _out_of(self, number: int, hidden: Array, outputs: Array) -> Array:
+        """What is handed on after a layer: what it gave, what it read too, the last of it normalised."""
+        hidden = hidden + outputs if self.config.residual and number > 0 else outputs
+        return self.norm[-1](hidden) if self.config.layer_norm and number == self.config.layers - 1 else hidden
 
 
 def dropout(values: Array, rate: float, keys: Array) -> Array:
@@ -171,8 +212,3 @@ def init_params(model: CharLM, key: Array) -> Params:
 def count_params(params: Params) -> int:
     """How many numbers there are in a pytree of parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
-
-
-def _forget_gate_ones(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-    zeros = jnp.zeros(shape[0] // 4, dtype)
-    return jnp.concatenate([zeros, zeros + 1, zeros, zeros])

@@ -34,16 +34,10 @@ from jax.sharding import PartitionSpec
 
 from flaxchar import native
 
-# (h, c), each [batch, hidden] float32.
-Carry = tuple[Array, Array]
+# The recurrent state of a layer, arrays [batch, hidden] float32: of an LSTM (h, c).
+Carry = tuple[Array, ...]
 # What matrix products are computed in; sums, gates and carries are float32 in any case.
 DType = Literal["float32", "bfloat16"]
-
-
-def lstm_initial_carry(batch: int, hidden: int) -> Carry:
-    """The state before the first character: zeros ``(h, c)``, each ``[batch, hidden]`` float32."""
-    zeros = jnp.zeros((batch, hidden), jnp.float32)
-    return zeros, zeros
 
 
 def project(inputs: Array, kernel: Array, bias: Array, dtype: DType = "float32") -> Array:
@@ -51,7 +45,7 @@ def project(inputs: Array, kernel: Array, bias: Array, dtype: DType = "float32")
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         # The bias is added to the few rows of the table rather than to every time step.
         return jnp.take(kernel + bias, inputs, axis=0)
-    return _product(inputs, kernel, dtype) + bias
+    return product(inputs, kernel, dtype) + bias
 
 
 def lstm_step(
@@ -68,7 +62,13 @@ def lstm_step(
 
 
 def lstm(
-    inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry, dtype: DType = "float32"
+    inputs: Array,
+    kernel: Array,
+    bias: Array,
+    recurrent: Array,
+    carry: Carry,
+    dtype: DType = "float32",
+    mask: Array | None = None,
 ) -> tuple[Array, Carry]:
     """The LSTM over a whole sequence, differentiable in all its arguments but ids.
 
@@ -79,13 +79,15 @@ def lstm(
       recurrent: ``R``, ``[hidden, 4 * hidden]``.
       carry: ``(h, c)`` before the first step, each ``[batch, hidden]``.
       dtype: of the matrix products.
+      mask: what the hidden state is multiplied with before each recurrent product, ``[batch, hidden]``, not
+        differentiated: recurrent dropout. None for nothing.
 
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
     """
-    if native.available() and dtype == "float32" and not shared_units():
+    if native.available() and dtype == "float32" and mask is None and not shared_units():
         return native.lstm(inputs, kernel, bias, recurrent, carry)
-    return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry)
+    return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry, mask)
 
 
 def shared_units() -> bool:
@@ -102,7 +104,7 @@ def _by_gate(array: Array) -> Array:
     return lax.with_sharding_constraint(array, PartitionSpec(*free, "model"))
 
 
-def _product(a: Array, b: Array, dtype: DType) -> Array:
+def product(a: Array, b: Array, dtype: DType = "float32") -> Array:
     """``a b`` of float32 arrays ``[..., k]`` and ``[k, ...]``, computed in ``dtype`` with float32 sums."""
     return jnp.tensordot(a.astype(dtype), b.astype(dtype), 1, preferred_element_type=jnp.float32)
 
@@ -116,12 +118,19 @@ def _tanh_scale() -> Array:
     return jnp.array([[0.5], [0.5], [1.0], [0.5]])
 
 
-def _step(scaled: Array, scaled_recurrent: Array, carry: Carry, dtype: DType) -> tuple[Array, Array, Array]:
+def masked(h: Array, mask: Array | None) -> Array:
+    """A state times a mask, where there is one."""
+    return h if mask is None else h * mask
+
+
+def _step(
+    scaled: Array, scaled_recurrent: Array, carry: Carry, dtype: DType, mask: Array | None = None
+) -> tuple[Array, Array, Array]:
     """One step from pre-scaled arrays: the new ``h`` and ``c`` and the gates ``[batch, 4, hidden]``."""
     h, c = carry
     scale = _tanh_scale()
     # Without the barrier XLA fuses the tanh into each of the four slices below and computes it several times over.
-    activation = lax.optimization_barrier(jnp.tanh(scaled + _product(h, scaled_recurrent, dtype)))
+    activation = lax.optimization_barrier(jnp.tanh(scaled + product(masked(h, mask), scaled_recurrent, dtype)))
     gates = activation * scale + (1 - scale)
     i, f, g, o = (gates[:, k] for k in range(4))
     c = f * c + i * g
@@ -130,12 +139,14 @@ def _step(scaled: Array, scaled_recurrent: Array, carry: Carry, dtype: DType) ->
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def lstm_scan(dtype: DType, projected: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
+def lstm_scan(
+    dtype: DType, projected: Array, recurrent: Array, carry: Carry, mask: Array | None = None
+) -> tuple[Array, Carry]:
     """``lstm`` in JAX, for every kind of device: from ``x W + b`` of every step, ``[time, batch, 4 * hidden]``."""
     scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
 
     def step(carry: Carry, scaled: Array) -> tuple[Carry, Array]:
-        h, c, _ = _step(scaled, scaled_recurrent, carry, dtype)
+        h, c, _ = _step(scaled, scaled_recurrent, carry, dtype, mask)
         return (h, c), h
 
     carry, hs = lax.scan(step, carry, _by_gate(projected) * _tanh_scale())
@@ -143,25 +154,25 @@ def lstm_scan(dtype: DType, projected: Array, recurrent: Array, carry: Carry) ->
 
 
 def _lstm_forward(
-    dtype: DType, projected: Array, recurrent: Array, carry: Carry
-) -> tuple[tuple[Array, Carry], tuple[Array, ...]]:
+    dtype: DType, projected: Array, recurrent: Array, carry: Carry, mask: Array | None = None
+) -> tuple[tuple[Array, Carry], tuple]:
     scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
 
     def step(carry: Carry, scaled: Array) -> tuple[Carry, tuple[Array, Array, Array]]:
-        h, c, gates = _step(scaled, scaled_recurrent, carry, dtype)
+        h, c, gates = _step(scaled, scaled_recurrent, carry, dtype, mask)
         return (h, c), (h, c, gates.astype(dtype))
 
     last, (hs, cs, gates) = lax.scan(step, carry, _by_gate(projected) * _tanh_scale())
-    return (hs, last), (recurrent, *carry, hs, cs, gates)
+    return (hs, last), (recurrent, mask, *carry, hs, cs, gates)
 
 
 def _lstm_backward(
-    dtype: DType, residuals: tuple[Array, ...], gradients: tuple[Array, Carry]
-) -> tuple[Array, Array, Carry]:
-    recurrent, h0, c0, hs, cs, gates = residuals
+    dtype: DType, residuals: tuple, gradients: tuple[Array, Carry]
+) -> tuple[Array, Array, Carry, Array | None]:
+    recurrent, mask, h0, c0, hs, cs, gates = residuals
     d_hs, (d_h, d_c) = gradients
     i, f, g, o = (gates[:, :, k].astype(jnp.float32) for k in range(4))  # each [time, batch, hidden]
-    h_before = jnp.concatenate([h0[None], hs[:-1]])
+    h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), mask)
     c_before = jnp.concatenate([c0[None], cs[:-1]])
     tanh_c = jnp.tanh(cs)
     # What each gate's gradient multiplies: dc for i, f, g and dh for o.   [time, batch, 4, hidden]
@@ -169,19 +180,20 @@ def _lstm_backward(
     h_to_c = o * (1 - tanh_c * tanh_c)
     transposed = jnp.transpose(_by_gate(recurrent), (1, 2, 0))  # [4, hidden, hidden]
 
-    def step(carry: Carry, inputs: tuple[Array, ...]) -> tuple[Carry, Array]:
+    def step(carry: tuple[Array, Array], inputs: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         d_h, d_c = carry
         d_hs, factors, h_to_c, f = inputs
         d_h = d_hs + d_h
         d_c = d_c + d_h * h_to_c
         d_z = lax.optimization_barrier(jnp.stack([d_c, d_c, d_c, d_h], axis=1) * factors)
         d_h = jnp.tensordot(d_z.astype(dtype), transposed.astype(dtype), 2, preferred_element_type=jnp.float32)
-        return (d_h, d_c * f), d_z
+        return (masked(d_h, mask), d_c * f), d_z
 
     carry, d_z = lax.scan(step, (d_h, d_c), (d_hs, factors, h_to_c, f), reverse=True)
     pairs = ((0, 1), (0, 1))  # summed over time and batch
     d_recurrent = jnp.tensordot(h_before.astype(dtype), d_z.astype(dtype), pairs, preferred_element_type=jnp.float32)
-    return d_z.reshape(*d_hs.shape[:2], -1), d_recurrent.reshape(recurrent.shape), carry
+    d_mask = None if mask is None else jnp.zeros_like(mask)
+    return d_z.reshape(*d_hs.shape[:2], -1), d_recurrent.reshape(recurrent.shape), carry, d_mask
 
 
 lstm_scan.defvjp(_lstm_forward, _lstm_backward)

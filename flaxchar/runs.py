@@ -256,6 +256,14 @@ class Run:
                 lines = path.read_text(encoding="utf-8").split("\n")
                 _replace(path, "".join(line + "\n" for line in lines if _step_of(line, default=step + 1) <= step))
 
+    def held_out_bits(self, step: int) -> list[float]:
+        """Held-out bits per character of each evaluation up to a step."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+        records = [json.loads(line) for line in lines if _step_of(line, default=step + 1) <= step]
+        name = "held_out_bits_per_character"
+        return [record[name] for record in records if name in record]
+
     def close(self) -> None:
         """Let go of the checkpoints and the lock."""
         if self._lock is not None:

@@ -152,6 +152,7 @@ class _Session:
         self.run: Run | None = None
         self.steps = 0
         self.best: tuple[float, Params] | None = None
+        self.held_out: list[float] = []  # bits per character at each evaluation
         self.vocabulary = vocabulary = corpus.vocabulary
         texts, running = corpus.train, data.window is not None
         if data.window is None:
@@ -167,7 +168,10 @@ class _Session:
         self.model = CharLM(vocabulary.size, config.model)
         self.optimizer = make_optimizer(training)
         self.key = jax.random.key(training.seed)
-        self.state = init_state(self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0), running)
+        averaged = training.ema is not None
+        self.state = init_state(
+            self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0), running, averaged
+        )
         self.state = layout.place(self.state)
         self.observer.prepared(self._describe())
         self.saved_at = time.monotonic()
@@ -187,9 +191,8 @@ class _Session:
     @functools.cached_property
     def step(self) -> CompiledStep:
         """The training step, compiled when it is first needed: a run that is complete needs none."""
-        return CompiledStep(
-            self.model, self.optimizer, self.layout, self.state, self.batches, jax.random.fold_in(self.key, 1)
-        )
+        key, ema = jax.random.fold_in(self.key, 1), self.config.training.ema
+        return CompiledStep(self.model, self.optimizer, self.layout, self.state, self.batches, key, ema)
 
     def _describe(self) -> list[str]:
         data, vocabulary, batches = self.config.data, self.vocabulary, self.batches
@@ -248,9 +251,11 @@ class _Session:
             if last is None or last < run.steps:
                 run.claim()
         if last is not None:
-            params, training = run.restore(last, self.state.params, _beside_params(self.state))
-            step = jax.numpy.int32(last)
-            self.state = self.layout.place(TrainState(step, params, training["opt_state"], training["carry"]))
+            params, training = run.restore(last, self.state.best_params, _beside_params(self.state))
+            own, average = (training["params"], params) if "params" in training else (params, None)
+            state = TrainState(jax.numpy.int32(last), own, training["opt_state"], training["carry"], average)
+            self.state = self.layout.place(state)
+            self.held_out = run.held_out_bits(last)
             best = run.best()
             if best is not None and best[1] is not None:
                 self.best = best[1], run.restore(best[0], params)[0]
@@ -261,7 +266,7 @@ class _Session:
 
     def fit(self) -> None:
         """Train to the end, or until the observer says stop."""
-        if self.state.step >= self.steps:
+        if self.state.step >= self.steps or self.out_of_patience:
             return
         step = self.step
         rates = learning_rates(self.config.training, self.steps)
@@ -270,14 +275,22 @@ class _Session:
 
     def best_params(self) -> Params:
         """The parameters that did best on the held-out texts, or the last ones."""
-        return self.layout.local(self.state.params) if self.best is None else self.best[1]
+        return self.layout.local(self.state.best_params) if self.best is None else self.best[1]
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last evaluations brought nothing new."""
+        patience = self.config.training.patience
+        if patience is None or not self.held_out:
+            return False
+        return len(self.held_out) - 1 - self.held_out.index(min(self.held_out)) >= patience
 
     def _report(self, step: int, evaluation: Evaluation | None = None, samples: tuple[Sample, ...] = ()) -> Report:
         return Report(step, self.steps, step / self.batches.steps_per_epoch, evaluation, samples)
 
     def _look(self, state: TrainState) -> tuple[Evaluation | None, tuple[Sample, ...]]:
         """Evaluate, and write some samples: each process by itself, so that none waits for another."""
-        data, params = self.config.data, self.layout.local(state.params)
+        data, params = self.config.data, self.layout.local(state.best_params)
         evaluation = None
         if len(self.corpus.held_out):
             evaluation = evaluate(
@@ -307,7 +320,7 @@ class _Session:
         return evaluation, tuple(samples)
 
     def _save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
-        params, training = self.layout.fetch((state.params, _beside_params(state)))
+        params, training = self.layout.fetch((state.best_params, _beside_params(state)))
         if self.run is not None:
             self.run.save(step, params, training, bits_per_character)
         self.saved_at = time.monotonic()
@@ -348,12 +361,16 @@ class _Session:
                 self.run.append("metrics.jsonl", [{"step": step, "epoch": round(report.epoch, 4), **record}])
             self.run.append("samples.jsonl", [{"step": step, **dataclasses.asdict(sample)} for sample in samples])
         self._save(state, step, bits)
-        if bits is not None and (self.best is None or bits < self.best[0]):
-            self.best = bits, copy_tree(self.layout.local(state.params))
+        if bits is not None:
+            self.held_out.append(bits)
+            if self.best is None or bits < self.best[0]:
+                self.best = bits, copy_tree(self.layout.local(state.best_params))
         self.observer.evaluated(report)
 
     def should_stop(self, state: TrainState, step: int) -> bool:
         """Save now and then, and when asked to stop."""
+        if self.config.training.patience is not None and agree(self.out_of_patience):
+            return True  # saved at the evaluation
         if jax.process_count() > 1 and step % log_interval(self.steps):
             return False  # to agree with the other processes costs more than a step
         stop = agree(self.observer.should_stop())
@@ -364,4 +381,6 @@ class _Session:
 
 def _beside_params(state: TrainState) -> dict[str, Any]:
     """What a run needs to go on, besides the parameters."""
-    return {"opt_state": state.opt_state, "carry": state.carry}
+    beside = {"opt_state": state.opt_state, "carry": state.carry}
+    # What is kept as the model is the average; then the parameters themselves are beside it.
+    return beside if state.average is None else {**beside, "params": state.params}

@@ -41,12 +41,19 @@ class TrainState(NamedTuple):
       params: the model's parameters.
       opt_state: Optax' state.
       carry: the recurrent state after the last batch, which running text goes on with.
+      average: the parameters averaged over the steps, or None where nobody asked for that.
     """
 
     step: Array
     params: Params
     opt_state: Any
     carry: tuple
+    average: Params | None = None
+
+    @property
+    def best_params(self) -> Params:
+        """The parameters to evaluate, to keep and to write with."""
+        return self.params if self.average is None else self.average
 
 
 class StepSums(NamedTuple):
@@ -63,7 +70,9 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     def make(learning_rate: float) -> optax.GradientTransformation:
         optimizer = {
             "adam": optax.adam,
-            "adamw": optax.adamw,
+            "adamw": functools.partial(optax.adamw, weight_decay=config.weight_decay, mask=_matrices),
+            "lion": functools.partial(optax.lion, weight_decay=config.weight_decay, mask=_matrices),
+            "muon": functools.partial(optax.contrib.muon, weight_decay=config.weight_decay),
             # As Keras: epsilon is added to the root, not under it, which matters much at this size of gradient.
             "rmsprop": functools.partial(optax.rmsprop, decay=0.9, eps=1e-7, eps_in_sqrt=False),
             "sgd": optax.sgd,
@@ -72,6 +81,11 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
         return optax.chain(clip, optimizer)
 
     return optax.inject_hyperparams(make)(learning_rate=config.learning_rate)
+
+
+def _matrices(params: Params) -> Params:
+    """Which parameters decay: matrices, not biases and scales."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
@@ -87,14 +101,23 @@ def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(rates, np.float32), (total_steps,))
 
 
-@functools.partial(jax.jit, static_argnames=("model", "optimizer", "rows", "running"))
+@functools.partial(jax.jit, static_argnames=("model", "optimizer", "rows", "running", "averaged"))
 def init_state(
-    model: CharLM, optimizer: optax.GradientTransformation, rows: int, key: Array, running: bool = False
+    model: CharLM,
+    optimizer: optax.GradientTransformation,
+    rows: int,
+    key: Array,
+    running: bool = False,
+    averaged: bool = False,
 ) -> TrainState:
-    """The state before the first step, for batches of ``rows`` rows, of running text or of separate texts."""
+    """The state before the first step, for batches of ``rows`` rows, of running text or of separate texts.
+
+    ``averaged``: keep the average of the parameters, too.
+    """
     params = init_params(model, key)
     carry = model.initial_carry(rows) if running else ()
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry)
+    average = copy_tree(params) if averaged else None
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry, average)
 
 
 def loss_gradients(
@@ -123,7 +146,7 @@ def loss_gradients(
     return gradients, nats, batch.mask.sum(), after
 
 
-@functools.partial(jax.jit, static_argnames=("model", "optimizer", "layout"), donate_argnames="state")
+@functools.partial(jax.jit, static_argnames=("model", "optimizer", "layout", "ema"), donate_argnames="state")
 def train_step(
     model: CharLM,
     optimizer: optax.GradientTransformation,
@@ -132,6 +155,7 @@ def train_step(
     learning_rate: Array,
     key: Array,
     layout: Layout | None = None,
+    ema: float | None = None,
 ) -> tuple[TrainState, StepSums]:
     """One step of gradient descent on the mean cross-entropy over the batch's mask.
 
@@ -143,6 +167,8 @@ def train_step(
       learning_rate: float32 scalar.
       key: the run's random key; each step folds its number into it, and each row its own.
       layout: on which devices, None for one; static. The state and the batch lie as it says.
+      ema: how much of the average stays at each step, where the state keeps one; less in the first steps, so that the
+        average does not remember where the parameters began; static.
 
     Returns:
       The state after, and what the step saw (before its update).
@@ -176,7 +202,12 @@ def train_step(
     gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(tokens, 1), gradients)
     opt_state = state.opt_state._replace(hyperparams={"learning_rate": learning_rate})
     updates, opt_state = optimizer.update(gradients, opt_state, state.params)
-    new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state, after)
+    params = optax.apply_updates(state.params, updates)
+    average = state.average
+    if ema is not None:
+        stays = jnp.minimum(ema, (1.0 + state.step) / (10.0 + state.step))
+        average = jax.tree.map(lambda old, new: stays * old + (1 - stays) * new, average, params)
+    new = TrainState(state.step + 1, params, opt_state, after, average)
     if layout is not None and not layout.alone:
         new = jax.lax.with_sharding_constraint(new, layout.state_shardings(new))
     return new, StepSums(nats, tokens, optax.tree.norm(gradients))
@@ -193,6 +224,7 @@ class CompiledStep:
         state: TrainState,
         batches: TextBatches | WindowBatches,
         key: Array,
+        ema: float | None = None,
     ) -> None:
         """Compile for every width of ``batches``, two at a time: the compiler leaves Python's lock alone."""
         self._layout, self._rows = layout, batches.rows
@@ -205,7 +237,7 @@ class CompiledStep:
             lies = [None] * 4 if layout.alone else layout.batch_shardings()
             batch = Batch(*(jax.ShapeDtypeStruct(*s, sharding=how) for s, how in zip(shapes, lies, strict=True)))
             with jax.set_mesh(layout.mesh):
-                return train_step.lower(model, optimizer, state, batch, rate, self._key, layout).compile()
+                return train_step.lower(model, optimizer, state, batch, rate, self._key, layout, ema).compile()
 
         with ThreadPoolExecutor(2) as pool:
             pool.submit(batches.batch, int(state.step))  # of a large corpus the first takes a second: its order

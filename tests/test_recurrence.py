@@ -14,7 +14,7 @@ from conftest import python
 from jax.test_util import check_grads
 
 from flaxchar import native
-from flaxchar.recurrence import lstm, lstm_initial_carry, lstm_scan, lstm_step, project
+from flaxchar.recurrence import lstm, lstm_scan, lstm_step, project
 
 TIME, BATCH, HIDDEN, FEATURES = 7, 3, 5, 4
 
@@ -206,7 +206,7 @@ def test_a_sequence_in_two_parts_equals_the_whole(version, arguments):
 
 
 def test_large_pre_activations_give_finite_values_and_gradients(version):
-    inputs, carry = jnp.ones((3, 1, 1)), lstm_initial_carry(1, 1)
+    inputs, carry = jnp.ones((3, 1, 1)), (jnp.zeros((1, 1)), jnp.zeros((1, 1)))
     kernel, bias, recurrent = jnp.array([[200.0, -200.0, 90.0, -90.0]]), jnp.zeros(4), jnp.ones((1, 4)) * 50
     value, gradient = jax.value_and_grad(lambda w: version(inputs, w, bias, recurrent, carry)[0].sum())(kernel)
     assert jnp.isfinite(value)
