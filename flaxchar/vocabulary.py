@@ -112,6 +112,14 @@ class Vocabulary:
         table[points] = np.arange(1, len(points) + 1)
         return table
 
+    def tokenize(self, text: str) -> list[str]:
+        """The characters or words of a text, known or not; joined they are the text."""
+        return list(text) if self.unit == "char" else _WORDS.findall(text)
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token, None for what the vocabulary does not hold."""
+        return self._ids.get(token)
+
     def encode(self, text: str, unknown: Literal["error", "drop"] = "error") -> np.ndarray:
         """The ids of a text, int32 ``[tokens]``, without ``<eos>``.
 
