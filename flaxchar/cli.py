@@ -28,6 +28,15 @@ _STARTED = time.monotonic()
 GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
 GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
 
+SUMMARIES = {
+    "train": "train a language model on texts and see what it writes",
+    "sample": "write text with a trained model",
+    "score": "how surprising texts are to a model: bits per character",
+    "compress": "make a text as small as a model says",
+    "decompress": "restore it",
+    "novelty": "how much of what a model writes stands in the texts it learned from",
+}
+
 Options = TypeVar("Options")
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -95,19 +104,18 @@ class SampleOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for bad usage or input, 1 for a failure of the work."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"train": train_command, "sample": sample_command}
-    if not arguments or arguments[0] not in commands:
-        asked = arguments[:1] in (["-h"], ["--help"])
+    name = arguments[0] if arguments else ""
+    if name not in SUMMARIES:
+        asked = name in ("-h", "--help")
+        listed = "".join(f"  {name:<10}  {summary}\n" for name, summary in SUMMARIES.items())
         print(
-            "usage: flaxchar {train,sample} [OPTIONS]\n\n"
-            "  train   train a language model on texts and see what it writes\n"
-            "  sample  write text with a trained model\n\n"
+            f"usage: flaxchar {{{','.join(SUMMARIES)}}} [OPTIONS]\n\n{listed}\n"
             "flaxchar COMMAND --help tells the options.",
             file=sys.stdout if asked else sys.stderr,
         )
         return 0 if asked else 2
     try:
-        return commands[arguments[0]](arguments[1:])
+        return _command(name)(arguments[1:])
     except InputError as error:
         return _fail(str(error), 2, arguments)
     except BrokenPipeError:
@@ -120,6 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         return _fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, arguments)
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    if name in (own := {"train": train_command, "sample": sample_command}):
+        return own[name]
+    from flaxchar.commands import COMMANDS
+
+    return COMMANDS[name]
 
 
 def _fail(message: str, status: int, arguments: Sequence[str]) -> int:

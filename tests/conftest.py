@@ -38,9 +38,11 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **variables: str):
-    """Run ``python train.py …`` or ``python sample.py …`` as a user does; text output."""
+    """Run ``python train.py …``, ``python sample.py …`` or ``python -m flaxchar …`` as a user does; text output."""
+    name, *rest = arguments
+    program = [str(ROOT / name)] if name.endswith(".py") else ["-m", "flaxchar", name]
     result = subprocess.run(
-        [sys.executable, str(ROOT / arguments[0]), *arguments[1:]],
+        [sys.executable, *program, *rest],
         input=stdin,
         capture_output=True,
         timeout=timeout,

@@ -1,0 +1,253 @@
+"""The commands that look at a trained model: ``score``, ``compress``, ``decompress``, ``novelty``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from flaxchar import process
+from flaxchar.cli import Switch, parse
+from flaxchar.config import InputError
+
+if TYPE_CHECKING:
+    from flaxchar.language_model import LanguageModel
+
+_ENDING = ".flaxchar"
+_SHOWN = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreOptions:
+    """How surprising texts are to a model: bits per character of each line, and of all."""
+
+    files: Annotated[tuple[str, ...], tyro.conf.Positional] = ("-",)
+    """Files like those of train --data; - for standard input."""
+    workdir: str = "runs"
+    """The run directory of the model."""
+    fields: tuple[str, ...] = ()
+    """What holds the text in .csv, .tsv and .jsonl, as for train."""
+    encoding: str = "utf-8"
+    """The encoding of the files."""
+    rank: Switch = False
+    """The most surprising text first."""
+    adapt: Switch = False
+    """Let the model learn from each few texts once they are scored."""
+    json: Switch = False
+    """One JSON object a line for each text, and one for all."""
+    debug: Switch = False
+    """Show where an error came from."""
+
+
+def score_command(arguments: Sequence[str]) -> int:
+    """``flaxchar score``."""
+    options = parse(ScoreOptions, "flaxchar score", arguments, ScoreOptions())
+    from flaxchar.files import read_files
+
+    texts = [text for some in read_files(options.files, options.fields, options.encoding) for text in some.texts]
+    texts = [text for text in texts if text]
+    lm = _load(options.workdir)
+
+    from flaxchar.console import printable
+    from flaxchar.scoring import score
+
+    scores = score(lm, texts, options.adapt)
+    bits = scores.nats / math.log(2)
+    each = (bits / scores.characters.clip(1)).tolist()
+    order = sorted(range(len(texts)), key=lambda k: -each[k]) if options.rank else range(len(texts))
+    for k in order:
+        if options.json:
+            record = {"bits_per_character": each[k], "bits": float(bits[k]), "line": k + 1, "text": texts[k]}
+            print(json.dumps(record, ensure_ascii=False))
+        else:
+            text = printable(texts[k])
+            print(f"{each[k]:7.4f}  {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}")
+    total = {
+        "bits_per_character": scores.bits_per_character,
+        "bits": float(bits.sum()),
+        "texts": len(texts),
+        "characters": int(scores.characters.sum()),
+        "left_out": scores.missing.total(),
+    }
+    if options.json:
+        print(json.dumps(total))
+        return 0
+    left_out = f"; left out, for the model has never seen them: {_some(scores.missing)}" if scores.missing else ""
+    print(
+        f"{total['bits_per_character']:7.4f}  bits per character in all: {len(texts):,} texts, "
+        f"{total['characters']:,} characters, their ends counted{left_out}"
+    )
+    return 0
+
+
+def _some(missing: dict[str, int]) -> str:
+    shown = ", ".join(repr(token) for token in list(missing)[:8])
+    return f"{shown} ({sum(missing.values()):,} times)"
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressOptions:
+    """Make a text as small as a model says, or restore it."""
+
+    file: Annotated[str, tyro.conf.Positional]
+    """The file."""
+    output: str | None = None
+    """The file to write, which must not exist; left open: the same name with .flaxchar added, or taken away."""
+    workdir: str = "runs"
+    """The run directory of the model."""
+    debug: Switch = False
+    """Show where an error came from."""
+
+
+def compress_command(arguments: Sequence[str]) -> int:
+    """``flaxchar compress``."""
+    options = parse(CompressOptions, "flaxchar compress", arguments, CompressOptions("-"))
+    output = Path(options.output or options.file + _ENDING)
+    data = _read(options.file, output)
+    lm = _load(options.workdir)
+
+    from flaxchar.compression import compress
+
+    text = data.decode("utf-8", "surrogateescape")
+    coded = compress(lm, text)
+    _write(output, coded)
+    print(
+        f"{output}: {len(coded):,} bytes instead of {len(data):,}, "
+        f"{8 * len(coded) / max(1, len(text)):.4f} bits per character"
+    )
+    return 0
+
+
+def decompress_command(arguments: Sequence[str]) -> int:
+    """``flaxchar decompress``."""
+    options = parse(CompressOptions, "flaxchar decompress", arguments, CompressOptions("-"))
+    if options.output is None and not options.file.endswith(_ENDING):
+        raise InputError(f"{options.file} does not end in {_ENDING}; name the file to write with --output")
+    output = Path(options.output or options.file.removesuffix(_ENDING))
+    data = _read(options.file, output)
+    lm = _load(options.workdir)
+
+    from flaxchar.compression import decompress
+
+    restored = decompress(lm, data, options.file).encode("utf-8", "surrogateescape")
+    _write(output, restored)
+    print(f"{output}: {len(restored):,} bytes from {len(data):,}")
+    return 0
+
+
+def _read(name: str, output: Path) -> bytes:
+    """A file's content, once it is sure that there is a place for what is made of it."""
+    if output.exists():
+        raise InputError(f"{output} exists already; move it away, or name another file with --output")
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A new file, whole or not at all."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+        os.chmod(file.name, 0o644)
+        os.link(file.name, path)  # unlike a renaming, never over a file that came in between
+        os.unlink(file.name)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class NoveltyOptions:
+    """How much of what a model writes stands in the texts it learned from."""
+
+    workdir: str = "runs"
+    """The run directory of the model; the texts it was trained on must still be where they were."""
+    num_samples: int = 200
+    """How many texts to write and look at."""
+    temperature: float = 0.8
+    """As for sample."""
+    top_k: int = 0
+    """As for sample."""
+    top_p: float = 1.0
+    """As for sample."""
+    size: int = 300
+    """The longest text, in characters."""
+    seed: int = 0
+    """The same seed gives the same texts."""
+    json: Switch = False
+    """One JSON object a line for each text."""
+    debug: Switch = False
+    """Show where an error came from."""
+
+
+def novelty_command(arguments: Sequence[str]) -> int:
+    """``flaxchar novelty``."""
+    options = parse(NoveltyOptions, "flaxchar novelty", arguments, NoveltyOptions())
+    lm = _load(options.workdir)
+
+    import numpy as np
+
+    from flaxchar.console import printable
+    from flaxchar.novelty import TextIndex, measure_novelty
+
+    names = ("temperature", "num_samples", "top_k", "top_p", "size", "seed")
+    samples = lm.generate(**{name: getattr(options, name) for name in names})
+    texts = training_texts(lm)
+    result = measure_novelty(samples, TextIndex(texts))
+    if options.json:
+        for text, match in zip(samples, result.matches, strict=True):
+            found = {"copy": match.is_copy, "longest_match": text[match.start : match.start + match.length]}
+            print(json.dumps({"text": text, **found}, ensure_ascii=False))
+        return 0
+    low, middle, high = np.quantile([match.length for match in result.matches], (0.25, 0.5, 0.75))
+    print(f"{result.samples:,} samples against {len(texts):,} training texts")
+    print(f"copies of a training text: {result.copies:,} ({result.copies / result.samples:.1%})")
+    print(f"repetitions of another sample: {result.duplicates:,} ({result.duplicates / result.samples:.1%})")
+    print(
+        f"longest part that stands in the training texts: {low:.0f}, {middle:.0f}, {high:.0f} characters at the "
+        f"quartiles, {np.median(result.shares):.0%} of a sample in the middle"
+    )
+    print("the least new and the newest:")
+    order = np.argsort(-result.shares, kind="stable")
+    for k in [*order[:3], *order[-3:]]:
+        match = result.matches[k]
+        print(f"  {result.shares[k]:4.0%}  {printable(samples[k])[:_SHOWN]}  ({match.length} characters)")
+    return 0
+
+
+def training_texts(lm: LanguageModel) -> list[str]:
+    """The texts a model was trained on, read again.
+
+    Raises:
+      InputError: they are not where they were, or there were none to read.
+    """
+    from flaxchar.sources import load_corpus
+
+    if not (lm.config.data.data or lm.config.data.dataset):
+        raise InputError("the model was trained in Python, on texts that only its program knows")
+    if "-" in lm.config.data.data:
+        raise InputError("the model was trained on standard input, which cannot be read again")
+    return list(load_corpus(lm.config)[0].train)
+
+
+def _load(workdir: str) -> LanguageModel:
+    process.prepare()
+    from flaxchar.language_model import load
+
+    return load(workdir)
+
+
+COMMANDS = {
+    "score": score_command,
+    "compress": compress_command,
+    "decompress": decompress_command,
+    "novelty": novelty_command,
+}
