@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flaxchar.encoding import EncodedCorpus
 from flaxchar.vocabulary import EncodedTexts
 
 LONGEST = 6
 # Tokens to learn from, at most, from the beginning: enough that more would change little, and a matter of seconds.
-MOST_TOKENS = 3_000_000
+MOST_TOKENS = 1_000_000
 
 
 class Stream(NamedTuple):
@@ -116,23 +117,21 @@ def compressed_bits(train: str, held_out: str) -> dict[str, float]:
     }
 
 
-def baselines(
-    train: EncodedTexts, held_out: EncodedTexts, characters: int, vocab: int, bos: bool = True
-) -> dict[str, float]:
-    """Bits per character of the held-out texts under each n-gram model.
+def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
+    """Bits per character of a corpus' held-out texts under each n-gram model and compressor.
 
     Args:
-      train: texts to learn, of which the first ``MOST_TOKENS`` tokens are used.
-      held_out: texts to predict.
-      characters: how many characters the predicted tokens stand for, ``<eos>`` counted as one.
-      vocab: how many ids there are, padding included.
-      bos: whether the first token of each text is predicted.
+      corpus: the corpus; of the texts to learn the first ``MOST_TOKENS`` tokens are used.
+      bos: whether the first token of each text is predicted; compressors always need it.
     """
+    train, held_out, vocabulary = corpus.train, corpus.held_out, corpus.vocabulary
     kept = max(1, int(np.searchsorted(train.offsets, MOST_TOKENS, "right")) - 1)
-    offsets = train.offsets[: kept + 1]
-    train = EncodedTexts(train.ids[: min(int(offsets[-1]), MOST_TOKENS)], np.minimum(offsets, MOST_TOKENS))
-    learned, asked = (make_stream(texts, vocab - 1, LONGEST - 1, bos) for texts in (train, held_out))
-    bits = {"uniform": len(asked.ids[asked.predicted]) * math.log2(vocab - 1)}
-    for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocab), start=1):
-        bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = nats.sum() / math.log(2)
-    return {name: float(value) / characters for name, value in bits.items()}
+    offsets = np.minimum(train.offsets[: kept + 1], MOST_TOKENS)
+    train = EncodedTexts(train.ids[: offsets[-1]], offsets)
+    learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
+    bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
+    for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
+        bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
+    table = np.array(["", *vocabulary.tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
+    bits |= compressed_bits(*("".join(table[make_stream(texts, vocabulary.eos, 0).ids]) for texts in (train, held_out)))
+    return {name: value / corpus.held_out_characters for name, value in bits.items()}

@@ -21,6 +21,8 @@ from flaxchar.config import PRESETS, Config, InputError
 
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
+    from flaxchar.encoding import EncodedCorpus
+    from flaxchar.language_model import LanguageModel
 
 # A time budget counts from here: nothing slow has been imported yet.
 _STARTED = time.monotonic()
@@ -91,6 +93,8 @@ class SampleOptions:
     """The same seed gives the same texts."""
     unknown: Literal["error", "drop"] = "error"
     """What to do with characters of the prompt that the model has never seen."""
+    novel: Switch = False
+    """Leave out what is a training text to the letter; those must still be where they were."""
     stream: Switch = False
     """Show each text while it is written."""
     json: Switch = False
@@ -191,6 +195,8 @@ def train_command(arguments: Sequence[str]) -> int:
             config = _with_preset(prog, arguments, options.preset)
             if config.data.dataset is None and not config.data.data:  # left open then as now
                 config = config.replace(dataset=saved.data.dataset)
+            if config.data.window is None:
+                config = config.replace(window=saved.data.window)
         config = _absolute(config)
         run.check_settings(config)
     else:
@@ -211,14 +217,14 @@ def train_command(arguments: Sequence[str]) -> int:
         train_corpus(corpus, config, path, observer, _STARTED, options.fresh, layout)
     finally:
         observer.close()
-    return _conclude(path, corpus.floor, observer) if leads() else 0
+    return _conclude(path, corpus, observer) if leads() else 0
 
 
-def _conclude(path: Path, floor: float | None, observer: ConsoleObserver) -> int:
+def _conclude(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int:
     from flaxchar.runs import Run
 
     run = Run.open(path)
-    best, last, steps = run.best(), run.last_step(), run.steps
+    best, last, steps, floor = run.best(), run.last_step(), run.steps, corpus.floor
     run.close()
     where = shlex.quote(str(path))
     if observer.interrupted is not None and (last or 0) < steps:
@@ -233,7 +239,13 @@ def _conclude(path: Path, floor: float | None, observer: ConsoleObserver) -> int
         line = f"best: {best[1]:.4f} bits per character on the held-out texts, after step {best[0]:,}; in {path}"
         if floor is not None:
             line += f"\n      {best[1] / floor - 1:.1%} above the exact entropy, {floor:.4f}, which no model can beat"
-        print(line)
+        print(line, flush=True)
+        from flaxchar.baselines import baselines
+
+        print("bits per character of the same texts:")
+        table = run.baselines(lambda: baselines(corpus, run.config.data.bos))
+        for name, bits in [*table.items(), ("this model", best[1])]:
+            print(f"  {bits:7.4f}  {name}")
     else:
         print(f"done after step {last:,}; in {path}")
     print(f"to write more: python sample.py --workdir {where} --temperature 0.8")
@@ -267,7 +279,7 @@ def _absolute(config: Config) -> Config:
 def sample_command(arguments: Sequence[str]) -> int:
     """``flaxchar sample``."""
     options = parse(SampleOptions, "flaxchar sample", arguments, SampleOptions())
-    for one, other in (("stream", "json"), ("stream", "grid")):
+    for one, other in (("stream", "json"), ("stream", "grid"), ("stream", "novel"), ("grid", "novel")):
         if getattr(options, one) and getattr(options, other):
             raise InputError(f"--{one} and --{other} exclude each other")
 
@@ -293,7 +305,11 @@ def sample_command(arguments: Sequence[str]) -> int:
                     print()
                 continue
             count = 1 if options.grid else options.num_samples
-            for number, text in enumerate(lm.generate(prompt, temperature=temperature, num_samples=count, **how)):
+            if options.novel:
+                numbered = _novel(lm, prompt, count, {"temperature": temperature, **how})
+            else:
+                numbered = list(enumerate(lm.generate(prompt, temperature=temperature, num_samples=count, **how)))
+            for number, text in numbered:
                 if options.json:
                     record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number}
                     print(json.dumps({**record, "text": text}, ensure_ascii=False))
@@ -302,3 +318,18 @@ def sample_command(arguments: Sequence[str]) -> int:
                     print(text, end="\n\n" if "\n" in text else "\n")
     sys.stdout.flush()
     return 0
+
+
+def _novel(lm: LanguageModel, prompt: str, count: int, how: dict[str, Any]) -> list[tuple[int, str]]:
+    """The first samples that are no training texts, and their numbers."""
+    from flaxchar.commands import training_texts
+
+    known, drawn = set(training_texts(lm)), count
+    while True:
+        samples = lm.generate(prompt, num_samples=drawn, **how)
+        novel = [(number, text) for number, text in enumerate(samples) if text not in known]
+        if len(novel) >= count or drawn >= 64 * count:
+            if len(novel) < count:
+                print(f"only {len(novel)} of {drawn:,} samples are no training texts", file=sys.stderr)
+            return novel[:count]
+        drawn *= 2

@@ -144,7 +144,7 @@ class _Rows:
         """What the tokens were."""
         data = self._lm.config.data
         fed = np.array(ids, np.int32)
-        ends_text = (fed == self._lm.vocabulary.eos) & (data.window is None)
+        ends_text = (fed == self._lm.vocabulary.eos) & (not data.running)
         # With bos the <eos> that ends a text begins the next one, too.
         self._next = self._advance(fed, ends_text if data.bos else self._begins_text)
         self._begins_text = ends_text
@@ -154,7 +154,7 @@ class _Rows:
 
 def compress(lm: LanguageModel, text: str) -> bytes:
     """A text coded by a model; ``decompress`` gives it back."""
-    vocabulary, separate = lm.vocabulary, lm.config.data.window is None
+    vocabulary, separate = lm.vocabulary, not lm.config.data.running
     ids: list[int] = []
     exceptions: list[tuple[int, str]] = []
     since = 0
@@ -245,7 +245,7 @@ def _decode(lm: LanguageModel, data: bytes, count: int) -> list[int]:
 def fingerprint(lm: LanguageModel) -> bytes:
     """Eight bytes that tell a model from others."""
     data = lm.config.data
-    described = [dataclasses.asdict(lm.config.model), lm.vocabulary.to_dict(), data.bos, data.window is None]
+    described = [dataclasses.asdict(lm.config.model), lm.vocabulary.to_dict(), data.bos, not data.running]
     digest = hashlib.sha256(json.dumps(described).encode("ascii"))
     for leaf in jax.tree.leaves(lm.params):
         digest.update(np.ascontiguousarray(leaf).tobytes())

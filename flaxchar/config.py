@@ -14,6 +14,7 @@ Schedule = Literal["constant", "cosine"]
 
 DEFAULT_TIME_BUDGET = "2m"
 DEFAULT_WORD_VOCABULARY = 10_000
+DEFAULT_WINDOW = 256
 
 
 class InputError(ValueError):
@@ -49,7 +50,13 @@ class DataConfig:
     bos: bool = True
     """Feed <eos> before each text, so that its first character is learned too."""
     window: int | None = None
-    """Read running text, this many characters at a time, the recurrent state carried from each window to the next."""
+    """Read running text, this many characters at a time, the state carried along; 0: each line is a text; left open:
+    whichever the look of a text file suggests."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is running text, and not texts by themselves."""
+        return bool(self.window)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +187,6 @@ class Config:
         for section, name in (
             (data, "max_length"),
             (data, "max_vocab"),
-            (data, "window"),
             (model, "layers"),
             (model, "hidden"),
             (training, "batch_size"),
@@ -191,6 +197,7 @@ class Config:
         ):
             value = getattr(section, name)
             _require(value is None or value >= 1, name, value, "1 or more")
+        _require(data.window is None or data.window >= 0, "window", data.window, "0 or more")
         fraction = data.val_fraction
         _require(fraction is None or 0 <= fraction < 1, "val_fraction", fraction, "0 or more and less than 1")
         for name in ("dropout", "recurrent_dropout"):

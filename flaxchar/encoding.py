@@ -15,7 +15,7 @@ import platformdirs
 
 from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
 from flaxchar.files import STDIN, expand
-from flaxchar.sources import Corpus, load_corpus
+from flaxchar.sources import Corpus, choose_window, load_corpus
 from flaxchar.texts import LARGE, Texts
 from flaxchar.vocabulary import EncodedTexts, Vocabulary
 
@@ -63,7 +63,7 @@ def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) 
     """
     limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
     vocabulary = Vocabulary.build(corpus.train, data.unit, limit)
-    running = data.window is not None
+    running = data.running
     train, _ = vocabulary.encode_texts(corpus.train, None if folder is None else folder / "train")
     texts = corpus.held_out
     held_out, missing = vocabulary.encode_texts(texts)
@@ -95,19 +95,24 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
     Files of more than 64 MB together are encoded once and kept in the user's cache directory, by their content.
 
     Returns:
-      The corpus, and the configuration with ``dataset`` filled in where it was left open.
+      The corpus, and the configuration with ``dataset`` and ``window`` filled in where they were left open.
 
     Raises:
       InputError: the texts cannot be had, or there is no room for them; the message says why and what to do.
     """
+    config, notice = choose_window(config)
+    notices = () if notice is None else (notice,)
     folder = _folder(config)
     if folder is not None and (kept := _open(folder)) is not None:
-        return dataclasses.replace(kept, report=(*kept.report, f"encoded before; the ids are in {folder}")), config
+        return dataclasses.replace(
+            kept, report=(*kept.report, *notices, f"encoded before; the ids are in {folder}")
+        ), config
     try:
         corpus, config = load_corpus(config)
         new = None if folder is None else _new_folder(folder)
         if folder is None or new is None:
-            return encode_corpus(corpus, config.data), config
+            encoded = encode_corpus(corpus, config.data)
+            return dataclasses.replace(encoded, report=(*encoded.report, *notices)), config
         try:
             encoded = encode_corpus(corpus, config.data, new)
             _write(encoded, new)
@@ -117,7 +122,7 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
         finally:
             shutil.rmtree(new.with_suffix(".old"), ignore_errors=True)
             shutil.rmtree(new, ignore_errors=True)
-        return dataclasses.replace(encoded, report=(*encoded.report, f"the ids are kept in {folder}")), config
+        return dataclasses.replace(encoded, report=(*encoded.report, *notices, f"the ids are kept in {folder}")), config
     except OSError as error:
         where = error.filename or platformdirs.user_cache_path("flaxchar")
         raise InputError(
@@ -136,7 +141,7 @@ def _folder(config: Config) -> Path | None:
         or sum(Path(name).stat().st_size for name in names if Path(name).exists()) < LARGE
     ):
         return None
-    settings = {**dataclasses.asdict(data), "window": data.window is not None, "seed": config.training.seed}
+    settings = {**dataclasses.asdict(data), "window": data.running, "seed": config.training.seed}
     settings |= {name: [_content(path) for path in expand(settings[name])] for name in ("data", "val_data")}
     key = hashlib.sha256(json.dumps([_FORMAT, settings]).encode()).hexdigest()
     return platformdirs.user_cache_path("flaxchar") / "corpora" / key[:32]

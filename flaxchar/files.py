@@ -20,6 +20,8 @@ STDIN = "-"
 # What is picked up from a folder; a file that is named outright may have any other ending and is read as plain text.
 _PLAIN, _TABLES, _JSON = (".txt",), {".csv": ",", ".tsv": "\t"}, (".jsonl",)
 _NEWLINES = re.compile(r"\r\n|\r|\n")
+# A line of more characters is a paragraph; fewer lines than these are no sign of how a text is laid out.
+_LONG_LINE, _FEW_LINES = 1000, 20
 _CSV_FIELD_LIMIT = 1 << 30  # the csv module's own limit, 128 KB, is less than some texts
 
 
@@ -41,10 +43,7 @@ def read_files(
     Raises:
       InputError: a file is missing, is not in that encoding, or does not have those fields; the message says where.
     """
-    try:
-        codec = codecs.lookup(encoding).name
-    except LookupError:
-        raise InputError(f"--encoding {encoding}: there is no encoding of that name") from None
+    codec = _codec(encoding)
     for path in expand(names):
         suffix = _suffix(path)
         stretches = _decode(_read(path), codec, path)
@@ -60,6 +59,13 @@ def read_files(
             yield from map(Some, _lines(stretches))
 
 
+def _codec(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise InputError(f"--encoding {encoding}: there is no encoding of that name") from None
+
+
 def expand(names: Sequence[str]) -> list[str]:
     """The files that some names stand for: a folder is all the files of a known kind in it.
 
@@ -67,6 +73,31 @@ def expand(names: Sequence[str]) -> list[str]:
       InputError: there is none in a folder.
     """
     return [path for name in names for path in _expand(name)]
+
+
+def running_share(names: Sequence[str], encoding: str) -> float | None:
+    """What share of the first lines are as in running text: blank, indented, or longer than a text may be.
+
+    Returns:
+      That share of the first lines of each file, None where they are not all plain text files.
+
+    Raises:
+      InputError: a file cannot be read.
+    """
+    paths = expand(names)
+    if STDIN in paths or any(_suffix(path) in (*_TABLES, *_JSON) for path in paths):
+        return None
+    codec = _codec(encoding)
+    lines = layout = long = 0
+    for path in paths:
+        for some in _lines(_decode(_read(path), codec, path)):
+            lines += len(some)
+            layout += sum(not line.strip() or line[0] in " \t" for line in some)
+            long += sum(len(line) > _LONG_LINE for line in some)
+            break  # a stretch of each file tells enough
+    if lines < _FEW_LINES:
+        layout = 0  # as a list may well be
+    return (layout + long) / lines if lines else None
 
 
 def _suffix(path: str) -> str:

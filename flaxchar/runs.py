@@ -5,6 +5,7 @@
     config.json       settings, where the texts came from, the number of steps
     vocabulary.json   the tokens, in the order of their ids
     metrics.jsonl     training and held-out losses, a line each
+    baselines.json    bits per character of n-grams and compressors on the held-out texts
     samples.jsonl     what the model wrote at each evaluation
     lock              held by the process that trains
     checkpoints/      Orbax checkpoints, named by step: the last, and the best on the held-out texts
@@ -18,7 +19,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,7 +37,15 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
-_OWN_FILES = {"config.json", "vocabulary.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "lock"}
+_OWN_FILES = {
+    "config.json",
+    "vocabulary.json",
+    "metrics.jsonl",
+    "samples.jsonl",
+    "baselines.json",
+    "checkpoints",
+    "lock",
+}
 
 
 class Run:
@@ -255,6 +264,13 @@ class Run:
             if path.exists():
                 lines = path.read_text(encoding="utf-8").split("\n")
                 _replace(path, "".join(line + "\n" for line in lines if _step_of(line, default=step + 1) <= step))
+
+    def baselines(self, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """What was measured with the held-out texts besides the model: kept, or measured now and kept."""
+        path = self.path / "baselines.json"
+        if not path.exists():
+            _write_json(path, measure())
+        return _read_json(path)
 
     def held_out_bits(self, step: int) -> list[float]:
         """Held-out bits per character of each evaluation up to a step."""

@@ -62,7 +62,7 @@ def score(lm: LanguageModel, texts: Sequence[str], adapt: bool = False) -> Score
     """
     if not texts:
         raise InputError("there is no text to score")
-    running, vocabulary = lm.config.data.window is not None, lm.vocabulary
+    running, vocabulary = lm.config.data.running, lm.vocabulary
     if running:
         texts = [text + "\n" for text in texts]
     encoded, missing = vocabulary.encode_texts(texts)

@@ -154,8 +154,8 @@ class _Session:
         self.best: tuple[float, Params] | None = None
         self.held_out: list[float] = []  # bits per character at each evaluation
         self.vocabulary = vocabulary = corpus.vocabulary
-        texts, running = corpus.train, data.window is not None
-        if data.window is None:
+        texts, running = corpus.train, data.running
+        if not data.window:
             self.batches: TextBatches | WindowBatches = TextBatches(
                 texts, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets, layout.data
             )
@@ -300,7 +300,7 @@ class _Session:
                 self.corpus.held_out_characters,
                 self.vocabulary.eos,
                 data.bos,
-                data.window,
+                data.window or None,
             )
         samples = []
         for prompt, ids in self.prompts:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from flaxchar import headlines
-from flaxchar.config import Config, DataConfig, InputError
+from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
 from flaxchar.datasets import AG_NEWS, Unreachable, load_tfds
-from flaxchar.files import STDIN, read_files
+from flaxchar.files import STDIN, read_files, running_share
 from flaxchar.texts import Some, Texts, grouped
 
 HEADLINES = "headlines"
@@ -27,6 +27,8 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # AG News lost the ampersands of its character references: a space stands where one was.
 _DEBRIS = re.compile(r"[& ]?#(\d{1,7});|&[a-zA-Z]{2,8};")
 _FEW_TEXTS = 20
+# Text files are taken for running text where this share of their first lines says so.
+_RUNNING_SHARE = 0.03
 # What is held out where nobody says how much: this share, and no more characters than this. More would make the figure
 # no surer, and its evaluation slow.
 _HELD_OUT_SHARE, _HELD_OUT_CHARACTERS = 0.05, 1_000_000
@@ -72,6 +74,28 @@ class Corpus:
         ]
 
 
+def choose_window(config: Config) -> tuple[Config, str | None]:
+    """Settle whether text files are read a text a line or as running text, where that was left open.
+
+    Returns:
+      The configuration with ``window`` filled in, and a sentence for people where it is running text.
+
+    Raises:
+      InputError: a file cannot be read.
+    """
+    data = config.data
+    if data.window is not None:
+        return config, None
+    share = running_share(data.data, data.encoding) if data.data and not data.fields else None
+    if share is None or share < _RUNNING_SHARE:
+        return config.replace(window=0), None
+    notice = (
+        f"{share:.0%} of the lines are blank, indented or very long: this is read as running text, in windows of "
+        f"{DEFAULT_WINDOW} characters (--window 0 takes each line for a text)."
+    )
+    return config.replace(window=DEFAULT_WINDOW), notice
+
+
 def load_corpus(config: Config) -> tuple[Corpus, Config]:
     """The texts a configuration names.
 
@@ -83,7 +107,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     """
     data, seed = config.data, config.training.seed
     if data.data:
-        running = data.window is not None
+        running = data.running
         stretches = read_files(data.data, data.fields, data.encoding, running)
         val_stretches = read_files(data.val_data, data.fields, data.encoding, running) if data.val_data else None
         name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
@@ -112,7 +136,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
         HEADLINES,
     )
     # The floor counts the first character, which is learned only where <eos> is fed before it, and whole headlines.
-    comparable = data.bos and not corpus.too_long and data.window is None
+    comparable = data.bos and not corpus.too_long and not data.running
     floor = headlines.bits_per_character() if comparable else None
     return dataclasses.replace(corpus, notices=notices + corpus.notices, floor=floor), config
 
@@ -147,7 +171,7 @@ class _Kept(NamedTuple):
 
 def _collect(stretches: Iterable[Some], data: DataConfig) -> _Kept:
     """Texts decoded, blank and overlong ones left out."""
-    running, limit = data.window is not None, data.max_length
+    running, limit = data.running, data.max_length
     kept, given, full, debris = Texts(), 0, 0, 0
     hashes = [np.empty(0, np.uint64)]
     goes_on = False  # whether the next text goes on with the last
@@ -200,7 +224,7 @@ def _corpus(
         fraction = data.val_fraction
         if fraction is None:
             fraction = min(_HELD_OUT_SHARE, _HELD_OUT_CHARACTERS / train.characters)
-        train, held = split_texts(train, hashes, fraction, seed, running=data.window is not None)
+        train, held = split_texts(train, hashes, fraction, seed, running=data.running)
     else:
         held, held_hashes, *_ = _collect(held_out, data)
         if known := len(np.intersect1d(hashes, held_hashes)):

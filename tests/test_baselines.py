@@ -8,8 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flaxchar import Vocabulary
+from flaxchar import DataConfig, Vocabulary
 from flaxchar.baselines import LONGEST, baselines, compressed_bits, kneser_ney_nats, make_stream
+from flaxchar.encoding import encode_corpus
+from flaxchar.sources import make_corpus
 
 
 def texts_of(rng, count, letters="aab"):
@@ -94,10 +96,9 @@ def test_the_table_finds_what_there_is_to_find():
         return "".join("abcde"[k] for k in letters)
 
     learned, asked = [text() for _ in range(60)], [text() for _ in range(10)]
-    vocabulary = Vocabulary.build(learned)
-    encoded = [vocabulary.encode_texts(texts)[0] for texts in (learned, asked)]
-    bits = baselines(*encoded, sum(map(len, asked)) + len(asked), vocabulary.size)
-    assert list(bits) == ["uniform", "unigram", *(f"Kneser-Ney {n}-gram" for n in range(2, LONGEST + 1))]
+    bits = baselines(encode_corpus(make_corpus(learned, asked, DataConfig(), 0), DataConfig()), bos=True)
+    ngrams = [f"Kneser-Ney {n}-gram" for n in range(2, LONGEST + 1)]
+    assert list(bits) == ["uniform", "unigram", *ngrams, "xz, after the training texts", "bz2"]
     assert bits["uniform"] == pytest.approx(np.log2(6))
     assert bits["Kneser-Ney 2-gram"] > 2.0
     assert bits["Kneser-Ney 3-gram"] == pytest.approx(1.02, abs=0.06)

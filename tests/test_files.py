@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaxchar import InputError, files
+from flaxchar import Config, InputError, files
+from flaxchar.sources import choose_window
 
 
 def read_files(*arguments, **settings):
@@ -130,3 +131,32 @@ def test_missing_and_broken_files(write, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no file"):
         read_files([str(tmp_path / "empty")])
+
+
+PROSE = "    It was late.\n\nNobody had come,\nand nobody\nwould.\n" * 30
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "running"),
+    [
+        ("book.txt", PROSE, True),
+        ("code.txt", "def f(x):\n    return x\n\n" * 20, True),
+        ("one_line.txt", "word " * 1000, True),
+        ("names.txt", "".join(f"name {k}\n" for k in range(200)), False),
+        ("names_and_an_empty_line.txt", "".join(f"name {k}\n" for k in range(200)) + "\n", False),
+        ("few.txt", "a\n\nb\n", False),
+        ("empty.txt", "", False),
+    ],
+)
+def test_the_look_of_a_file_tells_running_text_from_lists(write, name, content, running):
+    config, notice = choose_window(Config().replace(data=(write(name, content),)))
+    assert config.data.running == running
+    assert (notice is not None) == running
+    assert config.data.window is not None  # so that a run that goes on need not look again
+
+
+def test_tables_standard_input_and_what_the_user_says_are_not_looked_at(write):
+    table = Config().replace(data=(write("a.csv", PROSE),), fields=("1",))
+    for config in (table, Config().replace(data=("-",)), Config().replace(data=(write("b.txt", PROSE),), window=0)):
+        assert choose_window(config)[0].data.window == 0
+    assert choose_window(Config().replace(data=(write("b.txt", PROSE),), window=10))[0].data.window == 10
