@@ -36,6 +36,7 @@ SUMMARIES = {
     "score": "how surprising texts are to a model: bits per character",
     "compress": "make a text as small as a model says",
     "decompress": "restore it",
+    "compare": "train a grid of settings on the same texts and see which is best",
     "novelty": "how much of what a model writes stands in the texts it learned from",
 }
 
@@ -137,6 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(name: str) -> Callable[[Sequence[str]], int]:
     if name in (own := {"train": train_command, "sample": sample_command}):
         return own[name]
+    if name == "compare":
+        from flaxchar.comparing import compare_command
+
+        return compare_command
     from flaxchar.commands import COMMANDS
 
     return COMMANDS[name]
@@ -192,15 +197,15 @@ def train_command(arguments: Sequence[str]) -> int:
             options = parse(TrainOptions, prog, arguments, TrainOptions(config=saved))
             config = options.config
         else:
-            config = _with_preset(prog, arguments, options.preset)
+            config = with_preset(prog, arguments, options.preset)
             if config.data.dataset is None and not config.data.data:  # left open then as now
                 config = config.replace(dataset=saved.data.dataset)
             if config.data.window is None:
                 config = config.replace(window=saved.data.window)
-        config = _absolute(config)
+        config = absolute(config)
         run.check_settings(config)
     else:
-        config = _absolute(_with_preset(prog, arguments, options.preset or "default"))
+        config = absolute(with_preset(prog, arguments, options.preset or "default"))
         if not Run.exists(path):
             check_free(path)
     config.validate()
@@ -252,7 +257,7 @@ def _conclude(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> i
     return 0
 
 
-def _with_preset(prog: str, arguments: Sequence[str], preset: str) -> Config:
+def with_preset(prog: str, arguments: Sequence[str], preset: str) -> Config:
     """The configuration of a new run: a preset's, changed by the flags.
 
     How long the preset trains counts only where no flag says that.
@@ -266,7 +271,7 @@ def _with_preset(prog: str, arguments: Sequence[str], preset: str) -> Config:
     return config
 
 
-def _absolute(config: Config) -> Config:
+def absolute(config: Config) -> Config:
     """The same files wherever the run is gone on with."""
     data = config.data
 

@@ -341,6 +341,7 @@ class _Session:
                 "gradient_norm": progress.gradient_norm,
                 "learning_rate": progress.learning_rate,
                 "characters_per_second": round(characters / max(1e-9, total.seconds)),
+                "seconds": round(total.seconds, 3),
             }
             self.run.append("metrics.jsonl", [record])
             self.since_log = Progress()
