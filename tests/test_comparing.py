@@ -14,9 +14,8 @@ from flaxchar.headlines import generate_headlines
 
 
 def test_the_grids_flags_are_told_from_those_of_train():
-    grid, rest = split_grid(
-        ["--data", "a.txt", "b.txt", "--cell", "lstm", "gru", "--steps", "5", "--hidden", "8", "16", "8", "--no-bos"]
-    )
+    given = "--data a.txt b.txt --cell lstm gru --steps 5 --hidden 8 16 8 --no-bos"
+    grid, rest = split_grid(given.split())
     assert grid == {"cell": ["lstm", "gru"], "hidden": [8, 16]}
     assert rest == ["--data", "a.txt", "b.txt", "--steps", "5", "--no-bos"]
     with pytest.raises(InputError, match=r"--hidden wide: not a number"):
