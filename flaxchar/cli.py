@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import tyro
 
 from flaxchar import process
-from flaxchar.config import PRESETS, Config, InputError
+from flaxchar.config import PRESETS, Config, InputError, make_preset
 
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
@@ -34,6 +34,7 @@ SUMMARIES = {
     "train": "train a language model on texts and see what it writes",
     "sample": "write text with a trained model",
     "score": "how surprising texts are to a model: bits per character",
+    "classify": "name the class of texts, by a model trained with --label-field",
     "compress": "make a text as small as a model says",
     "decompress": "restore it",
     "compare": "train a grid of settings on the same texts and see which is best",
@@ -50,8 +51,9 @@ class TrainOptions:
 
     workdir: str = "runs"
     """The run directory: settings, vocabulary, metrics, samples and checkpoints."""
-    preset: Literal["default", "reference"] | None = None
-    """Settings to begin with; reference is the Keras teaching notebook's LSTM(128)."""
+    preset: Literal["default", "fast", "best", "reference"] | None = None
+    """Settings to begin with: fast and best, by the size of the corpus, for a minute and for half an hour; reference is
+    the Keras teaching notebook's LSTM(128)."""
     fresh: Switch = False
     """Begin a new run; one that is there already is renamed, never deleted."""
     devices: int | None = None
@@ -94,6 +96,8 @@ class SampleOptions:
     """The same seed gives the same texts."""
     unknown: Literal["error", "drop"] = "error"
     """What to do with characters of the prompt that the model has never seen."""
+    label: str | None = None
+    """The class to write for, of a model trained with --label-field."""
     novel: Switch = False
     """Leave out what is a training text to the letter; those must still be where they were."""
     stream: Switch = False
@@ -190,24 +194,16 @@ def train_command(arguments: Sequence[str]) -> int:
     from flaxchar.devices import agree, leads, make_layout
 
     going_on = agree(Run.exists(path) and not options.fresh)
+    saved = None
     if going_on:
         run = Run.open(path)
         saved = run.config
-        if options.preset is None:
-            options = parse(TrainOptions, prog, arguments, TrainOptions(config=saved))
-            config = options.config
-        else:
-            config = with_preset(prog, arguments, options.preset)
-            if config.data.dataset is None and not config.data.data:  # left open then as now
-                config = config.replace(dataset=saved.data.dataset)
-            if config.data.window is None:
-                config = config.replace(window=saved.data.window)
-        config = absolute(config)
+    elif not Run.exists(path):
+        check_free(path)
+    config = _settings(prog, arguments, options.preset, saved)
+    sized = options.preset in ("fast", "best")
+    if saved is not None and not sized:
         run.check_settings(config)
-    else:
-        config = absolute(with_preset(prog, arguments, options.preset or "default"))
-        if not Run.exists(path):
-            check_free(path)
     config.validate()
     layout = make_layout(config.training, options.devices, options.model_shards)
 
@@ -216,6 +212,13 @@ def train_command(arguments: Sequence[str]) -> int:
     from flaxchar.session import train_corpus
 
     corpus, config = load_encoded(config)
+    if sized:
+        settled = config.data
+        base = make_preset(options.preset or "", corpus.train_characters)
+        config = dataclasses.replace(with_base(prog, arguments, base), data=settled)
+        config.validate()
+        if saved is not None:
+            run.check_settings(config)
     observer = ConsoleObserver(corpus.floor, quiet=not leads())
     observer.prepared(list(corpus.report))
     try:
@@ -253,21 +256,36 @@ def _conclude(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> i
             print(f"  {bits:7.4f}  {name}")
     else:
         print(f"done after step {last:,}; in {path}")
-    print(f"to write more: python sample.py --workdir {where} --temperature 0.8")
+    label = f" --label {shlex.quote(corpus.vocabulary.labels[0])}" if corpus.vocabulary.labels else ""
+    print(f"to write more: python sample.py --workdir {where} --temperature 0.8{label}")
     return 0
 
 
-def with_preset(prog: str, arguments: Sequence[str], preset: str) -> Config:
-    """The configuration of a new run: a preset's, changed by the flags.
+def _settings(prog: str, arguments: Sequence[str], preset: str | None, saved: Config | None) -> Config:
+    """The configuration by the flags; what they leave open is as in a run that is gone on with."""
+    if preset is None and saved is not None:
+        return absolute(parse(TrainOptions, prog, arguments, TrainOptions(config=saved)).config)
+    # Of a preset that depends on the corpus, what it says of the corpus does not.
+    config = absolute(with_base(prog, arguments, PRESETS.get(preset or "default", PRESETS["default"])))
+    if saved is None:
+        return config
+    if config.data.dataset is None and not config.data.data:  # left open then as now
+        config = config.replace(dataset=saved.data.dataset)
+    if config.data.window is None:
+        config = config.replace(window=saved.data.window)
+    return config if config.data.label_field is None else config.replace(bos=False)
 
-    How long the preset trains counts only where no flag says that.
+
+def with_base(prog: str, arguments: Sequence[str], base: Config) -> Config:
+    """The configuration of a new run: some settings, changed by the flags.
+
+    How long the run is by these settings counts only where no flag says that.
     """
-    base = PRESETS[preset]
-    without_length = base.replace(epochs=None)
-    config = parse(TrainOptions, prog, arguments, TrainOptions(config=without_length)).config
-    training = config.training
-    if training.epochs is None and training.steps is None and training.time_budget is None:
-        config = config.replace(epochs=base.training.epochs)
+    lengths = ("epochs", "steps", "time_budget")
+    without = base.replace(**dict.fromkeys(lengths))
+    config = parse(TrainOptions, prog, arguments, TrainOptions(config=without)).config
+    if all(getattr(config.training, name) is None for name in lengths):
+        config = config.replace(**{name: getattr(base.training, name) for name in lengths})
     return config
 
 
@@ -296,7 +314,9 @@ def sample_command(arguments: Sequence[str]) -> int:
     Sampling(options.temperature, options.top_k, options.top_p).validate()
     lm = load(options.workdir)
 
-    how: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown")}
+    how: dict[str, Any] = {
+        name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown", "label")
+    }
     prompts = options.prompt or (GRID_PROMPTS if options.grid else ("",))
     temperatures = GRID_TEMPERATURES if options.grid else (options.temperature,)
     for temperature in temperatures:

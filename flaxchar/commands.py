@@ -1,4 +1,4 @@
-"""The commands that look at a trained model: ``score``, ``compress``, ``decompress``, ``novelty``."""
+"""The commands that use a trained model for more than writing: score, classify, compress, decompress, novelty."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -199,7 +199,10 @@ def novelty_command(arguments: Sequence[str]) -> int:
     from flaxchar.novelty import TextIndex, measure_novelty
 
     names = ("temperature", "num_samples", "top_k", "top_p", "size", "seed")
-    samples = lm.generate(**{name: getattr(options, name) for name in names})
+    how = {name: getattr(options, name) for name in names}
+    samples = [
+        text for label in lm.vocabulary.labels or (None,) for text in lm.generate(**how, label=label)
+    ]  # as many of each class, where there are classes
     texts = training_texts(lm)
     result = measure_novelty(samples, TextIndex(texts))
     if options.json:
@@ -223,6 +226,88 @@ def novelty_command(arguments: Sequence[str]) -> int:
     return 0
 
 
+@dataclasses.dataclass(frozen=True)
+class ClassifyOptions:
+    """Name the class of each text, by Bayes' rule: under which class the model finds it likeliest."""
+
+    files: Annotated[tuple[str, ...], tyro.conf.Positional] = ("-",)
+    """Files like those of train --data; - for standard input."""
+    workdir: str = "runs"
+    """The run directory of the model."""
+    fields: tuple[str, ...] = ()
+    """What holds the text in .csv, .tsv and .jsonl, as for train."""
+    label_field: str | None = None
+    """What holds the right class, where the files tell: then only how often the model is right is reported."""
+    encoding: str = "utf-8"
+    """The encoding of the files."""
+    json: Switch = False
+    """One JSON object a line for each text, with the probability of each class."""
+    debug: Switch = False
+    """Show where an error came from."""
+
+
+def classify_command(arguments: Sequence[str]) -> int:
+    """``flaxchar classify``."""
+    options = parse(ClassifyOptions, "flaxchar classify", arguments, ClassifyOptions())
+    from flaxchar.files import read_files
+    from flaxchar.texts import LABEL_END
+
+    how = (options.fields, options.encoding, False, options.label_field)
+    given = [text for some in read_files(options.files, *how) for text in some.texts]
+    parted = [text.rpartition(LABEL_END) for text in given]
+    texts, right = [text for _, _, text in parted], [label for label, _, _ in parted]
+    if not texts:
+        raise InputError("there is no text to classify")
+    lm = _load(options.workdir)
+
+    import numpy as np
+
+    from flaxchar.console import printable
+    from flaxchar.language_model import class_probabilities
+
+    probabilities = class_probabilities(lm.class_nats(texts))
+    names = lm.vocabulary.labels
+    if options.label_field is not None and not options.json:
+        if unknown := sorted(set(right) - set(names)):
+            known = ", ".join(names)
+            raise InputError(f"--label-field names classes the model does not know: {unknown[0]!r}; it knows {known}")
+        print("\n".join(_judge(probabilities, np.array([names.index(name) for name in right]), names)))
+        return 0
+    for text, row in zip(texts, probabilities, strict=True):
+        best = names[int(row.argmax())]
+        if options.json:
+            record = {"label": best, "probabilities": dict(zip(names, row.round(6).tolist(), strict=True))}
+            print(json.dumps({**record, "text": text}, ensure_ascii=False))
+        else:
+            print(f"{best}  {row.max():.3f}  {printable(text)[:_SHOWN]}")
+    return 0
+
+
+def _judge(probabilities: Any, right: Any, names: Sequence[str]) -> list[str]:
+    """Accuracy, confusion matrix and calibration, lines for people."""
+    import numpy as np
+
+    named, sureness = probabilities.argmax(1), probabilities.max(1)
+    hits = named == right
+    lines = [f"{hits.mean():.1%} of {len(right):,} texts are given their class", "", "of class … was called …:"]
+    width = max(6, *map(len, names))
+    lines.append(" " * width + "".join(f"  {name:>{width}}" for name in names))
+    confusion = np.zeros((len(names), len(names)), int)
+    np.add.at(confusion, (right, named), 1)
+    for name, row in zip(names, confusion, strict=True):
+        lines.append(f"{name:>{width}}" + "".join(f"  {count:>{width},}" for count in row))
+    lines += ["", "how sure it was, and how often it was right:"]
+    error = 0.0
+    bins = np.minimum((sureness * 10).astype(int), 9)
+    for k in range(10):
+        if count := int((bins == k).sum()):
+            sure, often = sureness[bins == k].mean(), hits[bins == k].mean()
+            error += count / len(right) * abs(sure - often)
+            lines.append(f"  {sure:6.1%}  {often:6.1%}  ({count:,} texts)")
+    lines.append(f"expected calibration error: {error:.3f} (Guo et al. 2017, https://arxiv.org/abs/1706.04599)")
+    return lines
+
+
 def training_texts(lm: LanguageModel) -> list[str]:
     """The texts a model was trained on, read again.
 
@@ -235,7 +320,8 @@ def training_texts(lm: LanguageModel) -> list[str]:
         raise InputError("the model was trained in Python, on texts that only its program knows")
     if "-" in lm.config.data.data:
         raise InputError("the model was trained on standard input, which cannot be read again")
-    return list(load_corpus(lm.config)[0].train)
+    texts = load_corpus(lm.config)[0].train
+    return [text[1:] for text in texts] if lm.vocabulary.labels else list(texts)
 
 
 def _load(workdir: str) -> LanguageModel:
@@ -247,6 +333,7 @@ def _load(workdir: str) -> LanguageModel:
 
 COMMANDS = {
     "score": score_command,
+    "classify": classify_command,
     "compress": compress_command,
     "decompress": decompress_command,
     "novelty": novelty_command,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flaxchar import process
-from flaxchar.cli import TrainOptions, absolute, parse, with_preset
-from flaxchar.config import Config, InputError, flag
+from flaxchar.cli import TrainOptions, absolute, parse, with_base
+from flaxchar.config import PRESETS, Config, InputError, flag
 
 # Settings that may be given several values, and what a value is.
 GRID = {
@@ -101,7 +101,9 @@ def compare_command(arguments: Sequence[str]) -> int:
     started = time.monotonic()
     grid, rest = split_grid(arguments)
     options = parse(TrainOptions, "flaxchar compare", rest, TrainOptions(workdir="runs/compare"))
-    base = absolute(with_preset("flaxchar compare", rest, options.preset or "default"))
+    if options.preset in ("fast", "best"):
+        raise InputError("compare begins from --preset default or reference; fast and best are what came of comparing")
+    base = absolute(with_base("flaxchar compare", rest, PRESETS[options.preset or "default"]))
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     configs = [base.replace(**settings) for settings in combinations]
     for config in configs:

@@ -153,8 +153,14 @@ class _Rows:
 
 
 def compress(lm: LanguageModel, text: str) -> bytes:
-    """A text coded by a model; ``decompress`` gives it back."""
+    """A text coded by a model; ``decompress`` gives it back.
+
+    Raises:
+      InputError: the model knows classes.
+    """
     vocabulary, separate = lm.vocabulary, not lm.config.data.running
+    if vocabulary.labels:
+        raise InputError("compress cannot use a model that writes for classes: nothing tells which a line belongs to")
     ids: list[int] = []
     exceptions: list[tuple[int, str]] = []
     since = 0

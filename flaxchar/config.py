@@ -31,6 +31,8 @@ class DataConfig:
     """Your files: .txt (a text a line), .csv, .tsv, .jsonl, also .gz; a folder of them; or - for standard input."""
     fields: tuple[str, ...] = ()
     """What holds the text: columns by name, or by number from 1 where there is no header; several are joined."""
+    label_field: str | None = None
+    """What names the class of each text: a column, a JSON key, a TFDS feature; the model then writes for a class."""
     data_dir: str | None = None
     """The folder of TFDS' data sets; else the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     encoding: str = "utf-8"
@@ -220,6 +222,10 @@ class Config:
             raise InputError(f"{' and '.join(map(flag, lengths))} each say how long to train; give one of them")
         if data.dataset and data.data:
             raise InputError("--dataset and --data each say what to train on; give one of them")
+        if data.label_field is not None and data.window:
+            raise InputError("--label-field and --window exclude each other: running text has no classes")
+        if data.label_field is not None and (data.dataset == "headlines" or "-" in data.data):
+            raise InputError("--label-field needs a table, .jsonl or a data set that has such a field")
         if data.val_data and not data.data:
             raise InputError("--val-data goes with --data")
 
@@ -268,3 +274,34 @@ PRESETS: dict[str, Config] = {
         ),
     ),
 }
+
+
+def make_preset(name: str, characters: int) -> Config:
+    """The settings of a preset, which for ``fast`` and ``best`` depend on the size of the corpus.
+
+    Args:
+      name: one of ``PRESETS``, or ``fast`` (a minute) or ``best`` (half an hour); docs/design.md has the measurements.
+      characters: how many there are to learn.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    small, medium = characters < 1_000_000, characters < 10_000_000
+    if name == "fast":
+        return Config(
+            model=ModelConfig(hidden=256, dropout=0.3 if small else 0.1 if medium else 0.0),
+            training=TrainingConfig(
+                optimizer="adamw",
+                weight_decay=0.05 if small else 0.01,
+                learning_rate=0.03 if small else 0.02,
+                time_budget="1m",
+            ),
+        )
+    return Config(
+        model=ModelConfig(hidden=512, dropout=0.5 if small else 0.3 if medium else 0.1),
+        training=TrainingConfig(
+            optimizer="adamw",
+            weight_decay=0.1 if small else 0.05 if medium else 0.01,
+            learning_rate=0.01,
+            time_budget="30m",
+        ),
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxchar.config import InputError
+from flaxchar.texts import LABEL_END
 
 AG_NEWS = "ag_news_subset"
 # The whole question "can it be downloaded" is answered within this; TFDS by itself retries for minutes.
@@ -26,7 +27,9 @@ class Unreachable(InputError):
     """The data set is not prepared here and its source does not answer."""
 
 
-def load_tfds(name: str, fields: Sequence[str] = (), data_dir: str | None = None) -> tuple[list[str], list[str] | None]:
+def load_tfds(
+    name: str, fields: Sequence[str] = (), data_dir: str | None = None, label: str | None = None
+) -> tuple[list[str], list[str] | None]:
     """The training texts of a TFDS data set and, where it has a ``test`` split, those to hold out.
 
     The data set is prepared on first use (downloaded, and written as ArrayRecord files under ``data_dir``).
@@ -36,6 +39,7 @@ def load_tfds(name: str, fields: Sequence[str] = (), data_dir: str | None = None
       fields: text features; several are joined by one space. None are needed where there is just one, and for AG News
         it is the title.
       data_dir: as TFDS means it; None for its default.
+      label: the class feature that is put before each text, with ``LABEL_END`` between them.
 
     Raises:
       Unreachable: it is not prepared, and its source does not answer within ``REACH_SECONDS``.
@@ -56,7 +60,11 @@ def load_tfds(name: str, fields: Sequence[str] = (), data_dir: str | None = None
     splits = builder.info.splits
     if "train" not in splits:
         raise InputError(f"--dataset {name} has no split named train; it has {', '.join(splits)}")
-    return _read(builder, "train", chosen), _read(builder, "test", chosen) if "test" in splits else None
+    if label is not None and label not in builder.info.features:
+        have = ", ".join(builder.info.features)
+        raise InputError(f"--dataset {name} has no feature {label!r} for --label-field; it has {have}")
+    held_out = _read(builder, "test", chosen, label) if "test" in splits else None
+    return _read(builder, "train", chosen, label), held_out
 
 
 def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[str]:
@@ -174,12 +182,14 @@ def _host(url: str) -> str:
     return url.split("/")[2]
 
 
-def _read(builder: Any, split: str, fields: Sequence[str]) -> list[str]:
+def _read(builder: Any, split: str, fields: Sequence[str], label: str | None) -> list[str]:
     source = builder.as_data_source(split)
+    name_of = getattr(builder.info.features[label], "int2str", str) if label is not None else str
     texts = []
     for start in range(0, len(source), _CHUNK):
         for record in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
-            texts.append(" ".join(_text(record[field]) for field in fields))
+            text = " ".join(_text(record[field]) for field in fields)
+            texts.append(text if label is None else f"{name_of(record[label])}{LABEL_END}{text}")
     return texts
 
 

@@ -15,7 +15,7 @@ import platformdirs
 
 from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
 from flaxchar.files import STDIN, expand
-from flaxchar.sources import Corpus, choose_window, load_corpus
+from flaxchar.sources import Corpus, load_corpus, settle
 from flaxchar.texts import LARGE, Texts
 from flaxchar.vocabulary import EncodedTexts, Vocabulary
 
@@ -62,7 +62,7 @@ def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) 
       folder: where to keep the ids, an empty one; None to keep them no longer than the process.
     """
     limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
-    vocabulary = Vocabulary.build(corpus.train, data.unit, limit)
+    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.labels)
     running = data.running
     train, _ = vocabulary.encode_texts(corpus.train, None if folder is None else folder / "train")
     texts = corpus.held_out
@@ -100,7 +100,7 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
     Raises:
       InputError: the texts cannot be had, or there is no room for them; the message says why and what to do.
     """
-    config, notice = choose_window(config)
+    config, notice = settle(config)
     notices = () if notice is None else (notice,)
     folder = _folder(config)
     if folder is not None and (kept := _open(folder)) is not None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flaxchar.config import InputError
-from flaxchar.texts import STRETCH, Some, grouped
+from flaxchar.texts import LABEL_END, STRETCH, Some, grouped
 
 STDIN = "-"
 # What is picked up from a folder; a file that is named outright may have any other ending and is read as plain text.
@@ -26,7 +26,11 @@ _CSV_FIELD_LIMIT = 1 << 30  # the csv module's own limit, 128 KB, is less than s
 
 
 def read_files(
-    names: Sequence[str], fields: Sequence[str] = (), encoding: str = "utf-8", running: bool = False
+    names: Sequence[str],
+    fields: Sequence[str] = (),
+    encoding: str = "utf-8",
+    running: bool = False,
+    label: str | None = None,
 ) -> Iterator[Some]:
     """The texts of some files, in the order given; those of a folder sorted by name.
 
@@ -36,6 +40,7 @@ def read_files(
         are joined by one space.
       encoding: of the files, as Python names it; a byte order mark is dropped.
       running: take a plain file as one text rather than each of its lines.
+      label: the field that holds the class of each text, which is then put before it, with ``LABEL_END`` between them.
 
     Yields:
       Some texts at a time, blank ones included.
@@ -48,9 +53,11 @@ def read_files(
         suffix = _suffix(path)
         stretches = _decode(_read(path), codec, path)
         if suffix in _TABLES:
-            yield from grouped(_table(_lines(stretches), _TABLES[suffix], fields, path))
+            yield from grouped(_table(_lines(stretches), _TABLES[suffix], fields, path, label))
         elif suffix in _JSON:
-            yield from grouped(_json_lines(_lines(stretches), fields, path))
+            yield from grouped(_json_lines(_lines(stretches), fields, path, label))
+        elif label is not None:
+            raise InputError(f"{path} is plain text, which has no field for --label-field; give a table or .jsonl")
         elif fields:
             raise InputError(f"{path} is plain text, which has no fields; leave out --fields")
         elif running:
@@ -198,7 +205,9 @@ def _whole(stretches: Iterator[str]) -> Iterator[Some]:
     yield Some([begun])
 
 
-def _table(lines: Iterator[list[str]], delimiter: str, fields: Sequence[str], path: str) -> Iterator[str]:
+def _table(
+    lines: Iterator[list[str]], delimiter: str, fields: Sequence[str], path: str, label: str | None
+) -> Iterator[str]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
     reader = csv.reader((line + "\n" for some in lines for line in some), delimiter=delimiter)
     columns: list[int] | None = None
@@ -207,26 +216,28 @@ def _table(lines: Iterator[list[str]], delimiter: str, fields: Sequence[str], pa
             if not row:
                 continue
             if columns is None:
-                columns, header = _columns(row, fields, path)
+                columns, header = _columns(row, fields, path, label)
                 if header:
                     continue
             if max(columns) >= len(row):
                 raise InputError(
                     f"{path}, line {reader.line_num}: the row has {len(row)} columns, and no column {max(columns) + 1}"
                 )
-            yield " ".join(row[column] for column in columns)
+            text = " ".join(row[column] for column in columns[label is not None :])
+            yield text if label is None else f"{row[columns[0]]}{LABEL_END}{text}"
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _columns(first: list[str], fields: Sequence[str], path: str) -> tuple[list[int], bool]:
-    """Which columns hold the text, and whether the first row is a header."""
+def _columns(first: list[str], fields: Sequence[str], path: str, label: str | None) -> tuple[list[int], bool]:
+    """Which columns hold the text, after that of the label, and whether the first row is a header."""
     if not fields:
         shown = ", ".join(repr(cell[:30]) for cell in first[:6])
         raise InputError(
             f"{path} is a table: say with --fields which column holds the text, by its name, or by its number where "
             f"there is no header (the first row reads {shown})"
         )
+    fields = fields if label is None else [label, *fields]
     if all(field.isdecimal() for field in fields):
         columns = [int(field) - 1 for field in fields]
         if -1 in columns:
@@ -238,7 +249,7 @@ def _columns(first: list[str], fields: Sequence[str], path: str) -> tuple[list[i
     return [first.index(field) for field in fields], True
 
 
-def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str) -> Iterator[str]:
+def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str, label: str | None) -> Iterator[str]:
     for number, line in enumerate((line for some in lines for line in some), start=1):
         if not line.strip():
             continue
@@ -247,7 +258,7 @@ def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str) ->
             value = json.loads(line)
         except ValueError as error:
             raise InputError(f"{where}: not JSON ({error})") from error
-        if isinstance(value, str) and not fields:
+        if isinstance(value, str) and not fields and label is None:
             yield value
             continue
         if not isinstance(value, dict):
@@ -261,4 +272,10 @@ def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str) ->
             if part is not None and not isinstance(part, str):
                 raise InputError(f"{where}: {field!r} is {part!r:.40}, which is no text")
             parts.append(part or "")
-        yield " ".join(parts)
+        text = " ".join(parts)
+        if label is None:
+            yield text
+            continue
+        if not isinstance(value.get(label), str | int):
+            raise InputError(f"{where}: {label!r} is {value.get(label)!r:.40}, which names no class")
+        yield f"{value[label]}{LABEL_END}{text}"

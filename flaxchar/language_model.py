@@ -18,7 +18,7 @@ from flaxchar.model import CharLM, Params, init_params
 from flaxchar.runs import Run
 from flaxchar.session import train_corpus
 from flaxchar.sources import make_corpus
-from flaxchar.vocabulary import Vocabulary
+from flaxchar.vocabulary import Vocabulary, label_token
 
 
 class LanguageModel:
@@ -47,6 +47,7 @@ class LanguageModel:
         size: int = 300,
         seed: int = 0,
         unknown: Literal["error", "drop"] = "error",
+        label: str | None = None,
     ) -> list[str]:
         """Texts that begin with the prompt.
 
@@ -59,11 +60,13 @@ class LanguageModel:
           size: the longest text, in characters (words where the unit is words), the prompt included.
           seed: the same seed gives the same texts, and text ``i`` whatever ``num_samples`` is.
           unknown: for characters of the prompt that the model has never seen: raise an error, or leave them out.
+          label: the class to write for; a model that knows classes needs one.
 
         Raises:
           InputError: an argument is out of its range, the prompt is longer than ``size``, or it holds the unknown.
         """
-        prompt, ids = self._prompt(prompt, size, num_samples, unknown)
+        prompt, ids = self._prompt(prompt, size, num_samples, unknown, label)
+        size += label is not None
         sampling = Sampling(temperature, top_k, top_p)
         texts = generate(
             self.model, self.params, self.vocabulary, ids, num_samples, size, seed, sampling, self.config.data.bos
@@ -81,9 +84,11 @@ class LanguageModel:
         seed: int = 0,
         sample: int = 0,
         unknown: Literal["error", "drop"] = "error",
+        label: str | None = None,
     ) -> Iterator[str]:
         """Text number ``sample`` of ``generate`` in pieces as it is written, the prompt first; arguments as there."""
-        prompt, ids = self._prompt(prompt, size, 1, unknown)
+        prompt, ids = self._prompt(prompt, size, 1, unknown, label)
+        size += label is not None
         sampling = Sampling(temperature, top_k, top_p)
         pieces = stream(
             self.model, self.params, self.vocabulary, ids, sample, size, seed, sampling, self.config.data.bos
@@ -93,7 +98,7 @@ class LanguageModel:
             yield self.vocabulary.decode(piece)
 
     def _prompt(
-        self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"]
+        self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"], label: str | None
     ) -> tuple[str, np.ndarray]:
         """The prompt as it will be read and its ids."""
         if num_samples < 1:
@@ -106,7 +111,26 @@ class LanguageModel:
             prompt = self.vocabulary.decode(ids)
         if len(ids) > size:
             raise InputError(f"the prompt {prompt[:40]!r} is longer than --size {size}, which counts it")
+        if label is not None:
+            return prompt, np.concatenate([[self.vocabulary.label_id(label)], ids]).astype(np.int32)
+        if self.vocabulary.labels:
+            known = ", ".join(map(repr, self.vocabulary.labels[:20]))
+            raise InputError(f"the model writes for a class; say which with --label: {known}")
         return prompt, ids
+
+    def class_nats(self, texts: Sequence[str]) -> np.ndarray:
+        """What each text costs as a text of each class, nats ``[texts, classes]``; what is unknown is left out.
+
+        Raises:
+          InputError: the model knows no classes.
+        """
+        if not self.vocabulary.labels:
+            raise InputError("the model knows no classes; train one with --label-field")
+        columns = []
+        for number in range(len(self.vocabulary.labels)):
+            encoded, _ = self.vocabulary.encode_texts([label_token(number) + text for text in texts])
+            columns.append(score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos=False).nats)
+        return np.stack(columns, axis=1).astype(np.float64)
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Bits per character of each text: how surprising it is, ``<eos>`` counted as a character.
@@ -119,10 +143,14 @@ class LanguageModel:
         bos = self.config.data.bos
         for text in texts:
             self.vocabulary.encode(text)
-            if not text and not bos:
+            if not text and not self.vocabulary.labels and not bos:
                 raise InputError("an empty text has no score under a model trained with --no-bos")
         if not texts:
             return []
+        if self.vocabulary.labels:  # whatever its class, all being as probable
+            nats = -np.logaddexp.reduce(-self.class_nats(texts), axis=1) + math.log(len(self.vocabulary.labels))
+            counts = [len(text) + 1 for text in texts]
+            return [float(n) / math.log(2) / count for n, count in zip(nats, counts, strict=True)]
         encoded, _ = self.vocabulary.encode_texts(texts)
         nats = score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos).nats
         counts = [self.vocabulary.predicted_characters([text], bos) for text in texts]
@@ -137,6 +165,12 @@ class LanguageModel:
         run = Run.create(Path(path), self.config, self.vocabulary, {}, steps=0)
         run.save(0, self.params)
         run.close()
+
+
+def class_probabilities(nats: np.ndarray) -> np.ndarray:
+    """Bayes' rule with classes as probable beforehand: nats ``[texts, classes]`` → probabilities likewise."""
+    likelihoods = np.exp(nats.min(axis=1, keepdims=True) - nats)
+    return likelihoods / likelihoods.sum(axis=1, keepdims=True)
 
 
 def load(path: str | Path) -> LanguageModel:

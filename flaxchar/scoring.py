@@ -63,6 +63,11 @@ def score(lm: LanguageModel, texts: Sequence[str], adapt: bool = False) -> Score
     if not texts:
         raise InputError("there is no text to score")
     running, vocabulary = lm.config.data.running, lm.vocabulary
+    if vocabulary.labels:
+        if adapt:
+            raise InputError("--adapt: a model that writes for classes does not know those of the texts it would learn")
+        nats = -np.logaddexp.reduce(-lm.class_nats(texts), axis=1) + math.log(len(vocabulary.labels))
+        return Scores(nats, np.array([len(text) + 1 for text in texts]), vocabulary.encode_texts(texts)[1])
     if running:
         texts = [text + "\n" for text in texts]
     encoded, missing = vocabulary.encode_texts(texts)

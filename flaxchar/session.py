@@ -42,6 +42,7 @@ SAVE_EVERY = 60.0
 # The share of a time budget that measuring the speed of a step may take.
 TIMING_SHARE = 0.01
 SAMPLE_TEMPERATURE = 0.8
+SHOWN_LABELS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +179,13 @@ class _Session:
         self.since_log = Progress()
 
     def _sample_prompts(self, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+        if labels := self.vocabulary.labels:
+            own = training.sample_prompts != TrainingConfig().sample_prompts
+            return [
+                (f"{name}: {prompt}", np.concatenate([[label], self.vocabulary.encode(prompt)]).astype(np.int32))
+                for name, label in zip(labels[:SHOWN_LABELS], self.vocabulary.label_ids, strict=False)
+                for prompt in (training.sample_prompts if own else ("",))
+            ]
         prompts = []
         for prompt in training.sample_prompts:
             try:

@@ -18,7 +18,8 @@ from flaxchar import headlines
 from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
 from flaxchar.datasets import AG_NEWS, Unreachable, load_tfds
 from flaxchar.files import STDIN, read_files, running_share
-from flaxchar.texts import Some, Texts, grouped
+from flaxchar.texts import LABEL_END, Some, Texts, grouped
+from flaxchar.vocabulary import MOST_LABELS, label_token
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.
@@ -46,6 +47,7 @@ class Corpus:
       too_long: how many texts over the length limit were left out.
       notices: what the user should know, a sentence each.
       floor: bits per character that no model can beat, where that is known.
+      labels: the names of the classes, where the texts have some; a text then begins with its class' token.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Corpus:
     too_long: int = 0
     notices: tuple[str, ...] = ()
     floor: float | None = None
+    labels: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """A hash of all the texts in order: two corpora with the same one are the same."""
@@ -74,8 +77,8 @@ class Corpus:
         ]
 
 
-def choose_window(config: Config) -> tuple[Config, str | None]:
-    """Settle whether text files are read a text a line or as running text, where that was left open.
+def settle(config: Config) -> tuple[Config, str | None]:
+    """Settle what was left open: whether text files are texts a line or running text, and what classes ask for.
 
     Returns:
       The configuration with ``window`` filled in, and a sentence for people where it is running text.
@@ -84,6 +87,9 @@ def choose_window(config: Config) -> tuple[Config, str | None]:
       InputError: a file cannot be read.
     """
     data = config.data
+    if data.label_field is not None:
+        # The class is what a text begins with: fed first, and never predicted.
+        config = config.replace(bos=False)
     if data.window is not None:
         return config, None
     share = running_share(data.data, data.encoding) if data.data and not data.fields else None
@@ -108,15 +114,16 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     data, seed = config.data, config.training.seed
     if data.data:
         running = data.running
-        stretches = read_files(data.data, data.fields, data.encoding, running)
-        val_stretches = read_files(data.val_data, data.fields, data.encoding, running) if data.val_data else None
+        how = (data.fields, data.encoding, running, data.label_field)
+        stretches = read_files(data.data, *how)
+        val_stretches = read_files(data.val_data, *how) if data.val_data else None
         name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
         return _corpus(stretches, val_stretches, data, seed, name), config
     notices: tuple[str, ...] = ()
     name = data.dataset or AG_NEWS
     if name != HEADLINES:
         try:
-            texts, held_out = load_tfds(name, data.fields, data.data_dir)
+            texts, held_out = load_tfds(name, data.fields, data.data_dir, data.label_field)
             return make_corpus(texts, held_out, data, seed, name), config.replace(dataset=name)
         except Unreachable:
             if data.dataset:
@@ -204,6 +211,10 @@ def _corpus(
     stretches: Iterable[Some], held_out: Iterable[Some] | None, data: DataConfig, seed: int, name: str
 ) -> Corpus:
     """As ``make_corpus``, of texts that come a stretch at a time."""
+    numbers: dict[str, int] = {}
+    if data.label_field is not None:
+        stretches = _labelled(stretches, numbers, learned=True)
+        held_out = None if held_out is None else _labelled(held_out, numbers, learned=False)
     train, hashes, given, full, debris = _collect(stretches, data)
     notices = []
     if not data.unescape_html and debris > 0.01 * given:
@@ -229,7 +240,26 @@ def _corpus(
         held, held_hashes, *_ = _collect(held_out, data)
         if known := len(np.intersect1d(hashes, held_hashes)):
             notices.append(f"{known:,} of the held-out texts are also among those to learn.")
-    return Corpus(name, train, held, empty, too_long, tuple(notices))
+    if numbers:
+        shown = ", ".join(map(repr, list(numbers)[:8])) + (" …" if len(numbers) > 8 else "")
+        notices.append(f"{len(numbers)} classes: {shown}; each text begins with its own, which is given, not learned.")
+    return Corpus(name, train, held, empty, too_long, tuple(notices), labels=tuple(numbers))
+
+
+def _labelled(stretches: Iterable[Some], numbers: dict[str, int], learned: bool) -> Iterable[Some]:
+    """Texts whose class, put before them, is made one token; ``numbers`` gets the classes that are learned."""
+    for some in stretches:
+        texts = []
+        for given in some.texts:
+            label, _, text = given.partition(LABEL_END)
+            if learned:
+                numbers.setdefault(label, len(numbers))
+                if len(numbers) > MOST_LABELS:
+                    raise InputError(f"--label-field names more than {MOST_LABELS:,} classes; is it the right field?")
+            elif label not in numbers:
+                raise InputError(f"the held-out texts have a class {label!r:.40}, which is not among those to learn")
+            texts.append(label_token(numbers[label]) + text if text and not text.isspace() else "")
+        yield Some(texts, some.complete)
 
 
 def split_texts(

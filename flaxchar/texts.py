@@ -19,6 +19,10 @@ STRETCH = 1 << 22
 LARGE = 1 << 26
 
 
+# A text with a class is read as the class, this, and the text; it is in no text of a file that is one.
+LABEL_END = "\0"
+
+
 class Some(NamedTuple):
     """Some of the texts of a source, in order.
 

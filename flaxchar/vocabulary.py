@@ -7,7 +7,7 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +17,16 @@ from flaxchar.config import InputError, Unit
 from flaxchar.texts import Texts, joined
 
 PAD = 0
+# Where a model knows classes, each is one token that stands first in its texts: a character of a private-use plane (The
+# Unicode Standard, section 23.5).
+_FIRST_LABEL, MOST_LABELS = 0xF0000, 1000
 # Runs of letters and digits, runs of white space, and every other character by itself: joined they give the text back.
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+
+
+def label_token(number: int) -> str:
+    """The character that stands before the texts of class ``number``."""
+    return chr(_FIRST_LABEL + number)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,20 +64,29 @@ class Vocabulary:
       tokens: single characters, or words; ``tokens[k]`` has the id ``k + 1``.
       unit: ``"char"`` or ``"word"``.
       has_unknown: whether tokens outside the vocabulary have an id of their own.
+      labels: names of the classes that texts belong to; the token of each, ``label_token``, is among the tokens.
     """
 
     tokens: tuple[str, ...]
     unit: Unit = "char"
     has_unknown: bool = False
+    labels: tuple[str, ...] = ()
 
     @classmethod
-    def build(cls, texts: Iterable[str] | Texts, unit: Unit = "char", max_size: int | None = None) -> Vocabulary:
+    def build(
+        cls,
+        texts: Iterable[str] | Texts,
+        unit: Unit = "char",
+        max_size: int | None = None,
+        labels: Sequence[str] = (),
+    ) -> Vocabulary:
         """The vocabulary of some texts: tokens by falling frequency, those equally frequent in order of appearance.
 
         Args:
           texts: the training texts.
           unit: ``"char"`` or ``"word"``.
           max_size: keep at most this many tokens and add an unknown token for the others.
+          labels: names of the classes whose tokens stand first in the texts; these tokens are kept in any case.
 
         Raises:
           InputError: there is no character in the texts.
@@ -83,7 +100,10 @@ class Vocabulary:
             raise InputError("there is no text to learn from: every text is empty")
         # The sort is stable and the counts are in order of appearance.
         tokens = tuple(sorted(counts, key=lambda token: -counts[token]))
-        return cls(tokens[:max_size], unit, max_size is not None)
+        kept = tokens[:max_size]
+        for number in range(len(labels)):
+            kept += (label_token(number),) * (label_token(number) not in kept)
+        return cls(kept, unit, max_size is not None, tuple(labels))
 
     @property
     def size(self) -> int:
@@ -99,6 +119,22 @@ class Vocabulary:
     def unknown(self) -> int | None:
         """The id of the unknown token, or None."""
         return self.size - 2 if self.has_unknown else None
+
+    def label_id(self, name: str) -> int:
+        """The id of a class.
+
+        Raises:
+          InputError: there is no class of that name.
+        """
+        if name not in self.labels:
+            known = ", ".join(map(repr, self.labels[:20]))
+            raise InputError(f"the model knows no class {name!r}; it knows {known or 'none: see train --label-field'}")
+        return self._ids[label_token(self.labels.index(name))]
+
+    @property
+    def label_ids(self) -> tuple[int, ...]:
+        """The ids of the classes, in the order of ``labels``."""
+        return tuple(map(self.label_id, self.labels))
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
@@ -218,12 +254,13 @@ class Vocabulary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {"unit": self.unit, "has_unknown": self.has_unknown, "tokens": list(self.tokens)}
+        values = {"unit": self.unit, "has_unknown": self.has_unknown, "tokens": list(self.tokens)}
+        return {**values, "labels": list(self.labels)} if self.labels else values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of ``to_dict``."""
-        return cls(tuple(values["tokens"]), values["unit"], values["has_unknown"])
+        return cls(tuple(values["tokens"]), values["unit"], values["has_unknown"], tuple(values.get("labels", ())))
 
 
 def _count_characters(texts: Texts) -> dict[str, int]:

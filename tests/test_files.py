@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import Config, InputError, files
-from flaxchar.sources import choose_window
+from flaxchar.sources import settle
 
 
 def read_files(*arguments, **settings):
@@ -149,7 +149,7 @@ PROSE = "    It was late.\n\nNobody had come,\nand nobody\nwould.\n" * 30
     ],
 )
 def test_the_look_of_a_file_tells_running_text_from_lists(write, name, content, running):
-    config, notice = choose_window(Config().replace(data=(write(name, content),)))
+    config, notice = settle(Config().replace(data=(write(name, content),)))
     assert config.data.running == running
     assert (notice is not None) == running
     assert config.data.window is not None  # so that a run that goes on need not look again
@@ -158,5 +158,5 @@ def test_the_look_of_a_file_tells_running_text_from_lists(write, name, content, 
 def test_tables_standard_input_and_what_the_user_says_are_not_looked_at(write):
     table = Config().replace(data=(write("a.csv", PROSE),), fields=("1",))
     for config in (table, Config().replace(data=("-",)), Config().replace(data=(write("b.txt", PROSE),), window=0)):
-        assert choose_window(config)[0].data.window == 0
-    assert choose_window(Config().replace(data=(write("b.txt", PROSE),), window=10))[0].data.window == 10
+        assert settle(config)[0].data.window == 0
+    assert settle(Config().replace(data=(write("b.txt", PROSE),), window=10))[0].data.window == 10

@@ -1,0 +1,143 @@
+"""Texts with a class: given, never predicted; written for, and named."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import run_command
+
+import flaxchar
+from flaxchar import Config, InputError
+from flaxchar.encoding import load_encoded
+from flaxchar.language_model import class_probabilities
+
+RNG = np.random.default_rng(0)
+# Each class has letters of its own, and one in common.
+ROWS = [(name, "".join(RNG.choice(list(letters), 12))) for name, letters in (("low", "abx"), ("high", "yzx")) * 60]
+
+
+def validated(config):
+    config.validate()
+    return config
+
+
+def write_rows(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run that learned the rows, and their file."""
+    folder = tmp_path_factory.mktemp("labels")
+    data = write_rows(folder / "rows.csv", ROWS)
+    arguments = ("--data", data, "--fields", "2", "--label-field", "1", "--steps", "150", "--hidden", "16")
+    result = run_command("train.py", *arguments, "--workdir", str(folder / "run"))
+    assert result.returncode == 0, result.stderr
+    assert "2 classes: 'low', 'high'" in result.stdout
+    assert "--label low" in result.stdout
+    return folder / "run", data
+
+
+def test_the_class_is_fed_first_and_not_predicted(tmp_path):
+    data = write_rows(tmp_path / "a.csv", [("low", "ab"), ("high", "c"), ("low", "")])
+    config = Config().replace(data=(data,), fields=("2",), label_field="1", val_fraction=0)
+    corpus, config = load_encoded(config)
+    vocabulary = corpus.vocabulary
+    assert vocabulary.labels == ("low", "high")
+    low, high = vocabulary.label_ids
+    a, b, c = (vocabulary.id_of(letter) for letter in "abc")
+    assert [corpus.train[k].tolist() for k in range(2)] == [[low, a, b], [high, c]]
+    assert not config.data.bos
+    assert corpus.train_characters == 2 + 1 + 2  # the letters, and an end for each
+    assert flaxchar.Vocabulary.from_dict(vocabulary.to_dict()) == vocabulary
+
+
+def test_a_limited_vocabulary_keeps_the_classes():
+    texts = [flaxchar.vocabulary.label_token(k) + "aaabbb" for k in range(3)]
+    vocabulary = flaxchar.Vocabulary.build(texts, max_size=1, labels=("x", "y", "z"))
+    assert len(vocabulary.label_ids) == 3
+    assert vocabulary.unknown not in vocabulary.label_ids
+
+
+def test_json_lines_and_columns_by_name(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": "ab", "stars": stars}) + "\n" for stars in (5, 1)))
+    corpus, _ = load_encoded(Config().replace(data=(str(path),), label_field="stars", val_fraction=0))
+    assert corpus.vocabulary.labels == ("5", "1")
+    table = write_rows(tmp_path / "b.csv", [("text", "kind"), ("ab", "k")])
+    config = Config().replace(data=(table,), fields=("text",), label_field="kind", val_fraction=0)
+    assert load_encoded(config)[0].vocabulary.labels == ("k",)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "settings", "message"),
+    [
+        ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for --label-field"),
+        ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: 'kind' is None, which names no class"),
+        ("a.csv", "text\na\n", {"fields": ("text",)}, r"has no column 'kind'"),
+        ("a.jsonl", "", {"window": 8}, r"--label-field and --window exclude each other"),
+    ],
+)
+def test_what_has_no_class_is_told(tmp_path, name, content, settings, message):
+    (tmp_path / name).write_text(content)
+    config = Config().replace(data=(str(tmp_path / name),), label_field="kind", **settings)
+    with pytest.raises(InputError, match=message):
+        load_encoded(validated(config))
+
+
+def test_texts_are_written_for_a_class(run):
+    lm = flaxchar.load(run[0])
+    for label, letters in (("low", "abx"), ("high", "yzx")):
+        texts = lm.generate(label=label, num_samples=20, temperature=0.5)
+        assert set("".join(texts)) <= set(letters)
+    assert lm.generate("ab", label="low", size=4)[0].startswith("ab")
+    assert len(lm.generate(label="low", size=4)[0]) <= 4
+    assert "".join(lm.stream(label="high", seed=3)) == lm.generate(label="high", seed=3)[0]
+    with pytest.raises(InputError, match=r"--label: 'low', 'high'"):
+        lm.generate()
+    with pytest.raises(InputError, match=r"no class 'middle'; it knows 'low', 'high'"):
+        lm.generate(label="middle")
+
+
+def test_the_class_of_a_text_follows_by_bayes_rule(run):
+    lm = flaxchar.load(run[0])
+    texts = ["abxab", "zyzx", "xx"]
+    nats = lm.class_nats(texts)
+    for number, label in enumerate(lm.vocabulary.label_ids):
+        for text, expected in zip(texts, nats[:, number], strict=True):
+            ids = np.concatenate([[label], lm.vocabulary.encode(text)])
+            logits, _ = lm.model.apply({"params": lm.params}, ids[None])
+            targets = np.append(ids[1:], lm.vocabulary.eos)
+            log = np.asarray(logits[0]) - np.logaddexp.reduce(np.asarray(logits[0]), axis=1, keepdims=True)
+            assert expected == pytest.approx(-log[np.arange(len(ids)), targets].sum(), rel=1e-4)
+    probabilities = class_probabilities(nats)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert probabilities[0, 0] > 0.99
+    assert probabilities[1, 1] > 0.99
+    mixed = -np.log(np.exp(-nats).mean(1)) / np.log(2) / [6, 5, 3]
+    np.testing.assert_allclose(lm.score(texts), mixed, rtol=1e-5)
+
+
+def test_classify_reports_and_names(run):
+    path, data = run
+    judged = run_command("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(path))
+    assert judged.returncode == 0, judged.stderr
+    assert "100.0% of 120 texts are given their class" in judged.stdout
+    assert "expected calibration error: 0.0" in judged.stdout
+    named = run_command("classify", "--json", "--workdir", str(path), stdin=b"abab\nzz\n")
+    records = [json.loads(line) for line in named.stdout.splitlines()]
+    assert [record["label"] for record in records] == ["low", "high"]
+    assert all(sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5) for record in records)
+
+
+def test_a_model_without_classes_cannot_classify():
+    lm = flaxchar.train(["ab", "ba"], steps=1, hidden=4)
+    with pytest.raises(InputError, match="knows no classes"):
+        lm.class_nats(["a"])
+    with pytest.raises(InputError, match="no class 'x'"):
+        lm.generate(label="x")
