@@ -1,18 +1,18 @@
-"""The commands ``train`` and ``sample``: flags in, words out."""
+"""The command line: flags in, words out; ``train`` is here, the other commands in files of their own."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import io
-import json
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 
@@ -22,13 +22,9 @@ from flaxchar.config import PRESETS, Config, InputError, make_preset
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
     from flaxchar.encoding import EncodedCorpus
-    from flaxchar.language_model import LanguageModel
 
 # A time budget counts from here: nothing slow has been imported yet.
 _STARTED = time.monotonic()
-
-GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
-GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
 
 SUMMARIES = {
     "train": "train a language model on texts and see what it writes",
@@ -74,42 +70,6 @@ class TrainOptions:
     """All other settings."""
 
 
-@dataclasses.dataclass(frozen=True)
-class SampleOptions:
-    """Write text with a trained model."""
-
-    workdir: str = "runs"
-    """The run directory of the model."""
-    temperature: float = 0.8
-    """Below 1 for likelier texts, above for wilder ones; 0 for the most probable character each time."""
-    top_k: int = 0
-    """Draw only among this many most probable characters; 0 for all."""
-    top_p: float = 1.0
-    """Draw only among the most probable characters that together have this probability."""
-    prompt: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """How the texts begin; give it several times for several beginnings."""
-    num_samples: int = 5
-    """How many texts for each prompt."""
-    size: int = 300
-    """The longest text, in characters (words for --unit word), the prompt included."""
-    seed: int = 0
-    """The same seed gives the same texts."""
-    unknown: Literal["error", "drop"] = "error"
-    """What to do with characters of the prompt that the model has never seen."""
-    label: str | None = None
-    """The class to write for, of a model trained with --label-field."""
-    novel: Switch = False
-    """Leave out what is a training text to the letter; those must still be where they were."""
-    stream: Switch = False
-    """Show each text while it is written."""
-    json: Switch = False
-    """One JSON object a line for each text."""
-    grid: Switch = False
-    """One text for each of five temperatures and each of five prompts (or those given)."""
-    debug: Switch = False
-    """Show where an error came from."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for bad usage or input, 1 for a failure of the work."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -140,15 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    if name in (own := {"train": train_command, "sample": sample_command}):
-        return own[name]
-    if name == "compare":
-        from flaxchar.comparing import compare_command
-
-        return compare_command
-    from flaxchar.commands import COMMANDS
-
-    return COMMANDS[name]
+    """The function of a command; each module is imported only when it is needed."""
+    if name == "train":
+        return train_command
+    module = {"sample": "writing", "novelty": "writing", "compare": "comparing"}.get(name, "commands")
+    return getattr(importlib.import_module(f"flaxchar.{module}"), f"{name}_command")
 
 
 def _fail(message: str, status: int, arguments: Sequence[str]) -> int:
@@ -297,64 +253,3 @@ def absolute(config: Config) -> Config:
         return tuple(name if name == "-" else os.path.abspath(name) for name in names)
 
     return config.replace(data=absolute(data.data), val_data=absolute(data.val_data))
-
-
-def sample_command(arguments: Sequence[str]) -> int:
-    """``flaxchar sample``."""
-    options = parse(SampleOptions, "flaxchar sample", arguments, SampleOptions())
-    for one, other in (("stream", "json"), ("stream", "grid"), ("stream", "novel"), ("grid", "novel")):
-        if getattr(options, one) and getattr(options, other):
-            raise InputError(f"--{one} and --{other} exclude each other")
-
-    process.prepare()
-
-    from flaxchar.generate import Sampling
-    from flaxchar.language_model import load
-
-    Sampling(options.temperature, options.top_k, options.top_p).validate()
-    lm = load(options.workdir)
-
-    how: dict[str, Any] = {
-        name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown", "label")
-    }
-    prompts = options.prompt or (GRID_PROMPTS if options.grid else ("",))
-    temperatures = GRID_TEMPERATURES if options.grid else (options.temperature,)
-    for temperature in temperatures:
-        if options.grid and not options.json:
-            print(f"--- Temperature = {temperature}")
-        for prompt in prompts:
-            if options.stream:
-                for sample in range(options.num_samples):
-                    for piece in lm.stream(prompt, temperature=temperature, sample=sample, **how):
-                        print(piece, end="", flush=True)
-                    print()
-                continue
-            count = 1 if options.grid else options.num_samples
-            if options.novel:
-                numbered = _novel(lm, prompt, count, {"temperature": temperature, **how})
-            else:
-                numbered = list(enumerate(lm.generate(prompt, temperature=temperature, num_samples=count, **how)))
-            for number, text in numbered:
-                if options.json:
-                    record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number}
-                    print(json.dumps({**record, "text": text}, ensure_ascii=False))
-                else:
-                    # A text of several lines is set apart from the next.
-                    print(text, end="\n\n" if "\n" in text else "\n")
-    sys.stdout.flush()
-    return 0
-
-
-def _novel(lm: LanguageModel, prompt: str, count: int, how: dict[str, Any]) -> list[tuple[int, str]]:
-    """The first samples that are no training texts, and their numbers."""
-    from flaxchar.commands import training_texts
-
-    known, drawn = set(training_texts(lm)), count
-    while True:
-        samples = lm.generate(prompt, num_samples=drawn, **how)
-        novel = [(number, text) for number, text in enumerate(samples) if text not in known]
-        if len(novel) >= count or drawn >= 64 * count:
-            if len(novel) < count:
-                print(f"only {len(novel)} of {drawn:,} samples are no training texts", file=sys.stderr)
-            return novel[:count]
-        drawn *= 2

@@ -1,4 +1,4 @@
-"""The commands that use a trained model for more than writing: score, classify, compress, decompress, novelty."""
+"""The commands that use a trained model for more than writing: score, classify, compress, decompress."""
 
 from __future__ import annotations
 
@@ -165,68 +165,6 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class NoveltyOptions:
-    """How much of what a model writes stands in the texts it learned from."""
-
-    workdir: str = "runs"
-    """The run directory of the model; the texts it was trained on must still be where they were."""
-    num_samples: int = 200
-    """How many texts to write and look at."""
-    temperature: float = 0.8
-    """As for sample."""
-    top_k: int = 0
-    """As for sample."""
-    top_p: float = 1.0
-    """As for sample."""
-    size: int = 300
-    """The longest text, in characters."""
-    seed: int = 0
-    """The same seed gives the same texts."""
-    json: Switch = False
-    """One JSON object a line for each text."""
-    debug: Switch = False
-    """Show where an error came from."""
-
-
-def novelty_command(arguments: Sequence[str]) -> int:
-    """``flaxchar novelty``."""
-    options = parse(NoveltyOptions, "flaxchar novelty", arguments, NoveltyOptions())
-    lm = _load(options.workdir)
-
-    import numpy as np
-
-    from flaxchar.console import printable
-    from flaxchar.novelty import TextIndex, measure_novelty
-
-    names = ("temperature", "num_samples", "top_k", "top_p", "size", "seed")
-    how = {name: getattr(options, name) for name in names}
-    samples = [
-        text for label in lm.vocabulary.labels or (None,) for text in lm.generate(**how, label=label)
-    ]  # as many of each class, where there are classes
-    texts = training_texts(lm)
-    result = measure_novelty(samples, TextIndex(texts))
-    if options.json:
-        for text, match in zip(samples, result.matches, strict=True):
-            found = {"copy": match.is_copy, "longest_match": text[match.start : match.start + match.length]}
-            print(json.dumps({"text": text, **found}, ensure_ascii=False))
-        return 0
-    low, middle, high = np.quantile([match.length for match in result.matches], (0.25, 0.5, 0.75))
-    print(f"{result.samples:,} samples against {len(texts):,} training texts")
-    print(f"copies of a training text: {result.copies:,} ({result.copies / result.samples:.1%})")
-    print(f"repetitions of another sample: {result.duplicates:,} ({result.duplicates / result.samples:.1%})")
-    print(
-        f"longest part that stands in the training texts: {low:.0f}, {middle:.0f}, {high:.0f} characters at the "
-        f"quartiles, {np.median(result.shares):.0%} of a sample in the middle"
-    )
-    print("the least new and the newest:")
-    order = np.argsort(-result.shares, kind="stable")
-    for k in [*order[:3], *order[-3:]]:
-        match = result.matches[k]
-        print(f"  {result.shares[k]:4.0%}  {printable(samples[k])[:_SHOWN]}  ({match.length} characters)")
-    return 0
-
-
-@dataclasses.dataclass(frozen=True)
 class ClassifyOptions:
     """Name the class of each text, by Bayes' rule: under which class the model finds it likeliest."""
 
@@ -308,33 +246,8 @@ def _judge(probabilities: Any, right: Any, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def training_texts(lm: LanguageModel) -> list[str]:
-    """The texts a model was trained on, read again.
-
-    Raises:
-      InputError: they are not where they were, or there were none to read.
-    """
-    from flaxchar.sources import load_corpus
-
-    if not (lm.config.data.data or lm.config.data.dataset):
-        raise InputError("the model was trained in Python, on texts that only its program knows")
-    if "-" in lm.config.data.data:
-        raise InputError("the model was trained on standard input, which cannot be read again")
-    texts = load_corpus(lm.config)[0].train
-    return [text[1:] for text in texts] if lm.vocabulary.labels else list(texts)
-
-
 def _load(workdir: str) -> LanguageModel:
     process.prepare()
     from flaxchar.language_model import load
 
     return load(workdir)
-
-
-COMMANDS = {
-    "score": score_command,
-    "classify": classify_command,
-    "compress": compress_command,
-    "decompress": decompress_command,
-    "novelty": novelty_command,
-}
