@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import flaxchar
+import flaxchar.session
 from flaxchar import (
     CharLM,
     InputError,
@@ -21,6 +24,10 @@ from flaxchar import (
     masked_cross_entropy,
     train_step,
 )
+from flaxchar.config import make_preset
+from flaxchar.encoding import encode_corpus
+from flaxchar.session import train_corpus
+from flaxchar.sources import make_corpus
 from flaxchar.training import copy_tree, evaluation_steps
 
 TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
@@ -75,6 +82,93 @@ def test_adams_first_step_is_the_sign_of_the_gradient(optimizer):
     for g, d in zip(*one_step(TrainingConfig(optimizer=optimizer, clip_norm=None), 1e-3), strict=True):
         large = np.abs(g) > 1e-4
         np.testing.assert_allclose(d[large], -1e-3 * np.sign(g[large]), atol=1e-5)
+
+
+def test_matrices_decay_and_biases_do_not():
+    training = TrainingConfig(optimizer="adamw", clip_norm=None, weight_decay=0.5)
+    _, optimizer, _, state = setup(training)
+    before = copy_tree(state.params)
+    gradients = jax.tree.map(jnp.zeros_like, before)
+    opt_state = state.opt_state._replace(hyperparams={"learning_rate": jnp.float32(0.1)})
+    updates, _ = optimizer.update(gradients, opt_state, before)
+    for leaf, update in zip(jax.tree.leaves(before), jax.tree.leaves(updates), strict=True):
+        expected = -0.1 * 0.5 * leaf if leaf.ndim > 1 else jnp.zeros_like(leaf)
+        np.testing.assert_allclose(update, expected, atol=1e-7)
+
+
+def test_averaged_weights_are_the_running_mean_that_forgets_its_beginning():
+    model, optimizer, batches, state = setup(TrainingConfig())
+    state = init_state(model, optimizer, batches.rows, jax.random.key(1), averaged=True)
+    expected = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(state.params)]
+    for k in range(6):
+        state, _ = train_step(model, optimizer, state, batches.batch(k), np.float32(0.1), jax.random.key(0), ema=0.5)
+        stays = min(0.5, (1 + k) / (10 + k))
+        expected = [
+            stays * e + (1 - stays) * np.asarray(p)
+            for e, p in zip(expected, jax.tree.leaves(state.params), strict=True)
+        ]
+    for leaf, e in zip(jax.tree.leaves(state.best_params), expected, strict=True):
+        np.testing.assert_allclose(leaf, e, atol=1e-5)
+
+
+class Stops(flaxchar.session.Observer):
+    """Asks to stop after some steps, and remembers which steps were evaluated."""
+
+    def __init__(self, after=None):
+        self.after, self.evaluated_at, self.taken = after, [], 0
+
+    def progressed(self, progress, *_):
+        self.taken = progress.step
+
+    def evaluated(self, report):
+        self.evaluated_at.append(report.step)
+
+    def should_stop(self):
+        return self.after is not None and self.taken >= self.after
+
+
+def test_a_run_with_averaged_weights_goes_on_to_the_bit(tmp_path):
+    def run(path, observer):
+        corpus = encode_corpus(make_corpus(TEXTS * 3, TEXTS[:3], config.data, 0), config.data)
+        return train_corpus(corpus, config, path, observer)[0]
+
+    config = flaxchar.Config().replace(steps=16, hidden=8, ema=0.9, batch_size=4)
+    run(tmp_path / "whole", Stops())
+    run(tmp_path / "parts", Stops(after=8))
+    resumed = run(tmp_path / "parts", Stops())
+    kept = [flaxchar.load(tmp_path / name).params for name in ("whole", "parts")]
+    jax.tree.map(np.testing.assert_array_equal, *kept)
+    jax.tree.map(np.testing.assert_array_equal, resumed, kept[0])
+
+
+def test_a_run_out_of_patience_stops_and_stays_stopped(tmp_path):
+    # What is held out is nothing like what is learned: each evaluation is worse than the one before.
+    config = flaxchar.Config().replace(steps=400, hidden=8, patience=2, batch_size=4, val_fraction=0)
+    corpus = encode_corpus(make_corpus(["ab" * 8] * 40, ["ba" * 8] * 4, config.data, 0), config.data)
+    observer = Stops()
+    train_corpus(corpus, config, tmp_path / "run", observer)
+    bits = [
+        json.loads(line).get("held_out_bits_per_character")
+        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    bits = [b for b in bits if b is not None]
+    assert len(bits) == bits.index(min(bits)) + 3 < 10
+    again = Stops()
+    train_corpus(corpus, config, tmp_path / "run", again)
+    assert again.evaluated_at == []
+
+
+def test_presets_fit_the_corpus():
+    sizes = [10_000, 5_000_000, 500_000_000]
+    for name, budget in (("fast", "1m"), ("best", "30m")):
+        presets = [make_preset(name, size) for size in sizes]
+        for preset in presets:
+            preset.validate()
+            assert preset.training.time_budget == budget
+        dropouts = [preset.model.dropout for preset in presets]
+        assert dropouts == sorted(dropouts, reverse=True)
+        assert dropouts[0] > dropouts[-1]
+    assert make_preset("reference", 10) == flaxchar.PRESETS["reference"]
 
 
 def test_each_step_drops_other_units():
