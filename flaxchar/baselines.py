@@ -46,7 +46,8 @@ def make_stream(texts: EncodedTexts, eos: int, lead: int, bos: bool = True) -> S
     ids = np.full(int(lengths.sum()), eos, np.int64)
     predicted = np.ones(len(ids), bool)
     within = np.arange(len(ids)) - np.repeat(starts, lengths)
-    predicted[within < lead + (not bos)] = False
+    given = np.full(len(texts), not bos) if texts.source_end is None else texts.sources
+    predicted[within < lead + np.repeat(given, lengths)] = False
     ids[(within >= lead) & (within < np.repeat(lengths, lengths) - 1)] = texts.ids
     return Stream(ids, predicted)
 
@@ -127,13 +128,15 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
     train, held_out, vocabulary = corpus.train, corpus.held_out, corpus.vocabulary
     kept = max(1, int(np.searchsorted(train.offsets, MOST_TOKENS, "right")) - 1)
     offsets = np.minimum(train.offsets[: kept + 1], MOST_TOKENS)
-    train = EncodedTexts(train.ids[: offsets[-1]], offsets)
+    train = EncodedTexts(train.ids[: offsets[-1]], offsets, train.source_end)
     learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
     bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
     for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
         bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
     # A class is given to the model; a compressor is not asked for it either.
     tokens = ["" if k in vocabulary.label_ids else token for k, token in enumerate(vocabulary.tokens, start=1)]
+    if held_out.source_end is not None:  # a compressor would have to be told the sources, too
+        return {name: value / corpus.held_out_characters for name, value in bits.items()}
     table = np.array(["", *tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
     bits |= compressed_bits(*("".join(table[make_stream(texts, vocabulary.eos, 0).ids]) for texts in (train, held_out)))
     return {name: value / corpus.held_out_characters for name, value in bits.items()}

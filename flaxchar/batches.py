@@ -43,7 +43,9 @@ def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
     return np.eye(vocab, dtype=np.float32)[inputs]
 
 
-def pad_texts(texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos: bool = True) -> Batch:
+def pad_texts(
+    texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos: bool = True, source_end: int | None = None
+) -> Batch:
     """Texts as one batch ``[rows, width]``; rows without a text are masked throughout.
 
     Args:
@@ -52,6 +54,7 @@ def pad_texts(texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos:
       width: time steps of the batch, at least ``len(text) + bos`` for every text.
       eos: the id of ``<eos>``.
       bos: feed ``<eos>`` before the text, so that the first character is predicted too.
+      source_end: the id up to which each text is given, not predicted; None where there are no sources.
     """
     inputs = np.full((rows, width), PAD, np.int32)
     targets = np.full((rows, width), PAD, np.int32)
@@ -60,7 +63,8 @@ def pad_texts(texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos:
         fed = np.concatenate([[eos], text]) if bos else text
         inputs[row, : len(fed)] = fed
         targets[row, : len(fed)] = np.append(fed, eos)[1:]
-        mask[row, : len(fed)] = True
+        first = 0 if source_end is None else int(np.flatnonzero(fed == source_end)[0])
+        mask[row, first : len(fed)] = True
     return Batch(inputs, targets, mask, np.array(True))
 
 
@@ -125,7 +129,7 @@ class TextBatches:
         chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
         rows = len(range(self.rows)[own])
         texts = [self._texts[i] for i in chosen[own].tolist()]
-        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos)
+        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, self._texts.source_end)
 
     def mean_width(self) -> float:
         """Mean width of a batch, which is what a step costs on average."""
@@ -211,7 +215,8 @@ class EvaluationBatches:
         """Which texts are in a batch, by number, and the batch."""
         for chosen in self._order:
             width = fit_width(self.widths, self._lengths[chosen].max())
-            yield chosen, pad_texts([self._texts[i] for i in chosen], self.rows, width, self._eos, self._bos)
+            texts = [self._texts[i] for i in chosen]
+            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, self._texts.source_end)
 
 
 def fit_rows(batch_size: int, available: int, multiple: int) -> int:

@@ -229,7 +229,7 @@ def _settings(prog: str, arguments: Sequence[str], preset: str | None, saved: Co
         config = config.replace(dataset=saved.data.dataset)
     if config.data.window is None:
         config = config.replace(window=saved.data.window)
-    return config if config.data.label_field is None else config.replace(bos=False)
+    return config if config.data.before_field is None else config.replace(bos=False)
 
 
 def with_base(prog: str, arguments: Sequence[str], base: Config) -> Config:

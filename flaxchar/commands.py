@@ -188,11 +188,11 @@ def classify_command(arguments: Sequence[str]) -> int:
     """``flaxchar classify``."""
     options = parse(ClassifyOptions, "flaxchar classify", arguments, ClassifyOptions())
     from flaxchar.files import read_files
-    from flaxchar.texts import LABEL_END
+    from flaxchar.texts import BEFORE_END
 
     how = (options.fields, options.encoding, False, options.label_field)
     given = [text for some in read_files(options.files, *how) for text in some.texts]
-    parted = [text.rpartition(LABEL_END) for text in given]
+    parted = [text.rpartition(BEFORE_END) for text in given]
     texts, right = [text for _, _, text in parted], [label for label, _, _ in parted]
     if not texts:
         raise InputError("there is no text to classify")

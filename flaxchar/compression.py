@@ -156,9 +156,10 @@ def compress(lm: LanguageModel, text: str) -> bytes:
     """A text coded by a model; ``decompress`` gives it back.
 
     Raises:
-      InputError: the model knows classes.
+      InputError: the model knows classes, or writes from sources.
     """
     vocabulary, separate = lm.vocabulary, not lm.config.data.running
+    lm.refuse_sources()
     if vocabulary.labels:
         raise InputError("compress cannot use a model that writes for classes: nothing tells which a line belongs to")
     ids: list[int] = []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import tyro
 
 Unit = Literal["char", "word"]
 Cell = Literal["lstm", "gru", "rnn", "mingru", "minlstm"]
@@ -29,10 +31,12 @@ class DataConfig:
     """A TFDS data set, or headlines, which comes with flaxchar; left open: AG News if it can be had, else headlines."""
     data: tuple[str, ...] = ()
     """Your files: .txt (a text a line), .csv, .tsv, .jsonl, also .gz; a folder of them; or - for standard input."""
-    fields: tuple[str, ...] = ()
+    fields: Annotated[tuple[str, ...], tyro.conf.arg(aliases=("--target-field",))] = ()
     """What holds the text: columns by name, or by number from 1 where there is no header; several are joined."""
     label_field: str | None = None
     """What names the class of each text: a column, a JSON key, a TFDS feature; the model then writes for a class."""
+    source_field: str | None = None
+    """What each text is written from: a column, a JSON key, a TFDS feature that is read, never predicted, before it."""
     data_dir: str | None = None
     """The folder of TFDS' data sets; else the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     encoding: str = "utf-8"
@@ -59,6 +63,11 @@ class DataConfig:
     def running(self) -> bool:
         """Whether it is running text, and not texts by themselves."""
         return bool(self.window)
+
+    @property
+    def before_field(self) -> str | None:
+        """The field that is read before each text: its class, or what it is written from."""
+        return self.source_field if self.label_field is None else self.label_field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,10 +231,13 @@ class Config:
             raise InputError(f"{' and '.join(map(flag, lengths))} each say how long to train; give one of them")
         if data.dataset and data.data:
             raise InputError("--dataset and --data each say what to train on; give one of them")
-        if data.label_field is not None and data.window:
-            raise InputError("--label-field and --window exclude each other: running text has no classes")
-        if data.label_field is not None and (data.dataset == "headlines" or "-" in data.data):
-            raise InputError("--label-field needs a table, .jsonl or a data set that has such a field")
+        if data.label_field is not None and data.source_field is not None:
+            raise InputError("--label-field and --source-field exclude each other; give one of them")
+        for name in ("label_field", "source_field"):
+            if getattr(data, name) is not None and data.window:
+                raise InputError(f"{flag(name)} and --window exclude each other: running text has no fields")
+            if getattr(data, name) is not None and (data.dataset == "headlines" or "-" in data.data):
+                raise InputError(f"{flag(name)} needs a table, .jsonl or a data set that has such a field")
         if data.val_data and not data.data:
             raise InputError("--val-data goes with --data")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxchar.config import InputError
-from flaxchar.texts import LABEL_END
+from flaxchar.texts import BEFORE_END
 
 AG_NEWS = "ag_news_subset"
 # The whole question "can it be downloaded" is answered within this; TFDS by itself retries for minutes.
@@ -28,7 +28,7 @@ class Unreachable(InputError):
 
 
 def load_tfds(
-    name: str, fields: Sequence[str] = (), data_dir: str | None = None, label: str | None = None
+    name: str, fields: Sequence[str] = (), data_dir: str | None = None, before: str | None = None
 ) -> tuple[list[str], list[str] | None]:
     """The training texts of a TFDS data set and, where it has a ``test`` split, those to hold out.
 
@@ -39,7 +39,7 @@ def load_tfds(
       fields: text features; several are joined by one space. None are needed where there is just one, and for AG News
         it is the title.
       data_dir: as TFDS means it; None for its default.
-      label: the class feature that is put before each text, with ``LABEL_END`` between them.
+      before: the feature that is put before each text, its class or its source, with ``BEFORE_END`` between them.
 
     Raises:
       Unreachable: it is not prepared, and its source does not answer within ``REACH_SECONDS``.
@@ -60,11 +60,10 @@ def load_tfds(
     splits = builder.info.splits
     if "train" not in splits:
         raise InputError(f"--dataset {name} has no split named train; it has {', '.join(splits)}")
-    if label is not None and label not in builder.info.features:
-        have = ", ".join(builder.info.features)
-        raise InputError(f"--dataset {name} has no feature {label!r} for --label-field; it has {have}")
-    held_out = _read(builder, "test", chosen, label) if "test" in splits else None
-    return _read(builder, "train", chosen, label), held_out
+    if before is not None and before not in builder.info.features:
+        raise InputError(f"--dataset {name} has no feature {before!r}; it has {', '.join(builder.info.features)}")
+    held_out = _read(builder, "test", chosen, before) if "test" in splits else None
+    return _read(builder, "train", chosen, before), held_out
 
 
 def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[str]:
@@ -182,14 +181,14 @@ def _host(url: str) -> str:
     return url.split("/")[2]
 
 
-def _read(builder: Any, split: str, fields: Sequence[str], label: str | None) -> list[str]:
+def _read(builder: Any, split: str, fields: Sequence[str], before: str | None) -> list[str]:
     source = builder.as_data_source(split)
-    name_of = getattr(builder.info.features[label], "int2str", str) if label is not None else str
+    name_of = _text if before is None else getattr(builder.info.features[before], "int2str", _text)
     texts = []
     for start in range(0, len(source), _CHUNK):
         for record in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
             text = " ".join(_text(record[field]) for field in fields)
-            texts.append(text if label is None else f"{name_of(record[label])}{LABEL_END}{text}")
+            texts.append(text if before is None else f"{name_of(record[before])}{BEFORE_END}{text}")
     return texts
 
 

@@ -188,15 +188,16 @@ def _open(folder: Path) -> EncodedCorpus | None:
         described = json.loads((folder / "corpus.json").read_text(encoding="ascii"))
         offsets = np.load(folder / "train_offsets.npy", mmap_mode="r")
         ids = np.memmap(folder / "train", described["kind"], "r")
-        held_out = EncodedTexts(np.load(folder / "held_out.npy"), np.load(folder / "held_out_offsets.npy"))
+        vocabulary = Vocabulary.from_dict(described["vocabulary"])
+        held_out = np.load(folder / "held_out.npy"), np.load(folder / "held_out_offsets.npy")
         if len(ids) != offsets[-1]:
             return None
     except (OSError, ValueError, KeyError):
         return None
     return EncodedCorpus(
-        Vocabulary.from_dict(described["vocabulary"]),
-        EncodedTexts(ids, offsets),
-        held_out,
+        vocabulary,
+        EncodedTexts(ids, offsets, vocabulary.source_end),
+        EncodedTexts(*held_out, vocabulary.source_end),
         described["train_characters"],
         described["held_out_characters"],
         described["missing"],

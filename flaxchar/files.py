@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flaxchar.config import InputError
-from flaxchar.texts import LABEL_END, STRETCH, Some, grouped
+from flaxchar.texts import BEFORE_END, STRETCH, Some, grouped
 
 STDIN = "-"
 # What is picked up from a folder; a file that is named outright may have any other ending and is read as plain text.
@@ -30,7 +30,7 @@ def read_files(
     fields: Sequence[str] = (),
     encoding: str = "utf-8",
     running: bool = False,
-    label: str | None = None,
+    before: str | None = None,
 ) -> Iterator[Some]:
     """The texts of some files, in the order given; those of a folder sorted by name.
 
@@ -40,7 +40,7 @@ def read_files(
         are joined by one space.
       encoding: of the files, as Python names it; a byte order mark is dropped.
       running: take a plain file as one text rather than each of its lines.
-      label: the field that holds the class of each text, which is then put before it, with ``LABEL_END`` between them.
+      before: the field of what is put before each text, its class or its source, with ``BEFORE_END`` between them.
 
     Yields:
       Some texts at a time, blank ones included.
@@ -53,11 +53,13 @@ def read_files(
         suffix = _suffix(path)
         stretches = _decode(_read(path), codec, path)
         if suffix in _TABLES:
-            yield from grouped(_table(_lines(stretches), _TABLES[suffix], fields, path, label))
+            yield from grouped(_table(_lines(stretches), _TABLES[suffix], fields, path, before))
         elif suffix in _JSON:
-            yield from grouped(_json_lines(_lines(stretches), fields, path, label))
-        elif label is not None:
-            raise InputError(f"{path} is plain text, which has no field for --label-field; give a table or .jsonl")
+            yield from grouped(_json_lines(_lines(stretches), fields, path, before))
+        elif before is not None:
+            raise InputError(
+                f"{path} is plain text, which has no field for --label-field or --source-field; give a table or .jsonl"
+            )
         elif fields:
             raise InputError(f"{path} is plain text, which has no fields; leave out --fields")
         elif running:
@@ -206,7 +208,7 @@ def _whole(stretches: Iterator[str]) -> Iterator[Some]:
 
 
 def _table(
-    lines: Iterator[list[str]], delimiter: str, fields: Sequence[str], path: str, label: str | None
+    lines: Iterator[list[str]], delimiter: str, fields: Sequence[str], path: str, before: str | None
 ) -> Iterator[str]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
     reader = csv.reader((line + "\n" for some in lines for line in some), delimiter=delimiter)
@@ -216,28 +218,28 @@ def _table(
             if not row:
                 continue
             if columns is None:
-                columns, header = _columns(row, fields, path, label)
+                columns, header = _columns(row, fields, path, before)
                 if header:
                     continue
             if max(columns) >= len(row):
                 raise InputError(
                     f"{path}, line {reader.line_num}: the row has {len(row)} columns, and no column {max(columns) + 1}"
                 )
-            text = " ".join(row[column] for column in columns[label is not None :])
-            yield text if label is None else f"{row[columns[0]]}{LABEL_END}{text}"
+            text = " ".join(row[column] for column in columns[before is not None :])
+            yield text if before is None else f"{row[columns[0]]}{BEFORE_END}{text}"
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _columns(first: list[str], fields: Sequence[str], path: str, label: str | None) -> tuple[list[int], bool]:
-    """Which columns hold the text, after that of the label, and whether the first row is a header."""
+def _columns(first: list[str], fields: Sequence[str], path: str, before: str | None) -> tuple[list[int], bool]:
+    """Which columns hold the text, after that of what is put before it, and whether the first row is a header."""
     if not fields:
         shown = ", ".join(repr(cell[:30]) for cell in first[:6])
         raise InputError(
             f"{path} is a table: say with --fields which column holds the text, by its name, or by its number where "
             f"there is no header (the first row reads {shown})"
         )
-    fields = fields if label is None else [label, *fields]
+    fields = fields if before is None else [before, *fields]
     if all(field.isdecimal() for field in fields):
         columns = [int(field) - 1 for field in fields]
         if -1 in columns:
@@ -249,7 +251,7 @@ def _columns(first: list[str], fields: Sequence[str], path: str, label: str | No
     return [first.index(field) for field in fields], True
 
 
-def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str, label: str | None) -> Iterator[str]:
+def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str, before: str | None) -> Iterator[str]:
     for number, line in enumerate((line for some in lines for line in some), start=1):
         if not line.strip():
             continue
@@ -258,7 +260,7 @@ def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str, la
             value = json.loads(line)
         except ValueError as error:
             raise InputError(f"{where}: not JSON ({error})") from error
-        if isinstance(value, str) and not fields and label is None:
+        if isinstance(value, str) and not fields and before is None:
             yield value
             continue
         if not isinstance(value, dict):
@@ -273,9 +275,9 @@ def _json_lines(lines: Iterator[list[str]], fields: Sequence[str], path: str, la
                 raise InputError(f"{where}: {field!r} is {part!r:.40}, which is no text")
             parts.append(part or "")
         text = " ".join(parts)
-        if label is None:
+        if before is None:
             yield text
             continue
-        if not isinstance(value.get(label), str | int):
-            raise InputError(f"{where}: {label!r} is {value.get(label)!r:.40}, which names no class")
-        yield f"{value[label]}{LABEL_END}{text}"
+        if not isinstance(value.get(before), str | int):
+            raise InputError(f"{where}: {before!r} is {value.get(before)!r:.40}, which is neither a text nor a class")
+        yield f"{value[before]}{BEFORE_END}{text}"

@@ -194,7 +194,7 @@ Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
 
 def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling) -> Advance:
     """The loop for a request, at its beginning."""
-    banned = (PAD, *vocabulary.label_ids, *([] if vocabulary.unknown is None else [vocabulary.unknown]))
+    banned = (PAD, *vocabulary.label_ids, *filter(None, (vocabulary.source_end, vocabulary.unknown)))
     rows = len(request.tokens)
     if _natively(model):
         layers = [params[f"lstm_{k}"] for k in range(model.config.layers)]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from flaxchar.beam import beam_search
 from flaxchar.config import Config, InputError
 from flaxchar.encoding import encode_corpus
 from flaxchar.generate import Sampling, generate, stream
@@ -48,6 +49,7 @@ class LanguageModel:
         seed: int = 0,
         unknown: Literal["error", "drop"] = "error",
         label: str | None = None,
+        source: str | None = None,
     ) -> list[str]:
         """Texts that begin with the prompt.
 
@@ -61,12 +63,14 @@ class LanguageModel:
           seed: the same seed gives the same texts, and text ``i`` whatever ``num_samples`` is.
           unknown: for characters of the prompt that the model has never seen: raise an error, or leave them out.
           label: the class to write for; a model that knows classes needs one.
+          source: what to write from; a model that was trained with sources needs one.
 
         Raises:
           InputError: an argument is out of its range, the prompt is longer than ``size``, or it holds the unknown.
         """
-        prompt, ids = self._prompt(prompt, size, num_samples, unknown, label)
-        size += label is not None
+        prompt, ids = self._prompt(prompt, size, num_samples, unknown)
+        ids = self._after(ids, label, source, unknown)
+        size += len(ids) - len(self.vocabulary.encode(prompt))
         sampling = Sampling(temperature, top_k, top_p)
         texts = generate(
             self.model, self.params, self.vocabulary, ids, num_samples, size, seed, sampling, self.config.data.bos
@@ -85,10 +89,12 @@ class LanguageModel:
         sample: int = 0,
         unknown: Literal["error", "drop"] = "error",
         label: str | None = None,
+        source: str | None = None,
     ) -> Iterator[str]:
         """Text number ``sample`` of ``generate`` in pieces as it is written, the prompt first; arguments as there."""
-        prompt, ids = self._prompt(prompt, size, 1, unknown, label)
-        size += label is not None
+        prompt, ids = self._prompt(prompt, size, 1, unknown)
+        ids = self._after(ids, label, source, unknown)
+        size += len(ids) - len(self.vocabulary.encode(prompt))
         sampling = Sampling(temperature, top_k, top_p)
         pieces = stream(
             self.model, self.params, self.vocabulary, ids, sample, size, seed, sampling, self.config.data.bos
@@ -97,8 +103,30 @@ class LanguageModel:
         for piece in pieces:
             yield self.vocabulary.decode(piece)
 
+    def likeliest(
+        self,
+        prompt: str = "",
+        *,
+        beams: int = 8,
+        size: int = 300,
+        unknown: Literal["error", "drop"] = "error",
+        label: str | None = None,
+        source: str | None = None,
+    ) -> str:
+        """The most probable text that a beam search finds; arguments as ``generate`` takes them.
+
+        Raises:
+          InputError: as ``generate``, and where ``beams`` is less than 1.
+        """
+        prompt, own = self._prompt(prompt, size, 1, unknown)
+        ids = self._after(own, label, source, unknown)
+        size += len(ids) - len(own)
+        bos = self.config.data.bos
+        text, _ = beam_search(self.model, self.params, self.vocabulary, ids, beams, size, bos)
+        return prompt + self.vocabulary.decode(text)
+
     def _prompt(
-        self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"], label: str | None
+        self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"]
     ) -> tuple[str, np.ndarray]:
         """The prompt as it will be read and its ids."""
         if num_samples < 1:
@@ -111,12 +139,32 @@ class LanguageModel:
             prompt = self.vocabulary.decode(ids)
         if len(ids) > size:
             raise InputError(f"the prompt {prompt[:40]!r} is longer than --size {size}, which counts it")
-        if label is not None:
-            return prompt, np.concatenate([[self.vocabulary.label_id(label)], ids]).astype(np.int32)
-        if self.vocabulary.labels:
-            known = ", ".join(map(repr, self.vocabulary.labels[:20]))
-            raise InputError(f"the model writes for a class; say which with --label: {known}")
         return prompt, ids
+
+    def _after(
+        self, ids: np.ndarray, label: str | None, source: str | None, unknown: Literal["error", "drop"]
+    ) -> np.ndarray:
+        """The ids of a prompt after what the model needs to be told before: a class, or a source."""
+        vocabulary = self.vocabulary
+        before = np.empty(0, np.int32)
+        if label is not None:
+            before = np.array([vocabulary.label_id(label)])
+        elif vocabulary.labels:
+            known = ", ".join(map(repr, vocabulary.labels[:20]))
+            raise InputError(f"the model writes for a class; say which with --label: {known}")
+        if source is not None:
+            if vocabulary.source_end is None:
+                raise InputError("the model was not trained to write from a source; see train --source-field")
+            read = vocabulary.encode(source, unknown)
+            before = np.append(read[read != vocabulary.unknown] if unknown == "drop" else read, vocabulary.source_end)
+        elif vocabulary.source_end is not None:
+            raise InputError("the model writes from a source; give it with --source")
+        return np.concatenate([before, ids]).astype(np.int32)
+
+    def refuse_sources(self) -> None:
+        """Raise ``InputError`` where a text alone cannot be scored."""
+        if self.vocabulary.source_end is not None:
+            raise InputError("the model writes from a source, and nothing tells that of these texts")
 
     def class_nats(self, texts: Sequence[str]) -> np.ndarray:
         """What each text costs as a text of each class, nats ``[texts, classes]``; what is unknown is left out.
@@ -139,6 +187,7 @@ class LanguageModel:
           InputError: a text holds something the vocabulary does not, or is empty where the first character does not
             count (``bos`` off).
         """
+        self.refuse_sources()
         texts = list(texts)
         bos = self.config.data.bos
         for text in texts:

@@ -63,6 +63,7 @@ def score(lm: LanguageModel, texts: Sequence[str], adapt: bool = False) -> Score
     if not texts:
         raise InputError("there is no text to score")
     running, vocabulary = lm.config.data.running, lm.vocabulary
+    lm.refuse_sources()
     if vocabulary.labels:
         if adapt:
             raise InputError("--adapt: a model that writes for classes does not know those of the texts it would learn")

@@ -43,6 +43,7 @@ SAVE_EVERY = 60.0
 TIMING_SHARE = 0.01
 SAMPLE_TEMPERATURE = 0.8
 SHOWN_LABELS = 4
+SHOWN_SOURCES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +163,9 @@ class _Session:
             )
         else:
             self.batches = WindowBatches(texts, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data)
-        tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if running else len(texts))
+        tokens = len(texts.ids) + len(texts) - int(texts.sources.sum())
+        if texts.source_end is None:
+            tokens -= 0 if data.bos else 1 if running else len(texts)
         self.characters_per_token = corpus.train_characters / tokens
         self.prompts = self._sample_prompts(training)
 
@@ -179,6 +182,10 @@ class _Session:
         self.since_log = Progress()
 
     def _sample_prompts(self, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+        shown = self.corpus.held_out if len(self.corpus.held_out) else self.corpus.train
+        if shown.source_end is not None:
+            sources = [shown[k][:end] for k, end in enumerate(shown.sources[:SHOWN_SOURCES].tolist())]
+            return [(f"{self.vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
         if labels := self.vocabulary.labels:
             own = training.sample_prompts != TrainingConfig().sample_prompts
             return [

@@ -18,8 +18,8 @@ from flaxchar import headlines
 from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
 from flaxchar.datasets import AG_NEWS, Unreachable, load_tfds
 from flaxchar.files import STDIN, read_files, running_share
-from flaxchar.texts import LABEL_END, Some, Texts, grouped
-from flaxchar.vocabulary import MOST_LABELS, label_token
+from flaxchar.texts import BEFORE_END, Some, Texts, grouped
+from flaxchar.vocabulary import MOST_LABELS, SOURCE_END, label_token
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.
@@ -87,8 +87,8 @@ def settle(config: Config) -> tuple[Config, str | None]:
       InputError: a file cannot be read.
     """
     data = config.data
-    if data.label_field is not None:
-        # The class is what a text begins with: fed first, and never predicted.
+    if data.before_field is not None:
+        # What a text begins with is fed first, and never predicted.
         config = config.replace(bos=False)
     if data.window is not None:
         return config, None
@@ -114,7 +114,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     data, seed = config.data, config.training.seed
     if data.data:
         running = data.running
-        how = (data.fields, data.encoding, running, data.label_field)
+        how = (data.fields, data.encoding, running, data.before_field)
         stretches = read_files(data.data, *how)
         val_stretches = read_files(data.val_data, *how) if data.val_data else None
         name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
@@ -123,7 +123,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     name = data.dataset or AG_NEWS
     if name != HEADLINES:
         try:
-            texts, held_out = load_tfds(name, data.fields, data.data_dir, data.label_field)
+            texts, held_out = load_tfds(name, data.fields, data.data_dir, data.before_field)
             return make_corpus(texts, held_out, data, seed, name), config.replace(dataset=name)
         except Unreachable:
             if data.dataset:
@@ -212,6 +212,9 @@ def _corpus(
 ) -> Corpus:
     """As ``make_corpus``, of texts that come a stretch at a time."""
     numbers: dict[str, int] = {}
+    if data.source_field is not None:
+        stretches = _with_source(stretches)
+        held_out = None if held_out is None else _with_source(held_out)
     if data.label_field is not None:
         stretches = _labelled(stretches, numbers, learned=True)
         held_out = None if held_out is None else _labelled(held_out, numbers, learned=False)
@@ -251,7 +254,7 @@ def _labelled(stretches: Iterable[Some], numbers: dict[str, int], learned: bool)
     for some in stretches:
         texts = []
         for given in some.texts:
-            label, _, text = given.partition(LABEL_END)
+            label, _, text = given.partition(BEFORE_END)
             if learned:
                 numbers.setdefault(label, len(numbers))
                 if len(numbers) > MOST_LABELS:
@@ -260,6 +263,13 @@ def _labelled(stretches: Iterable[Some], numbers: dict[str, int], learned: bool)
                 raise InputError(f"the held-out texts have a class {label!r:.40}, which is not among those to learn")
             texts.append(label_token(numbers[label]) + text if text and not text.isspace() else "")
         yield Some(texts, some.complete)
+
+
+def _with_source(stretches: Iterable[Some]) -> Iterable[Some]:
+    """Texts after their sources, with one token between them."""
+    for some in stretches:
+        parted = [text.partition(BEFORE_END) for text in some.texts]
+        yield Some([source + SOURCE_END + text if text.strip() else "" for source, _, text in parted], some.complete)
 
 
 def split_texts(

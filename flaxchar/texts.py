@@ -19,8 +19,8 @@ STRETCH = 1 << 22
 LARGE = 1 << 26
 
 
-# A text with a class is read as the class, this, and the text; it is in no text of a file that is one.
-LABEL_END = "\0"
+# A text with a class or a source is read as that, this, and the text; it is in no text of a file that is one.
+BEFORE_END = "\0"
 
 
 class Some(NamedTuple):

@@ -20,6 +20,8 @@ PAD = 0
 # Where a model knows classes, each is one token that stands first in its texts: a character of a private-use plane (The
 # Unicode Standard, section 23.5).
 _FIRST_LABEL, MOST_LABELS = 0xF0000, 1000
+# Likewise what stands between a source and the text that is written from it.
+SOURCE_END = chr(_FIRST_LABEL + MOST_LABELS)
 # Runs of letters and digits, runs of white space, and every other character by itself: joined they give the text back.
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
@@ -36,10 +38,12 @@ class EncodedTexts:
     Attributes:
       ids: of the smallest unsigned type that holds them, ``[tokens]``; mapped from a file where they are many.
       offsets: int64 ``[texts + 1]``.
+      source_end: the id up to which a text is given, not predicted; None where there are no sources.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
+    source_end: int | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -51,6 +55,13 @@ class EncodedTexts:
     def lengths(self) -> np.ndarray:
         """Tokens in each text, int64 ``[texts]``."""
         return np.diff(self.offsets)
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Tokens of each text's source, the one that ends it included, int64 ``[texts]``."""
+        if self.source_end is None:
+            return np.zeros(len(self), np.int64)
+        return np.flatnonzero(self.ids == self.source_end) + 1 - self.offsets[:-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +112,8 @@ class Vocabulary:
         # The sort is stable and the counts are in order of appearance.
         tokens = tuple(sorted(counts, key=lambda token: -counts[token]))
         kept = tokens[:max_size]
+        if max_size is not None and SOURCE_END in counts and SOURCE_END not in kept:
+            kept += (SOURCE_END,)
         for number in range(len(labels)):
             kept += (label_token(number),) * (label_token(number) not in kept)
         return cls(kept, unit, max_size is not None, tuple(labels))
@@ -119,6 +132,11 @@ class Vocabulary:
     def unknown(self) -> int | None:
         """The id of the unknown token, or None."""
         return self.size - 2 if self.has_unknown else None
+
+    @property
+    def source_end(self) -> int | None:
+        """The id of what ends a source, None where there are no sources."""
+        return self._ids.get(SOURCE_END)
 
     def label_id(self, name: str) -> int:
         """The id of a class.
@@ -197,7 +215,7 @@ class Vocabulary:
             else self._encode(texts, lengths, missing)
         )
         ids = joined(parts, np.min_scalar_type(self.eos), texts.characters, path)
-        return EncodedTexts(ids, np.concatenate([[0], np.cumsum(lengths)])), missing
+        return EncodedTexts(ids, np.concatenate([[0], np.cumsum(lengths)]), self.source_end), missing
 
     def _encode(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
         ends, position = np.cumsum(lengths), 0
@@ -232,6 +250,8 @@ class Vocabulary:
         Without ``bos`` the first token of each text (of the first one only in running text) is given, not predicted.
         """
         texts = Texts.of(texts)
+        if self.source_end is not None:
+            return sum(len(text) - text.index(SOURCE_END) for text in texts)
         total = texts.characters + len(texts)
         if bos:
             return total

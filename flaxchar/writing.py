@@ -37,6 +37,8 @@ class SampleOptions:
     """Draw only among the most probable characters that together have this probability."""
     prompt: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """How the texts begin; give it several times for several beginnings."""
+    beam: int | None = None
+    """Write the most probable text that a beam search with this many candidates finds, one for each prompt."""
     num_samples: int = 5
     """How many texts for each prompt."""
     size: int = 300
@@ -45,6 +47,8 @@ class SampleOptions:
     """The same seed gives the same texts."""
     unknown: Literal["error", "drop"] = "error"
     """What to do with characters of the prompt that the model has never seen."""
+    source: str | None = None
+    """What to write from, for a model trained with --source-field."""
     label: str | None = None
     """The class to write for, of a model trained with --label-field."""
     novel: Switch = False
@@ -62,8 +66,9 @@ class SampleOptions:
 def sample_command(arguments: Sequence[str]) -> int:
     """``flaxchar sample``."""
     options = parse(SampleOptions, "flaxchar sample", arguments, SampleOptions())
-    for one, other in (("stream", "json"), ("stream", "grid"), ("stream", "novel"), ("grid", "novel")):
-        if getattr(options, one) and getattr(options, other):
+    exclusive = {"stream": ("json", "grid", "novel"), "grid": ("novel",), "beam": ("stream", "json", "grid", "novel")}
+    for one, other in ((one, other) for one, others in exclusive.items() for other in others):
+        if getattr(options, one) not in (None, False) and getattr(options, other):
             raise InputError(f"--{one} and --{other} exclude each other")
 
     process.prepare()
@@ -75,7 +80,7 @@ def sample_command(arguments: Sequence[str]) -> int:
     lm = load(options.workdir)
 
     how: dict[str, Any] = {
-        name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown", "label")
+        name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown", "label", "source")
     }
     prompts = options.prompt or (GRID_PROMPTS if options.grid else ("",))
     temperatures = GRID_TEMPERATURES if options.grid else (options.temperature,)
@@ -83,6 +88,10 @@ def sample_command(arguments: Sequence[str]) -> int:
         if options.grid and not options.json:
             print(f"--- Temperature = {temperature}")
         for prompt in prompts:
+            if options.beam is not None:
+                asked = {name: value for name, value in how.items() if name in ("size", "unknown", "label", "source")}
+                print(lm.likeliest(prompt, beams=options.beam, **asked))
+                continue
             if options.stream:
                 for sample in range(options.num_samples):
                     for piece in lm.stream(prompt, temperature=temperature, sample=sample, **how):
