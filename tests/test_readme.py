@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT, run_command
 
 import flaxchar
+from flaxchar.cli import SUMMARIES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -22,6 +23,7 @@ def test_the_readmes_python_runs(block, tmp_path, monkeypatch, capsys):
 def test_the_readmes_flags_exist():
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help", "--debug"}
     known = "".join(run_command(f"{name}.py", "--help").stdout for name in ("train", "sample"))
+    known += "".join(run_command(name, "--help").stdout for name in SUMMARIES)
     assert {flag for flag in flags if flag not in known} == set()
 
 
