@@ -78,7 +78,7 @@ def test_json_lines_and_columns_by_name(tmp_path):
     ("name", "content", "settings", "message"),
     [
         ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for --label-field"),
-        ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: 'kind' is None, which names no class"),
+        ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: 'kind' is None, which is neither a text nor a class"),
         ("a.csv", "text\na\n", {"fields": ("text",)}, r"has no column 'kind'"),
         ("a.jsonl", "", {"window": 8}, r"--label-field and --window exclude each other"),
     ],
