@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flaxchar import process
 from flaxchar.cli import TrainOptions, absolute, parse, with_base
 from flaxchar.config import PRESETS, Config, InputError, flag
+
+if TYPE_CHECKING:
+    from flaxchar.encoding import EncodedCorpus
 
 # Settings that may be given several values, and what a value is.
 GRID = {
@@ -121,9 +125,8 @@ def compare_command(arguments: Sequence[str]) -> int:
         raise InputError("nothing is held out to compare by; see --val-fraction and --val-data")
     outcomes: list[Outcome] = []
     for settings, config in zip(combinations, configs, strict=True):
-        outcome = Outcome(settings)
-        found = {name: getattr(settled.data, name) for name in ("dataset", "fields", "window")}
-        outcome = _train(outcome, config.replace(**found), folder / outcome.name, corpus, started)
+        # No setting of the grid is about the data.
+        outcome = _train(Outcome(settings), dataclasses.replace(config, data=settled.data), folder, corpus, started)
         outcomes.append(outcome)
         figures = outcome.failure or f"{outcome.held_out:.4f} bits per character after {outcome.seconds:.0f} s"
         print(f"{outcome.name}: {figures}", flush=True)
@@ -134,17 +137,16 @@ def compare_command(arguments: Sequence[str]) -> int:
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
-def _train(outcome: Outcome, config: Config, path: Path, corpus: Any, started: float) -> Outcome:
+def _train(outcome: Outcome, config: Config, folder: Path, corpus: EncodedCorpus, started: float) -> Outcome:
     """Train, or go on, or do nothing where it is done; a failure is told and kept from the others."""
     import jax
 
-    from flaxchar.language_model import load
     from flaxchar.model import count_params
     from flaxchar.session import train_corpus
 
+    path = folder / outcome.name
     try:
-        train_corpus(corpus, config, path, started=started)
-        parameters = count_params(load(path).params)
+        params, _ = train_corpus(corpus, config, path, started=started)
     except InputError as error:
         return outcome._replace(failure=str(error))
     except Exception as error:
@@ -162,7 +164,7 @@ def _train(outcome: Outcome, config: Config, path: Path, corpus: Any, started: f
             if best is None or bits < best[2]:
                 best = (*curve[-1], training)
     assert best is not None
-    return Outcome(outcome.settings, parameters, best[0], best[1], best[2], best[3], tuple(curve))
+    return Outcome(outcome.settings, count_params(params), best[0], best[1], best[2], best[3], tuple(curve))
 
 
 def table(outcomes: Sequence[Outcome]) -> list[str]:
@@ -187,9 +189,11 @@ def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         "",
         *table(outcomes),
     ]
-    (folder / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    from flaxchar.runs import replace_file
+
+    replace_file(folder / "compare.md", "\n".join(text) + "\n")
     records = [outcome._asdict() for outcome in outcomes]
-    (folder / "compare.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    replace_file(folder / "compare.json", json.dumps(records, indent=1) + "\n")
     draw([outcome for outcome in outcomes if outcome.failure is None], folder / "compare.png")
 
 

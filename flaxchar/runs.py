@@ -263,7 +263,7 @@ class Run:
             path = self.path / name
             if path.exists():
                 lines = path.read_text(encoding="utf-8").split("\n")
-                _replace(path, "".join(line + "\n" for line in lines if _step_of(line, default=step + 1) <= step))
+                replace_file(path, "".join(line + "\n" for line in lines if _step_of(line, default=step + 1) <= step))
 
     def baselines(self, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
         """What was measured with the held-out texts besides the model: kept, or measured now and kept."""
@@ -318,10 +318,10 @@ def _step_of(line: str, default: int) -> int:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    _replace(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    replace_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Put a file in place whole: written beside it and renamed over it."""
     beside = path.with_name(path.name + ".new")
     with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
