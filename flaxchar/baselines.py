@@ -133,10 +133,9 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
     bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
     for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
         bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
-    # A class is given to the model; a compressor is not asked for it either.
-    tokens = ["" if k in vocabulary.label_ids else token for k, token in enumerate(vocabulary.tokens, start=1)]
-    if held_out.source_end is not None:  # a compressor would have to be told the sources, too
-        return {name: value / corpus.held_out_characters for name, value in bits.items()}
-    table = np.array(["", *tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
-    bits |= compressed_bits(*("".join(table[make_stream(texts, vocabulary.eos, 0).ids]) for texts in (train, held_out)))
+    if held_out.source_end is None:  # a compressor would have to be told the sources, too
+        table = np.array(["", *vocabulary.tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
+        table[list(vocabulary.label_ids)] = ""  # a class is given to the model; a compressor is not asked for it either
+        streams = (make_stream(texts, vocabulary.eos, 0) for texts in (train, held_out))
+        bits |= compressed_bits(*("".join(table[stream.ids]) for stream in streams))
     return {name: value / corpus.held_out_characters for name, value in bits.items()}

@@ -9,8 +9,9 @@ import numpy as np
 from jax import Array
 
 from flaxchar.config import InputError
+from flaxchar.generate import lead_in
 from flaxchar.model import CharLM, Params
-from flaxchar.vocabulary import PAD, Vocabulary
+from flaxchar.vocabulary import Vocabulary
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -51,11 +52,9 @@ def beam_search(
     """
     if beams < 1:
         raise InputError(f"--beam is {beams}; it must be 1 or more")
-    eos = vocabulary.eos
-    banned = [PAD, *vocabulary.label_ids, *filter(None, (vocabulary.source_end, vocabulary.unknown))]
-    given = np.concatenate([[eos] * int(bos or not len(prompt)), prompt]).astype(np.int32)
+    eos, banned = vocabulary.eos, list(vocabulary.never_written)
     carry, parents = model.initial_carry(beams), np.zeros(beams, np.int32)
-    for token in given:
+    for token in lead_in(prompt, eos, bos):
         log, carry = _step(model, params, carry, parents, np.full(beams, token, np.int32))
     scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # at first all beams are the same one
     texts: list[list[int]] = [[] for _ in range(beams)]

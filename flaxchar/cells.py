@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from flaxchar.recurrence import Carry, DType, lstm, lstm_step, masked, product, project
+from flaxchar.recurrence import Carry, DType, lstm, lstm_step, masked, product, project, sum_of_products
 
 # kernel [in, gates * hidden], bias [gates * hidden]; recurrent_kernel and, for the GRU, recurrent_bias likewise.
 Weights = dict[str, Array]
@@ -133,17 +133,11 @@ def _gru_backward(dtype: DType, residuals: tuple, d_hs: Array) -> tuple:
     d_h0, d_h = lax.scan(step, jnp.zeros_like(h0), (d_hs, factors, z), reverse=True)
     d_q = jnp.concatenate([d_h, d_h, d_h], axis=-1) * factors
     d_projected = jnp.concatenate([d_h * to_z, d_h * to_r, d_h * to_n], axis=-1)
-    d_recurrent = _sum_of_products(masked(h_before, mask), d_q, dtype)
+    d_recurrent = sum_of_products(masked(h_before, mask), d_q, dtype)
     return d_projected, d_recurrent, d_q.sum((0, 1)), d_h0, None if mask is None else jnp.zeros_like(mask)
 
 
 _gru_scan.defvjp(_gru_forward, _gru_backward)
-
-
-def _sum_of_products(a: Array, b: Array, dtype: DType) -> Array:
-    """``a^T b`` over time and batch: ``[time, batch, m]``, ``[time, batch, n]`` → ``[m, n]``."""
-    pairs = ((0, 1), (0, 1))
-    return jnp.tensordot(a.astype(dtype), b.astype(dtype), pairs, preferred_element_type=jnp.float32)
 
 
 # ---------------------------------------------------------------------------------------------------------------- RNN
@@ -190,7 +184,7 @@ def _rnn_backward(dtype: DType, residuals: tuple, d_hs: Array) -> tuple:
 
     d_h0, d_a = lax.scan(step, jnp.zeros_like(h0), (d_hs, slope), reverse=True)
     h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), mask)
-    return d_a, _sum_of_products(h_before, d_a, dtype), d_h0, None if mask is None else jnp.zeros_like(mask)
+    return d_a, sum_of_products(h_before, d_a, dtype), d_h0, None if mask is None else jnp.zeros_like(mask)
 
 
 _rnn_scan.defvjp(_rnn_forward, _rnn_backward)

@@ -22,6 +22,7 @@ from flaxchar.config import PRESETS, Config, InputError, make_preset
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
     from flaxchar.encoding import EncodedCorpus
+    from flaxchar.language_model import LanguageModel
 
 # A time budget counts from here: nothing slow has been imported yet.
 _STARTED = time.monotonic()
@@ -133,6 +134,14 @@ def parse(kind: type[Options], prog: str, arguments: Sequence[str], default: Opt
         rule = next((number for number, line in enumerate(lines) if set(line) <= {"─"}), len(lines))
         words = " ".join(lines[:rule]).rstrip(".")
         raise InputError(f"{words[:1].lower()}{words[1:]}; {prog} --help tells the options") from None
+
+
+def load_model(workdir: str) -> LanguageModel:
+    """The model of a run directory, in a process made ready for it."""
+    process.prepare()
+    from flaxchar.language_model import load
+
+    return load(workdir)
 
 
 def train_command(arguments: Sequence[str]) -> int:

@@ -9,19 +9,14 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
-from flaxchar import process
-from flaxchar.cli import Switch, parse
+from flaxchar.cli import Switch, load_model, parse
 from flaxchar.config import InputError
 
-if TYPE_CHECKING:
-    from flaxchar.language_model import LanguageModel
-
 _ENDING = ".flaxchar"
-_SHOWN = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +44,10 @@ class ScoreOptions:
 def score_command(arguments: Sequence[str]) -> int:
     """``flaxchar score``."""
     options = parse(ScoreOptions, "flaxchar score", arguments, ScoreOptions())
-    from flaxchar.files import read_files
+    texts = [text for text in _read_texts(options.files, options.fields, options.encoding) if text]
+    lm = load_model(options.workdir)
 
-    texts = [text for some in read_files(options.files, options.fields, options.encoding) for text in some.texts]
-    texts = [text for text in texts if text]
-    lm = _load(options.workdir)
-
-    from flaxchar.console import printable
+    from flaxchar.console import shortened
     from flaxchar.scoring import score
 
     scores = score(lm, texts, options.adapt)
@@ -67,8 +59,7 @@ def score_command(arguments: Sequence[str]) -> int:
             record = {"bits_per_character": each[k], "bits": float(bits[k]), "line": k + 1, "text": texts[k]}
             print(json.dumps(record, ensure_ascii=False))
         else:
-            text = printable(texts[k])
-            print(f"{each[k]:7.4f}  {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}")
+            print(f"{each[k]:7.4f}  {shortened(texts[k])}")
     total = {
         "bits_per_character": scores.bits_per_character,
         "bits": float(bits.sum()),
@@ -111,7 +102,7 @@ def compress_command(arguments: Sequence[str]) -> int:
     options = parse(CompressOptions, "flaxchar compress", arguments, CompressOptions("-"))
     output = Path(options.output or options.file + _ENDING)
     data = _read(options.file, output)
-    lm = _load(options.workdir)
+    lm = load_model(options.workdir)
 
     from flaxchar.compression import compress
 
@@ -132,7 +123,7 @@ def decompress_command(arguments: Sequence[str]) -> int:
         raise InputError(f"{options.file} does not end in {_ENDING}; name the file to write with --output")
     output = Path(options.output or options.file.removesuffix(_ENDING))
     data = _read(options.file, output)
-    lm = _load(options.workdir)
+    lm = load_model(options.workdir)
 
     from flaxchar.compression import decompress
 
@@ -155,11 +146,11 @@ def _read(name: str, output: Path) -> bytes:
 def _write(path: Path, data: bytes) -> None:
     """A new file, whole or not at all."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent) as file:
             file.write(data)
-        os.chmod(file.name, 0o644)
-        os.link(file.name, path)  # unlike a renaming, never over a file that came in between
-        os.unlink(file.name)
+            file.flush()
+            os.chmod(file.name, 0o644)
+            os.link(file.name, path)  # unlike a renaming, never over a file that came in between
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -187,20 +178,18 @@ class ClassifyOptions:
 def classify_command(arguments: Sequence[str]) -> int:
     """``flaxchar classify``."""
     options = parse(ClassifyOptions, "flaxchar classify", arguments, ClassifyOptions())
-    from flaxchar.files import read_files
     from flaxchar.texts import BEFORE_END
 
-    how = (options.fields, options.encoding, False, options.label_field)
-    given = [text for some in read_files(options.files, *how) for text in some.texts]
+    given = _read_texts(options.files, options.fields, options.encoding, options.label_field)
     parted = [text.rpartition(BEFORE_END) for text in given]
     texts, right = [text for _, _, text in parted], [label for label, _, _ in parted]
     if not texts:
         raise InputError("there is no text to classify")
-    lm = _load(options.workdir)
+    lm = load_model(options.workdir)
 
     import numpy as np
 
-    from flaxchar.console import printable
+    from flaxchar.console import SHOWN, printable
     from flaxchar.language_model import class_probabilities
 
     probabilities = class_probabilities(lm.class_nats(texts))
@@ -217,7 +206,7 @@ def classify_command(arguments: Sequence[str]) -> int:
             record = {"label": best, "probabilities": dict(zip(names, row.round(6).tolist(), strict=True))}
             print(json.dumps({**record, "text": text}, ensure_ascii=False))
         else:
-            print(f"{best}  {row.max():.3f}  {printable(text)[:_SHOWN]}")
+            print(f"{best}  {row.max():.3f}  {printable(text)[:SHOWN]}")
     return 0
 
 
@@ -246,8 +235,7 @@ def _judge(probabilities: Any, right: Any, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def _load(workdir: str) -> LanguageModel:
-    process.prepare()
-    from flaxchar.language_model import load
+def _read_texts(names: Sequence[str], fields: Sequence[str], encoding: str, before: str | None = None) -> list[str]:
+    from flaxchar.files import read_files
 
-    return load(workdir)
+    return [text for some in read_files(names, fields, encoding, before=before) for text in some.texts]

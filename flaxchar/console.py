@@ -94,8 +94,7 @@ class ConsoleObserver(Observer):
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")
         for sample in report.samples:
             how = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
-            text = printable(sample.text)
-            self.say(f"  {how} | {text if len(text) <= SHOWN else text[:SHOWN] + '…'}")
+            self.say(f"  {how} | {shortened(sample.text)}")
 
     def should_stop(self) -> bool:
         """Whether a signal came."""
@@ -113,6 +112,12 @@ class ConsoleObserver(Observer):
         self.interrupted = signal.Signals(number)
         # A second one stops at once, as it would without us.
         signal.signal(number, signal.SIG_DFL)
+
+
+def shortened(text: str) -> str:
+    """A text on one line, its end left out where it is long."""
+    text = printable(text)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def printable(text: str) -> str:

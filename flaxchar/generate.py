@@ -150,6 +150,11 @@ def decode(
     return lax.while_loop(lambda s: (s.position < until) & ~s.done.all(), advance, state)
 
 
+def lead_in(prompt: np.ndarray, eos: int, bos: bool) -> np.ndarray:
+    """The ids that are fed before anything is drawn: a prompt, after ``<eos>`` with ``bos`` or where it is empty."""
+    return np.concatenate([[eos] * int(bos or not len(prompt)), prompt]).astype(np.int32)
+
+
 class _Request(NamedTuple):
     """Some samples of one prompt: where they begin and the arguments of the loop."""
 
@@ -166,8 +171,8 @@ def _request(
     model: CharLM, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
 ) -> _Request:
     """Samples number ``samples`` of a prompt, in at least as many rows."""
-    lead = int(bos or not len(prompt))
-    given = np.concatenate([[model.vocab - 1] * lead, prompt]).astype(np.int32)
+    given = lead_in(prompt, model.vocab - 1, bos)
+    lead = len(given) - len(prompt)
     # A few buffer lengths serve all sizes, so that few are ever compiled.
     length = max(64, 1 << size.bit_length())
     tokens = np.full((rows, length), PAD, np.int32)
@@ -194,7 +199,7 @@ Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
 
 def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling) -> Advance:
     """The loop for a request, at its beginning."""
-    banned = (PAD, *vocabulary.label_ids, *filter(None, (vocabulary.source_end, vocabulary.unknown)))
+    banned = vocabulary.never_written
     rows = len(request.tokens)
     if _natively(model):
         layers = [params[f"lstm_{k}"] for k in range(model.config.layers)]

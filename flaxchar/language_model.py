@@ -68,9 +68,7 @@ class LanguageModel:
         Raises:
           InputError: an argument is out of its range, the prompt is longer than ``size``, or it holds the unknown.
         """
-        prompt, ids = self._prompt(prompt, size, num_samples, unknown)
-        ids = self._after(ids, label, source, unknown)
-        size += len(ids) - len(self.vocabulary.encode(prompt))
+        prompt, ids, size = self._prompt(prompt, size, num_samples, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
         texts = generate(
             self.model, self.params, self.vocabulary, ids, num_samples, size, seed, sampling, self.config.data.bos
@@ -92,9 +90,7 @@ class LanguageModel:
         source: str | None = None,
     ) -> Iterator[str]:
         """Text number ``sample`` of ``generate`` in pieces as it is written, the prompt first; arguments as there."""
-        prompt, ids = self._prompt(prompt, size, 1, unknown)
-        ids = self._after(ids, label, source, unknown)
-        size += len(ids) - len(self.vocabulary.encode(prompt))
+        prompt, ids, size = self._prompt(prompt, size, 1, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
         pieces = stream(
             self.model, self.params, self.vocabulary, ids, sample, size, seed, sampling, self.config.data.bos
@@ -118,17 +114,21 @@ class LanguageModel:
         Raises:
           InputError: as ``generate``, and where ``beams`` is less than 1.
         """
-        prompt, own = self._prompt(prompt, size, 1, unknown)
-        ids = self._after(own, label, source, unknown)
-        size += len(ids) - len(own)
+        prompt, ids, size = self._prompt(prompt, size, 1, unknown, label, source)
         bos = self.config.data.bos
         text, _ = beam_search(self.model, self.params, self.vocabulary, ids, beams, size, bos)
         return prompt + self.vocabulary.decode(text)
 
     def _prompt(
-        self, prompt: str, size: int, num_samples: int, unknown: Literal["error", "drop"]
-    ) -> tuple[str, np.ndarray]:
-        """The prompt as it will be read and its ids."""
+        self,
+        prompt: str,
+        size: int,
+        num_samples: int,
+        unknown: Literal["error", "drop"],
+        label: str | None,
+        source: str | None,
+    ) -> tuple[str, np.ndarray, int]:
+        """The prompt as it will be read; its ids, after its class or source; and ``size`` with these counted."""
         if num_samples < 1:
             raise InputError(f"--num-samples is {num_samples}; it must be 1 or more")
         if size < 1:
@@ -139,12 +139,11 @@ class LanguageModel:
             prompt = self.vocabulary.decode(ids)
         if len(ids) > size:
             raise InputError(f"the prompt {prompt[:40]!r} is longer than --size {size}, which counts it")
-        return prompt, ids
+        before = self._before(label, source, unknown)
+        return prompt, np.concatenate([before, ids]).astype(np.int32), size + len(before)
 
-    def _after(
-        self, ids: np.ndarray, label: str | None, source: str | None, unknown: Literal["error", "drop"]
-    ) -> np.ndarray:
-        """The ids of a prompt after what the model needs to be told before: a class, or a source."""
+    def _before(self, label: str | None, source: str | None, unknown: Literal["error", "drop"]) -> np.ndarray:
+        """The ids that the model needs to be told before a text: those of a class, or of a source."""
         vocabulary = self.vocabulary
         before = np.empty(0, np.int32)
         if label is not None:
@@ -159,7 +158,7 @@ class LanguageModel:
             before = np.append(read[read != vocabulary.unknown] if unknown == "drop" else read, vocabulary.source_end)
         elif vocabulary.source_end is not None:
             raise InputError("the model writes from a source; give it with --source")
-        return np.concatenate([before, ids]).astype(np.int32)
+        return before
 
     def refuse_sources(self) -> None:
         """Raise ``InputError`` where a text alone cannot be scored."""
@@ -180,6 +179,10 @@ class LanguageModel:
             columns.append(score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos=False).nats)
         return np.stack(columns, axis=1).astype(np.float64)
 
+    def mixed_nats(self, texts: Sequence[str]) -> np.ndarray:
+        """What each text costs whatever its class, all being as probable beforehand, nats ``[texts]``."""
+        return -np.logaddexp.reduce(-self.class_nats(texts), axis=1) + math.log(len(self.vocabulary.labels))
+
     def score(self, texts: Sequence[str]) -> list[float]:
         """Bits per character of each text: how surprising it is, ``<eos>`` counted as a character.
 
@@ -196,13 +199,12 @@ class LanguageModel:
                 raise InputError("an empty text has no score under a model trained with --no-bos")
         if not texts:
             return []
-        if self.vocabulary.labels:  # whatever its class, all being as probable
-            nats = -np.logaddexp.reduce(-self.class_nats(texts), axis=1) + math.log(len(self.vocabulary.labels))
-            counts = [len(text) + 1 for text in texts]
-            return [float(n) / math.log(2) / count for n, count in zip(nats, counts, strict=True)]
-        encoded, _ = self.vocabulary.encode_texts(texts)
-        nats = score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos).nats
-        counts = [self.vocabulary.predicted_characters([text], bos) for text in texts]
+        if self.vocabulary.labels:
+            nats, counts = self.mixed_nats(texts), [len(text) + 1 for text in texts]
+        else:
+            encoded, _ = self.vocabulary.encode_texts(texts)
+            nats = score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos).nats
+            counts = [self.vocabulary.predicted_characters([text], bos) for text in texts]
         return [float(n) / math.log(2) / count for n, count in zip(nats, counts, strict=True)]
 
     def save(self, path: str | Path) -> None:

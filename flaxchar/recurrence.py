@@ -104,9 +104,15 @@ def _by_gate(array: Array) -> Array:
     return lax.with_sharding_constraint(array, PartitionSpec(*free, "model"))
 
 
-def product(a: Array, b: Array, dtype: DType = "float32") -> Array:
+def product(a: Array, b: Array, dtype: DType) -> Array:
     """``a b`` of float32 arrays ``[..., k]`` and ``[k, ...]``, computed in ``dtype`` with float32 sums."""
     return jnp.tensordot(a.astype(dtype), b.astype(dtype), 1, preferred_element_type=jnp.float32)
+
+
+def sum_of_products(a: Array, b: Array, dtype: DType) -> Array:
+    """``a^T b`` over time and batch: ``[time, batch, m]`` and ``[time, batch, ...]`` → ``[m, ...]``."""
+    pairs = ((0, 1), (0, 1))
+    return jnp.tensordot(a.astype(dtype), b.astype(dtype), pairs, preferred_element_type=jnp.float32)
 
 
 def _tanh_scale() -> Array:
@@ -190,8 +196,7 @@ def _lstm_backward(
         return (masked(d_h, mask), d_c * f), d_z
 
     carry, d_z = lax.scan(step, (d_h, d_c), (d_hs, factors, h_to_c, f), reverse=True)
-    pairs = ((0, 1), (0, 1))  # summed over time and batch
-    d_recurrent = jnp.tensordot(h_before.astype(dtype), d_z.astype(dtype), pairs, preferred_element_type=jnp.float32)
+    d_recurrent = sum_of_products(h_before, d_z, dtype)
     d_mask = None if mask is None else jnp.zeros_like(mask)
     return d_z.reshape(*d_hs.shape[:2], -1), d_recurrent.reshape(recurrent.shape), carry, d_mask
 

@@ -22,8 +22,8 @@ from flaxchar.vocabulary import EncodedTexts
 
 # Texts, or characters of running text, that are scored before a model that adapts learns from them.
 ADAPT_TEXTS, ADAPT_WINDOW = 8, 32
-# How far one step goes, and how strongly the weights are drawn back to the trained ones; by measurement.
-ADAPT_RATE, ADAPT_DECAY = 0.1, 0.0
+# How far one step goes.
+ADAPT_RATE = 0.1
 _ROWS = 64
 # Widths of batches are rounded up to a multiple of this, so that few are compiled.
 _GRAIN = 32
@@ -67,28 +67,28 @@ def score(lm: LanguageModel, texts: Sequence[str], adapt: bool = False) -> Score
     if vocabulary.labels:
         if adapt:
             raise InputError("--adapt: a model that writes for classes does not know those of the texts it would learn")
-        nats = -np.logaddexp.reduce(-lm.class_nats(texts), axis=1) + math.log(len(vocabulary.labels))
-        return Scores(nats, np.array([len(text) + 1 for text in texts]), vocabulary.encode_texts(texts)[1])
+        return Scores(
+            lm.mixed_nats(texts), np.array([len(text) + 1 for text in texts]), vocabulary.encode_texts(texts)[1]
+        )
     if running:
         texts = [text + "\n" for text in texts]
     encoded, missing = vocabulary.encode_texts(texts)
     lengths = np.array([len(text) + (not running) for text in texts])
     owner_of_token = np.repeat(np.arange(len(texts)), encoded.lengths)
-    dropped = lengths - (encoded.lengths + (not running)) if vocabulary.unit == "char" else 0
     nats = np.zeros(len(texts))
     counted = np.zeros(len(texts), np.int64)
     batches = _running(lm, encoded, adapt) if running else _separate(lm, encoded, adapt)
     params, carry = lm.params, None
     for owners, batch in batches:
         carry = lm.model.initial_carry(len(batch.inputs)) if carry is None or bool(batch.fresh) else carry
-        losses, carry, params = _score(lm.model, lm.params, params, carry, batch, adapt=adapt)
+        losses, carry, params = _score(lm.model, params, carry, batch, adapt=adapt)
         losses = np.asarray(losses, np.float64)
         of_token = owner_of_token[owners] if running else np.broadcast_to(owners[:, None], losses.shape)
         chosen = np.asarray(batch.mask)
         np.add.at(nats, of_token[chosen], losses[chosen])
         np.add.at(counted, of_token[chosen], 1)
     # Of words, a token is many characters; what is not predicted is the first, where no <eos> is fed before it.
-    characters = counted if vocabulary.unit == "char" else lengths - dropped
+    characters = counted if vocabulary.unit == "char" else lengths
     return Scores(nats, characters, missing)
 
 
@@ -122,9 +122,7 @@ def _running(lm: LanguageModel, texts: EncodedTexts, adapt: bool) -> Iterator[tu
 
 
 @functools.partial(jax.jit, static_argnames=("model", "adapt"))
-def _score(
-    model: CharLM, trained: Params, params: Params, carry: tuple, batch: Batch, *, adapt: bool
-) -> tuple[Array, tuple, Params]:
+def _score(model: CharLM, params: Params, carry: tuple, batch: Batch, *, adapt: bool) -> tuple[Array, tuple, Params]:
     """Nats of each target ``[batch, time]``, the carry after, and the parameters, with ``adapt`` a step further."""
 
     def losses(params: Params) -> tuple[Array, tuple]:
@@ -136,7 +134,5 @@ def _score(
         _, (nats, after) = losses(params)
         return nats, after, params
     gradients, (nats, after) = jax.grad(losses, has_aux=True)(params)
-    params = jax.tree.map(
-        lambda now, gradient, then: now - ADAPT_RATE * gradient + ADAPT_DECAY * (then - now), params, gradients, trained
-    )
+    params = jax.tree.map(lambda weight, gradient: weight - ADAPT_RATE * gradient, params, gradients)
     return nats, after, params

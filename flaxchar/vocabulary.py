@@ -112,10 +112,8 @@ class Vocabulary:
         # The sort is stable and the counts are in order of appearance.
         tokens = tuple(sorted(counts, key=lambda token: -counts[token]))
         kept = tokens[:max_size]
-        if max_size is not None and SOURCE_END in counts and SOURCE_END not in kept:
-            kept += (SOURCE_END,)
-        for number in range(len(labels)):
-            kept += (label_token(number),) * (label_token(number) not in kept)
+        always = [SOURCE_END] * (SOURCE_END in counts) + [label_token(number) for number in range(len(labels))]
+        kept += tuple(token for token in always if token not in kept)
         return cls(kept, unit, max_size is not None, tuple(labels))
 
     @property
@@ -147,12 +145,18 @@ class Vocabulary:
         if name not in self.labels:
             known = ", ".join(map(repr, self.labels[:20]))
             raise InputError(f"the model knows no class {name!r}; it knows {known or 'none: see train --label-field'}")
-        return self._ids[label_token(self.labels.index(name))]
+        return self.label_ids[self.labels.index(name)]
 
-    @property
+    @functools.cached_property
     def label_ids(self) -> tuple[int, ...]:
         """The ids of the classes, in the order of ``labels``."""
-        return tuple(map(self.label_id, self.labels))
+        return tuple(self._ids[label_token(number)] for number in range(len(self.labels)))
+
+    @property
+    def never_written(self) -> tuple[int, ...]:
+        """The ids that stand for nothing a text may go on with: padding, classes, a source's end, the unknown token."""
+        others = (k for k in (self.source_end, self.unknown) if k is not None)
+        return (PAD, *self.label_ids, *others)
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
@@ -236,7 +240,7 @@ class Vocabulary:
 
     def _encode_words(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
         for number, text in enumerate(texts):
-            tokens = _WORDS.findall(text)
+            tokens = self.tokenize(text)
             row = [self._ids.get(token, self.unknown) for token in tokens]
             if None in row:
                 missing.update(token for token in tokens if token not in self._ids)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from flaxchar import process
-from flaxchar.cli import Switch, parse
+from flaxchar.cli import Switch, load_model, parse
 from flaxchar.config import InputError
 
 if TYPE_CHECKING:
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
 GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
-# Characters of a text that are shown in a table.
-_SHOWN = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleOptions:
-    """Write text with a trained model."""
+class DrawOptions:
+    """With which model texts are written, and how they are drawn."""
 
     workdir: str = "runs"
     """The run directory of the model."""
@@ -35,16 +33,26 @@ class SampleOptions:
     """Draw only among this many most probable characters; 0 for all."""
     top_p: float = 1.0
     """Draw only among the most probable characters that together have this probability."""
+    size: int = 300
+    """The longest text, in characters (words for --unit word), the prompt included."""
+    seed: int = 0
+    """The same seed gives the same texts."""
+    json: Switch = False
+    """One JSON object a line for each text."""
+    debug: Switch = False
+    """Show where an error came from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleOptions(DrawOptions):
+    """Write text with a trained model."""
+
     prompt: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """How the texts begin; give it several times for several beginnings."""
     beam: int | None = None
     """Write the most probable text that a beam search with this many candidates finds, one for each prompt."""
     num_samples: int = 5
     """How many texts for each prompt."""
-    size: int = 300
-    """The longest text, in characters (words for --unit word), the prompt included."""
-    seed: int = 0
-    """The same seed gives the same texts."""
     unknown: Literal["error", "drop"] = "error"
     """What to do with characters of the prompt that the model has never seen."""
     source: str | None = None
@@ -55,12 +63,8 @@ class SampleOptions:
     """Leave out what is a training text to the letter; those must still be where they were."""
     stream: Switch = False
     """Show each text while it is written."""
-    json: Switch = False
-    """One JSON object a line for each text."""
     grid: Switch = False
     """One text for each of five temperatures and each of five prompts (or those given)."""
-    debug: Switch = False
-    """Show where an error came from."""
 
 
 def sample_command(arguments: Sequence[str]) -> int:
@@ -78,6 +82,7 @@ def sample_command(arguments: Sequence[str]) -> int:
 
     Sampling(options.temperature, options.top_k, options.top_p).validate()
     lm = load(options.workdir)
+    known = set(training_texts(lm)) if options.novel else set()
 
     how: dict[str, Any] = {
         name: getattr(options, name) for name in ("top_k", "top_p", "size", "seed", "unknown", "label", "source")
@@ -100,7 +105,7 @@ def sample_command(arguments: Sequence[str]) -> int:
                 continue
             count = 1 if options.grid else options.num_samples
             if options.novel:
-                numbered = _novel(lm, prompt, count, {"temperature": temperature, **how})
+                numbered = _novel(lm, known, prompt, count, {"temperature": temperature, **how})
             else:
                 numbered = list(enumerate(lm.generate(prompt, temperature=temperature, num_samples=count, **how)))
             for number, text in numbered:
@@ -114,9 +119,9 @@ def sample_command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _novel(lm: LanguageModel, prompt: str, count: int, how: dict[str, Any]) -> list[tuple[int, str]]:
-    """The first samples that are no training texts, and their numbers."""
-    known, drawn = set(training_texts(lm)), count
+def _novel(lm: LanguageModel, known: set[str], prompt: str, count: int, how: dict[str, Any]) -> list[tuple[int, str]]:
+    """The first samples that are none of the known texts, and their numbers."""
+    drawn = count
     while True:
         samples = lm.generate(prompt, num_samples=drawn, **how)
         novel = [(number, text) for number, text in enumerate(samples) if text not in known]
@@ -128,40 +133,21 @@ def _novel(lm: LanguageModel, prompt: str, count: int, how: dict[str, Any]) -> l
 
 
 @dataclasses.dataclass(frozen=True)
-class NoveltyOptions:
-    """How much of what a model writes stands in the texts it learned from."""
+class NoveltyOptions(DrawOptions):
+    """How much of what a model writes stands in the texts it learned from, which must still be where they were."""
 
-    workdir: str = "runs"
-    """The run directory of the model; the texts it was trained on must still be where they were."""
     num_samples: int = 200
     """How many texts to write and look at."""
-    temperature: float = 0.8
-    """As for sample."""
-    top_k: int = 0
-    """As for sample."""
-    top_p: float = 1.0
-    """As for sample."""
-    size: int = 300
-    """The longest text, in characters."""
-    seed: int = 0
-    """The same seed gives the same texts."""
-    json: Switch = False
-    """One JSON object a line for each text."""
-    debug: Switch = False
-    """Show where an error came from."""
 
 
 def novelty_command(arguments: Sequence[str]) -> int:
     """``flaxchar novelty``."""
     options = parse(NoveltyOptions, "flaxchar novelty", arguments, NoveltyOptions())
-    process.prepare()
+    lm = load_model(options.workdir)
+
     import numpy as np
 
-    from flaxchar.language_model import load
-
-    lm = load(options.workdir)
-
-    from flaxchar.console import printable
+    from flaxchar.console import SHOWN, printable
     from flaxchar.novelty import TextIndex, measure_novelty
 
     names = ("temperature", "num_samples", "top_k", "top_p", "size", "seed")
@@ -188,7 +174,7 @@ def novelty_command(arguments: Sequence[str]) -> int:
     order = np.argsort(-result.shares, kind="stable")
     for k in [*order[:3], *order[-3:]]:
         match = result.matches[k]
-        print(f"  {result.shares[k]:4.0%}  {printable(samples[k])[:_SHOWN]}  ({match.length} characters)")
+        print(f"  {result.shares[k]:4.0%}  {printable(samples[k])[:SHOWN]}  ({match.length} characters)")
     return 0
 
 
