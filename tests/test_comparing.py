@@ -62,7 +62,7 @@ def test_a_setting_that_cannot_work_is_told_before_anything_is_trained(tmp_path)
 
 def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path):
     data = tmp_path / "rows.csv"
-    data.write_text("".join(f"{kind},{kind * 4}\n" for kind in "ab" * 30))
+    data.write_text("".join(f"{kind},{kind}{k}\n" for k, kind in enumerate("ab" * 30)))
     what = ("--data", str(data), "--fields", "2", "--label-field", "1", "--steps", "2", "--buckets", "1")
     result = run_command("compare", *what, "--hidden", "4", "--workdir", str(tmp_path / "grid"))
     assert result.returncode == 0, result.stderr
