@@ -34,7 +34,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from flaxchar.recurrence import Carry, DType, lstm, lstm_step, masked, product, project, sum_of_products
+from flaxchar import native
+from flaxchar.recurrence import Carry, DType, lstm, lstm_step, masked, natively, product, project, sum_of_products
 
 # kernel [in, gates * hidden], bias [gates * hidden]; recurrent_kernel and, for the GRU, recurrent_bias likewise.
 Weights = dict[str, Array]
@@ -78,6 +79,8 @@ def gru(
     inputs: Array, weights: Weights, carry: Carry, mask: Array | None = None, dtype: DType = "float32"
 ) -> tuple[Array, Carry]:
     """The GRU over a sequence; arguments as ``Cell.sequence``, the carry ``(h,)``."""
+    if natively(dtype):
+        return native.sequence("gru", inputs, weights, carry, mask)
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, 3 * hidden]
     hs = _gru_scan(dtype, projected, weights["recurrent_kernel"], weights["recurrent_bias"], carry[0], mask)
     return hs, (hs[-1],)
@@ -147,6 +150,8 @@ def rnn(
     inputs: Array, weights: Weights, carry: Carry, mask: Array | None = None, dtype: DType = "float32"
 ) -> tuple[Array, Carry]:
     """The simple RNN over a sequence; arguments as ``Cell.sequence``, the carry ``(h,)``."""
+    if natively(dtype):
+        return native.sequence("rnn", inputs, weights, carry, mask)
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, hidden]
     hs = _rnn_scan(dtype, projected, weights["recurrent_kernel"], carry[0], mask)
     return hs, (hs[-1],)

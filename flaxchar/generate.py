@@ -190,7 +190,7 @@ def _request(
 def _natively(model: CharLM) -> bool:
     """Whether the native kernel writes with this model."""
     config = model.config
-    return native.available() and config.cell == "lstm" and not (config.residual or config.layer_norm)
+    return native.available() and config.cell in native.CELLS and not (config.residual or config.layer_norm)
 
 
 # Goes on to a position, and returns how many tokens have been fed, the tokens, and which rows are done.
@@ -202,14 +202,15 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
     banned = vocabulary.never_written
     rows = len(request.tokens)
     if _natively(model):
-        layers = [params[f"lstm_{k}"] for k in range(model.config.layers)]
+        cell = model.config.cell
+        layers = [params[f"{cell}_{k}"] for k in range(model.config.layers)]
         h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
         texts = native.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
         keys = np.asarray(jax.random.key_data(request.keys))
 
         def advance_native(until: int) -> tuple[int, np.ndarray, np.ndarray]:
             lengths, limits = request.prompt_lengths, request.limits
-            native.decode(layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
+            native.decode(cell, layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
             return int(texts.positions.max()), texts.tokens, texts.done
 
         return advance_native

@@ -1,7 +1,7 @@
 """The model: characters in, logits of the next character out, with a recurrent state that goes in and comes out.
 
 Everything that imports Flax is here. The modules only name and initialise parameters; the mathematics is in
-``flaxchar.recurrence``.
+``flaxchar.recurrence`` and ``flaxchar.cells``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jax import Array
 from flaxchar import native
 from flaxchar.cells import CELLS
 from flaxchar.config import ModelConfig
-from flaxchar.recurrence import Carry, DType, shared_units
+from flaxchar.recurrence import Carry, DType, natively
 
 Params = dict[str, Any]
 
@@ -143,7 +143,7 @@ class CharLM(nn.Module):
         """
         hidden, last = self._hidden(inputs, carry, dropout_keys)
         targets = jnp.swapaxes(targets, 0, 1)  # [time, batch], as everything that is large
-        if native.available() and self.config.dtype == "float32" and not shared_units():
+        if natively(self.config.dtype):
             weights = self.logits.variables["params"]
             nats = native.cross_entropy(hidden, weights["kernel"], weights["bias"], targets)
         else:

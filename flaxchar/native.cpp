@@ -1,8 +1,8 @@
-// The LSTM over a sequence, the cross-entropy of the characters predicted from it, and their gradients, for a CPU:
-// called by XLA through its foreign function interface. And the decode loop, called by Python directly.
+// LSTM, GRU and simple RNN over a sequence, the cross-entropy of the characters predicted from it, and their gradients,
+// for a CPU: called by XLA through its foreign function interface. And the decode loop, called by Python directly.
 //
-// The mathematics is that of flaxchar/recurrence.py, losses.py and generate.py, which tests hold this file to. What
-// makes it fast:
+// The mathematics is that of flaxchar/recurrence.py, cells.py, losses.py and generate.py, which tests hold this file to.
+// What makes it fast:
 //
 // - A step's product h R is computed in blocks of a few rows by the four gates of `kLanes` units. The block stays in
 //   registers from the first addend to the gates, the cell and the hidden state: no pre-activation is ever stored.
@@ -48,7 +48,7 @@ constexpr int kLanes = 4, kRows = 6;  // 32 registers
 #else
 constexpr int kLanes = 4, kRows = 3;
 #endif
-constexpr int kVectors = 4;                 // vectors of a block: the gates i, f, g, o of kLanes units, or any columns
+constexpr int kVectors = 4;                // vectors of a block: four gates of kLanes units, or any columns
 constexpr int kPanel = kVectors * kLanes;  // floats of one row of a panel
 
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
@@ -456,22 +456,31 @@ struct OutputGradient {
   }
 };
 
-// ---------------------------------------------------------------------------------------------------- LSTM
+// ---------------------------------------------------------------------------------------------------- recurrence
 
-// The arguments of a layer. Either `ids` [time, batch] with the table `kernel` [features, 4 hidden], to whose rows the
-// bias has been added, or `inputs` [time, batch, features] with `kernel` and `bias` [4 hidden].
+// The cells, by the numbers that flaxchar/native.py gives them. What they compute for a unit:
+//   LSTM  four gates: i, f, g, o
+//   GRU   four sums: of the gates z and r, and apart, for r multiplies the second, n's of the input and of the state
+//   RNN   one
+enum Cell : int64_t { kLstm, kGru, kRnn };
+
+// The arguments of a layer. Either `ids` [time, batch] with the table `kernel` [features, gates hidden], to whose rows
+// the bias has been added, or `inputs` [time, batch, features] with `kernel` and `bias` [gates hidden].
 struct Layer {
+  Cell cell;
   int64_t time, batch, hidden, features;
   const int32_t* ids;
   const float* inputs;
   const float* kernel;
   const float* bias;
-  const float* recurrent;  // [hidden, 4 hidden]
+  const float* recurrent;  // [hidden, gates hidden]
   const float* h0;         // [batch, hidden]
-  const float* c0;         // [batch, hidden]
+  const float* c0;         // [batch, hidden]; of an LSTM
+  const float* mask;       // [batch, hidden]: what the state is multiplied with before the recurrent product; or null
 
-  Columns gates() const { return {4 * hidden, hidden}; }
-  int lanes(int64_t panel) const { return gates().lanes(panel, 0); }
+  Columns gates() const { return cell == kRnn ? Columns{hidden, 0} : Columns{4 * hidden, hidden}; }
+  int64_t panel_units() const { return cell == kRnn ? kPanel : kLanes; }
+  int lanes(int64_t unit) const { return static_cast<int>(std::clamp<int64_t>(hidden - unit, 0, kLanes)); }
 
   // How many threads share the rows, the others of `threads` sharing the units: rows where each thread's core can hold
   // the weights and has rows enough to make them worth reading.
@@ -517,57 +526,93 @@ class Team {
 struct Forward {
   Layer layer;
   float* hs;     // [time, batch, hidden]
-  float* cs;     // [time, batch, hidden]
-  float* gates;  // [time, batch, 4 hidden in panels]
+  float* cs;     // [time, batch, hidden]; of an LSTM
+  float* gates;  // [time, batch, 4 hidden in panels]; but of an RNN
+  float* fed;    // [time, batch, hidden]: the state before each step times the mask; where there is one
 
-  template <int R>
+  template <Cell cell, int R>
   void block(int64_t t, int64_t row, int64_t panel, const float* kernel, const float* recurrent) const {
-    const int64_t at = t * layer.batch + row, unit = panel * kLanes, hidden = layer.hidden;
-    const int lanes = layer.lanes(panel);
+    const int64_t at = t * layer.batch + row, before = at - layer.batch, hidden = layer.hidden;
+    const int64_t unit = panel * (cell == kRnn ? kPanel : kLanes);
+    const Columns columns = layer.gates();
     Vector z[R][kVectors];
     for (int r = 0; r < R; ++r) {
-      const float* from = layer.ids ? layer.kernel + layer.ids[at + r] * 4 * hidden : layer.bias;
-      for (int gate = 0; gate < 4; ++gate) z[r][gate] = load(from + gate * hidden + unit, lanes);
+      const float* from = layer.ids ? layer.kernel + layer.ids[at + r] * columns.count : layer.bias;
+      for (int v = 0; v < kVectors; ++v) z[r][v] = load(from + columns.offset(panel, v), columns.lanes(panel, v));
     }
     if (!layer.ids) {
       multiply(z, layer.inputs + at * layer.features, layer.features, 1, kernel + panel * layer.features * kPanel,
                layer.features);
     }
-    const float* h_before = t == 0 ? layer.h0 + row * hidden : hs + (at - layer.batch) * hidden;
-    const float* c_before = t == 0 ? layer.c0 + row * hidden : cs + (at - layer.batch) * hidden;
-    multiply(z, h_before, hidden, 1, recurrent + panel * hidden * kPanel, hidden);
+    const float* h_before = t == 0 ? layer.h0 + row * hidden : hs + before * hidden;
+    multiply(z, layer.mask ? fed + at * hidden : h_before, hidden, 1, recurrent + panel * hidden * kPanel, hidden);
+    const auto put = [&](int r, int64_t unit, int lanes, Vector h) {
+      const int64_t to = (at + r) * hidden + unit;
+      store(hs + to, h, lanes);
+      if (!layer.mask || t + 1 == layer.time) return;
+      store(fed + to + layer.batch * hidden, h * load(layer.mask + (row + r) * hidden + unit, lanes), lanes);
+    };
+    if constexpr (cell == kRnn) {
+      for (int v = 0; v < kVectors; ++v) {
+        const int lanes = layer.lanes(unit + v * kLanes);
+        for (int r = 0; r < R && lanes > 0; ++r) put(r, unit + v * kLanes, lanes, tanh(z[r][v]));
+      }
+      return;
+    }
+    const int lanes = layer.lanes(unit);
+    const float* c_before = t == 0 ? layer.c0 + row * hidden : cs + before * hidden;
     for (int r = 0; r < R; ++r) {
-      const Vector i = sigmoid(z[r][0]), f = sigmoid(z[r][1]), g = tanh(z[r][2]), o = sigmoid(z[r][3]);
-      const Vector c = f * load(c_before + r * hidden + unit, lanes) + i * g;
-      float* kept = gates + (at + r) * layer.gates().width() + panel * kPanel;
-      store(kept, i), store(kept + kLanes, f), store(kept + 2 * kLanes, g), store(kept + 3 * kLanes, o);
-      store(cs + (at + r) * hidden + unit, c, lanes);
-      store(hs + (at + r) * hidden + unit, o * tanh(c), lanes);
+      float* kept = gates + (at + r) * columns.width() + panel * kPanel;
+      const auto keep = [&](Vector a, Vector b, Vector c, Vector d) {
+        store(kept, a), store(kept + kLanes, b), store(kept + 2 * kLanes, c), store(kept + 3 * kLanes, d);
+      };
+      if constexpr (cell == kLstm) {
+        const Vector i = sigmoid(z[r][0]), f = sigmoid(z[r][1]), g = tanh(z[r][2]), o = sigmoid(z[r][3]);
+        const Vector c = f * load(c_before + r * hidden + unit, lanes) + i * g;
+        keep(i, f, g, o);
+        store(cs + (at + r) * hidden + unit, c, lanes);
+        put(r, unit, lanes, o * tanh(c));
+      } else {
+        const Vector update = sigmoid(z[r][0]), reset = sigmoid(z[r][1]), n = tanh(z[r][2] + reset * z[r][3]);
+        keep(update, reset, n, z[r][3]);
+        put(r, unit, lanes, update * load(h_before + r * hidden + unit, lanes) + (1.0f - update) * n);
+      }
     }
   }
 
-  void run(int threads) const {
+  template <Cell cell>
+  void run_cell(int threads) const {
     const Columns columns = layer.gates();
     const int64_t inputs = layer.ids ? 0 : layer.features;
     float* kernel = scratch(0, inputs * columns.width());
     float* recurrent = scratch(1, layer.hidden * columns.width());
     Team team(layer, threads);
-    Barrier packed_by_all(threads);
+    Barrier prepared_by_all(threads);
     Pool::get().run(threads, [&](int member, int members) {
       const Part part = team.part(member, members);
       const Range panels = share(columns.panels(), member, members);
       pack(columns, layer.kernel, inputs, panels, kernel);
       pack(columns, layer.recurrent, layer.hidden, panels, recurrent);
-      if (members > 1) packed_by_all.wait();
+      const Range states = share(layer.mask ? layer.batch * layer.hidden : 0, member, members);
+      for (int64_t k = states.begin; k < states.end; ++k) fed[k] = layer.h0[k] * layer.mask[k];
+      if (members > 1) prepared_by_all.wait();
       for (int64_t t = 0; t < layer.time; ++t) {
         for (int64_t panel = part.panels.begin; panel < part.panels.end; ++panel) {
           for_row_blocks(part.rows.begin, part.rows.end, [&](auto rows, int64_t row) {
-            block<decltype(rows)::value>(t, row, panel, kernel, recurrent);
+            block<cell, decltype(rows)::value>(t, row, panel, kernel, recurrent);
           });
         }
         part.barrier->wait();  // the next step reads all units of these rows
       }
     });
+  }
+
+  void run(int threads) const {
+    switch (layer.cell) {
+      case kLstm: return run_cell<kLstm>(threads);
+      case kGru: return run_cell<kGru>(threads);
+      case kRnn: return run_cell<kRnn>(threads);
+    }
   }
 };
 
@@ -576,48 +621,70 @@ struct Backward {
   const float* hs;
   const float* cs;
   const float* gates;
+  const float* fed;
   const float* d_hs;  // [time, batch, hidden]
   const float* d_h;   // [batch, hidden], of the state after the last step
   const float* d_c;
   float* d_inputs;     // [time, batch, features]; not for ids
-  float* d_kernel;     // [features, 4 hidden]
-  float* d_bias;       // [4 hidden]; not for ids
-  float* d_recurrent;  // [hidden, 4 hidden]
-  float* d_h0;         // [batch, hidden]
-  float* d_c0;         // [batch, hidden]; in between, of the state before the step at hand
+  float* d_kernel;     // [features, gates hidden]
+  float* d_bias;       // [gates hidden]; not for ids
+  float* d_recurrent;  // [hidden, gates hidden]
+  float* d_fed;        // [batch, hidden]: of what the first step's recurrent product read
+  // [batch, hidden]: what reaches the state before past the recurrent product, of an LSTM its cell, of a GRU its hidden
+  // state; in between, the state before the step at hand.
+  float* d_past;
 
-  // Step t for R rows and the units of kVectors panels: dh from the step after, then everything that hangs on it. The
+  // Step t for R rows and kPanel units from `first` on: dh from the step after, then everything that hangs on it. The
   // rows' pairs in the stretch are from `pair` on, those of the step after from `later` on.
-  template <int R>
-  void block(int64_t t, int64_t row, int64_t pair, int64_t later, int64_t first_panel, const OutputGradient& z,
+  template <Cell cell, int R>
+  void block(int64_t t, int64_t row, int64_t pair, int64_t later, int64_t first, const OutputGradient& z,
              const float* transposed) const {
     const int64_t at = t * layer.batch + row, hidden = layer.hidden, width = z.columns.width();
     const bool last = t + 1 == layer.time;
     Vector from_later[R][kVectors];
-    if (!last) z.through(from_later, later, transposed, first_panel * kLanes);
-    for (int v = 0; v < kVectors && first_panel + v < z.columns.panels(); ++v) {
-      const int64_t panel = first_panel + v;
-      const int lanes = layer.lanes(panel);
+    if (!last) z.through(from_later, later, transposed, first);
+    // An RNN's last panel may have vectors without a unit; they are to be 0.
+    for (int v = 0; v < kVectors && (cell == kRnn || first + v * kLanes < hidden); ++v) {
+      const int64_t unit = first + v * kLanes, panel = unit / layer.panel_units();
+      const int lanes = layer.lanes(unit);
       for (int r = 0; r < R; ++r) {
-        const int64_t state = (row + r) * hidden + panel * kLanes, here = (at + r) * hidden + panel * kLanes;
-        const float* kept = gates + (at + r) * width + panel * kPanel;
-        const Vector i = load(kept), f = load(kept + kLanes), g = load(kept + 2 * kLanes), o = load(kept + 3 * kLanes);
+        const int64_t state = (row + r) * hidden + unit, here = (at + r) * hidden + unit;
+        if (!last && layer.mask) from_later[r][v] *= load(layer.mask + state, lanes);
         const Vector d_h_here = load(d_hs + here, lanes) + (last ? load(d_h + state, lanes) : from_later[r][v]);
-        const Vector tanh_c = tanh(load(cs + here, lanes));
-        const Vector c_before = load(t == 0 ? layer.c0 + state : cs + here - layer.batch * hidden, lanes);
-        const Vector d_c_here =
-            load(last ? d_c + state : d_c0 + state, lanes) + d_h_here * o * (1.0f - tanh_c * tanh_c);
+        if constexpr (cell == kRnn) {
+          const Vector h = load(hs + here, lanes);
+          store(z.row(pair + r) + unit, d_h_here * (1.0f - h * h));
+          continue;
+        }
+        const float* kept = gates + (at + r) * width + panel * kPanel;
         float* d_gates = z.row(pair + r) + panel * kPanel;
-        store(d_gates, d_c_here * g * i * (1.0f - i));
-        store(d_gates + kLanes, d_c_here * c_before * f * (1.0f - f));
-        store(d_gates + 2 * kLanes, d_c_here * i * (1.0f - g * g));
-        store(d_gates + 3 * kLanes, d_h_here * tanh_c * o * (1.0f - o));
-        store(d_c0 + state, d_c_here * f, lanes);
+        const auto give = [&](Vector a, Vector b, Vector c, Vector d) {
+          store(d_gates, a), store(d_gates + kLanes, b), store(d_gates + 2 * kLanes, c), store(d_gates + 3 * kLanes, d);
+        };
+        if constexpr (cell == kLstm) {
+          const Vector i = load(kept), f = load(kept + kLanes), g = load(kept + 2 * kLanes), o = load(kept + 3 * kLanes);
+          const Vector tanh_c = tanh(load(cs + here, lanes));
+          const Vector c_before = load(t == 0 ? layer.c0 + state : cs + here - layer.batch * hidden, lanes);
+          const Vector d_c_here =
+              load(last ? d_c + state : d_past + state, lanes) + d_h_here * o * (1.0f - tanh_c * tanh_c);
+          give(d_c_here * g * i * (1.0f - i), d_c_here * c_before * f * (1.0f - f), d_c_here * i * (1.0f - g * g),
+               d_h_here * tanh_c * o * (1.0f - o));
+          store(d_past + state, d_c_here * f, lanes);
+        } else {
+          const Vector update = load(kept), reset = load(kept + kLanes), n = load(kept + 2 * kLanes);
+          const Vector h_before = load(t == 0 ? layer.h0 + state : hs + here - layer.batch * hidden, lanes);
+          const Vector d_h_all = last ? d_h_here : d_h_here + load(d_past + state, lanes);
+          const Vector d_n = d_h_all * (1.0f - update) * (1.0f - n * n);
+          give(d_h_all * (h_before - n) * update * (1.0f - update),
+               d_n * load(kept + 3 * kLanes) * reset * (1.0f - reset), d_n, d_n * reset);
+          store(d_past + state, d_h_all * update, lanes);
+        }
       }
     }
   }
 
-  void run(int threads) const {
+  template <Cell cell>
+  void run_cell(int threads) const {
     const int64_t time = layer.time, batch = layer.batch, hidden = layer.hidden, features = layer.features;
     const Columns columns = layer.gates();
     // Time steps of a stretch; at least two, so that a step does not take the place of the one after it.
@@ -628,6 +695,7 @@ struct Backward {
     float* recurrent_sums = scratch(3, hidden * columns.width());
     float* kernel_sums = scratch(4, features * columns.width());
     float* bias_sums = scratch(5, columns.width());
+    const Inputs fed_back = layer.mask ? Inputs{nullptr, 0, fed, hidden} : Inputs{layer.h0, batch, hs, hidden};
     Team team(layer, threads);
     Barrier all(threads);
     Pool::get().run(threads, [&](int member, int members) {
@@ -640,25 +708,25 @@ struct Backward {
       pack_transpose(columns, layer.recurrent, hidden, panels, recurrent);
       if (!layer.ids) pack_transpose(columns, layer.kernel, features, panels, kernel);
       meet();
-      // Whole blocks of kVectors panels; the last part takes what is left over.
-      const int64_t first_panel = part.panels.begin / kVectors * kVectors;
-      const int64_t last_panel =
-          part.panels.end == columns.panels() ? columns.panels() : part.panels.end / kVectors * kVectors;
+      // Whole blocks of kPanel units; the last part takes what is left over.
+      const int64_t first_unit = part.panels.begin * layer.panel_units() / kPanel * kPanel;
+      const int64_t last_unit =
+          part.panels.end == columns.panels() ? hidden : part.panels.end * layer.panel_units() / kPanel * kPanel;
       for (int64_t begin = (time - 1) / steps * steps; begin >= 0; begin -= steps) {
         const int64_t end = std::min(time, begin + steps), first = begin * batch, count = (end - begin) * batch;
         for (int64_t t = end - 1; t >= begin; --t) {
           const int64_t pair = (t - begin) * batch, later = (t + 1 - begin) % steps * batch;
-          for (int64_t panel = first_panel; panel < last_panel; panel += kVectors) {
+          for (int64_t unit = first_unit; unit < last_unit; unit += kPanel) {
             for_row_blocks(part.rows.begin, part.rows.end, [&](auto rows, int64_t row) {
-              block<decltype(rows)::value>(t, row, pair + row, later + row, panel, z, recurrent);
+              block<cell, decltype(rows)::value>(t, row, pair + row, later + row, unit, z, recurrent);
             });
           }
           part.barrier->wait();  // the step before reads all units of these rows
         }
         meet();
         const bool fresh = end == time;
-        if (begin == 0) z.input_gradient(recurrent, mine(batch), hidden, d_h0);
-        z.add_products({layer.h0, batch, hs, hidden}, first, count, mine(hidden), fresh, recurrent_sums);
+        if (begin == 0) z.input_gradient(recurrent, mine(batch), hidden, d_fed);
+        z.add_products(fed_back, first, count, mine(hidden), fresh, recurrent_sums);
         if (layer.ids) {
           z.add_rows(layer.ids + first, count, panels, features, fresh, kernel_sums);
         } else {
@@ -672,6 +740,14 @@ struct Backward {
       z.unpack(kernel_sums, features, mine(features), d_kernel);
       if (!layer.ids && member == 0) z.unpack(bias_sums, 1, {0, 1}, d_bias);
     });
+  }
+
+  void run(int threads) const {
+    switch (layer.cell) {
+      case kLstm: return run_cell<kLstm>(threads);
+      case kGru: return run_cell<kGru>(threads);
+      case kRnn: return run_cell<kRnn>(threads);
+    }
   }
 };
 
@@ -825,8 +901,8 @@ Vector gumbel(Key key, uint32_t first) {
 
 // A model and how to draw from it; the members as flaxchar/native.py fills them in.
 struct Decoder {
-  int64_t layers, hidden, vocab, features;  // features: rows of the first layer's kernel
-  const float* const* kernels;              // [layers]: first [features, 4 hidden] with the bias added, then dense ones
+  int64_t cell, layers, hidden, vocab, features;  // features: rows of the first layer's kernel
+  const float* const* kernels;              // [layers]: first [features, gates] with the bias added, then dense ones
   const float* const* biases;               // [layers]
   const float* const* recurrents;           // [layers]
   const float* head;                        // [hidden, vocab]
@@ -896,9 +972,10 @@ struct Writer {
   const float* head;               // packed
   std::atomic<int64_t>& next;      // the first text that nobody has begun
 
+  template <Cell cell>
   void run(int64_t slots) const {
     const int64_t layers = decoder.layers, hidden = decoder.hidden;
-    const Columns gates{4 * hidden, hidden}, vocab{decoder.vocab, 0};
+    const Columns gates = Layer{cell, 1, 0, hidden}.gates(), vocab{decoder.vocab, 0};
     std::vector<int64_t> rows;  // the texts in the slots
     std::vector<float> before(2 * layers * slots * hidden), after(2 * layers * slots * hidden);  // h and c by layer
     std::vector<float> kept(slots * gates.width()), logits(slots * vocab.width());
@@ -924,14 +1001,14 @@ struct Writer {
         ids[slot] = texts.tokens[rows[slot] * texts.length + texts.positions[rows[slot]]];
       }
       for (int64_t layer = 0; layer < layers; ++layer) {
-        const Forward forward{{1, count, hidden, layer == 0 ? decoder.features : hidden,
+        const Forward forward{{cell, 1, count, hidden, layer == 0 ? decoder.features : hidden,
                                layer == 0 ? ids.data() : nullptr, layer == 0 ? nullptr : state(after, layer - 1, 0, 0),
                                decoder.kernels[layer], decoder.biases[layer], nullptr, state(before, layer, 0, 0),
-                               state(before, layer, 1, 0)},
-                              state(after, layer, 0, 0), state(after, layer, 1, 0), kept.data()};
+                               state(before, layer, 1, 0), nullptr},
+                              state(after, layer, 0, 0), state(after, layer, 1, 0), kept.data(), nullptr};
         for (int64_t panel = 0; panel < gates.panels(); ++panel) {
           for_row_blocks(0, count, [&](auto block, int64_t slot) {
-            forward.block<decltype(block)::value>(0, slot, panel, kernels[layer], recurrents[layer]);
+            forward.block<cell, decltype(block)::value>(0, slot, panel, kernels[layer], recurrents[layer]);
           });
         }
       }
@@ -977,50 +1054,59 @@ ffi::Error check_ids(const Ids& ids, int64_t rows) {
   return known ? ffi::Error::Success() : ffi::Error::InvalidArgument("an id is outside the vocabulary");
 }
 
-Layer make_layer(const int32_t* ids, const float* inputs, int64_t time, const Floats& kernel, const float* bias,
-                 const Floats& recurrent, const Floats& h0, const Floats& c0) {
-  return {time, h0.dimensions()[0], h0.dimensions()[1], kernel.dimensions()[0], ids, inputs,
-          kernel.typed_data(), bias, recurrent.typed_data(), h0.typed_data(), c0.typed_data()};
+const float* unless_empty(const Floats& buffer) {
+  return buffer.element_count() ? buffer.typed_data() : nullptr;
 }
 
-ffi::Error forward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, FloatsOut hs, FloatsOut cs,
-                       FloatsOut gates, int64_t threads) {
+Layer make_layer(int64_t cell, const int32_t* ids, const float* inputs, int64_t time, const Floats& kernel,
+                 const float* bias, const Floats& recurrent, const Floats& h0, const Floats& c0, const Floats& mask) {
+  return {static_cast<Cell>(cell), time, h0.dimensions()[0], h0.dimensions()[1], kernel.dimensions()[0], ids, inputs,
+          kernel.typed_data(), bias, recurrent.typed_data(), h0.typed_data(), c0.typed_data(), unless_empty(mask)};
+}
+
+// What a cell does not have (c0, cs, the gates, their gradients), and a mask where there is none, has no elements.
+
+ffi::Error forward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats mask, FloatsOut hs,
+                       FloatsOut cs, FloatsOut gates, FloatsOut fed, int64_t cell, int64_t threads) {
   if (auto error = check_ids(ids, table.dimensions()[0]); error.failure()) return error;
-  const Layer layer =
-      make_layer(ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0, c0);
-  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data()}.run(static_cast<int>(threads));
+  const Layer layer = make_layer(cell, ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0,
+                                 c0, mask);
+  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data(), fed->typed_data()}
+      .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
 ffi::Error forward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
-                         FloatsOut hs, FloatsOut cs, FloatsOut gates, int64_t threads) {
-  const Layer layer = make_layer(nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel, bias.typed_data(),
-                                 recurrent, h0, c0);
-  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data()}.run(static_cast<int>(threads));
+                         Floats mask, FloatsOut hs, FloatsOut cs, FloatsOut gates, FloatsOut fed, int64_t cell,
+                         int64_t threads) {
+  const Layer layer = make_layer(cell, nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel,
+                                 bias.typed_data(), recurrent, h0, c0, mask);
+  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data(), fed->typed_data()}
+      .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
-ffi::Error backward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats hs, Floats cs,
-                        Floats gates, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_table, FloatsOut d_recurrent,
-                        FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
-  const Layer layer =
-      make_layer(ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0, c0);
-  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), d_hs.typed_data(), d_h.typed_data(),
-           d_c.typed_data(), nullptr, d_table->typed_data(), nullptr, d_recurrent->typed_data(), d_h0->typed_data(),
-           d_c0->typed_data()}
+ffi::Error backward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats mask, Floats hs,
+                        Floats cs, Floats gates, Floats fed, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_table,
+                        FloatsOut d_recurrent, FloatsOut d_fed, FloatsOut d_past, int64_t cell, int64_t threads) {
+  const Layer layer = make_layer(cell, ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0,
+                                 c0, mask);
+  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), fed.typed_data(), d_hs.typed_data(),
+           d_h.typed_data(), d_c.typed_data(), nullptr, d_table->typed_data(), nullptr, d_recurrent->typed_data(),
+           d_fed->typed_data(), d_past->typed_data()}
       .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
 ffi::Error backward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
-                          Floats hs, Floats cs, Floats gates, Floats d_hs, Floats d_h, Floats d_c,
-                          FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, FloatsOut d_recurrent,
-                          FloatsOut d_h0, FloatsOut d_c0, int64_t threads) {
-  const Layer layer = make_layer(nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel, bias.typed_data(),
-                                 recurrent, h0, c0);
-  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), d_hs.typed_data(), d_h.typed_data(),
-           d_c.typed_data(), d_inputs->typed_data(), d_kernel->typed_data(), d_bias->typed_data(),
-           d_recurrent->typed_data(), d_h0->typed_data(), d_c0->typed_data()}
+                          Floats mask, Floats hs, Floats cs, Floats gates, Floats fed, Floats d_hs, Floats d_h,
+                          Floats d_c, FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, FloatsOut d_recurrent,
+                          FloatsOut d_fed, FloatsOut d_past, int64_t cell, int64_t threads) {
+  const Layer layer = make_layer(cell, nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel,
+                                 bias.typed_data(), recurrent, h0, c0, mask);
+  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), fed.typed_data(), d_hs.typed_data(),
+           d_h.typed_data(), d_c.typed_data(), d_inputs->typed_data(), d_kernel->typed_data(), d_bias->typed_data(),
+           d_recurrent->typed_data(), d_fed->typed_data(), d_past->typed_data()}
       .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
@@ -1056,7 +1142,7 @@ int flaxchar_lanes() { return kLanes; }
 // Writes texts until each is done, or as far as it may go in this call.
 void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
   const int64_t layers = decoder->layers, hidden = decoder->hidden;
-  const Columns gates{4 * hidden, hidden}, vocab{decoder->vocab, 0};
+  const Columns gates = Layer{static_cast<Cell>(decoder->cell), 1, 0, hidden}.gates(), vocab{decoder->vocab, 0};
   std::vector<std::vector<float>> packed;
   std::vector<const float*> kernels, recurrents;
   const auto pack_all = [&](const Columns& columns, const float* weights) {
@@ -1073,7 +1159,12 @@ void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
   threads = static_cast<int>(std::min<int64_t>(threads, texts->count));
   const int64_t slots = std::clamp<int64_t>((texts->count + threads - 1) / threads, 1, kSlots);
   Pool::get().run(threads, [&](int, int) {
-    Writer{*decoder, *texts, kernels.data(), recurrents.data(), head, next}.run(slots);
+    const Writer writer{*decoder, *texts, kernels.data(), recurrents.data(), head, next};
+    switch (decoder->cell) {
+      case kLstm: return writer.run<kLstm>(slots);
+      case kGru: return writer.run<kGru>(slots);
+      case kRnn: return writer.run<kRnn>(slots);
+    }
   });
 }
 
@@ -1084,9 +1175,10 @@ void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
   XLA_FFI_DEFINE_HANDLER_SYMBOL(flaxchar_##name, name, ffi::Ffi::Bind() __VA_ARGS__.Attr<int64_t>("threads"))
 #define F .Arg<Floats>()
 #define R .Ret<Floats>()
-HANDLER(forward_ids, .Arg<Ids>() F F F F R R R);
-HANDLER(forward_dense, F F F F F F R R R);
-HANDLER(backward_ids, .Arg<Ids>() F F F F F F F F F F R R R R);
-HANDLER(backward_dense, F F F F F F F F F F F F R R R R R R);
+#define CELL .Attr<int64_t>("cell")
+HANDLER(forward_ids, .Arg<Ids>() F F F F F R R R R CELL);
+HANDLER(forward_dense, F F F F F F F R R R R CELL);
+HANDLER(backward_ids, .Arg<Ids>() F F F F F F F F F F F F R R R R CELL);
+HANDLER(backward_dense, F F F F F F F F F F F F F F R R R R R R CELL);
 HANDLER(cross_entropy_forward, F F F .Arg<Ids>() R R);
 HANDLER(cross_entropy_backward, F F .Arg<Ids>() F F R R R);

@@ -148,52 +148,109 @@ def _shape(*dimensions: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(dimensions, jnp.float32)
 
 
-def _call(name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array) -> Sequence[Array]:
+def _call(name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array, **attributes: int) -> Sequence[Array]:
     call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
-    return call(*arguments, threads=threads())
+    return call(*arguments, threads=threads(), **attributes)
 
 
-Carry = tuple[Array, Array]
+# The cells in the order of their numbers in native.cpp, and how many gates its kernels [in, gates * hidden] have.
+_GATES = {"lstm": 4, "gru": 4, "rnn": 1}
+CELLS = tuple(_GATES)
+
+Carry = tuple[Array, ...]
+Weights = Mapping[str, Any]
 
 
-def _forward(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> Sequence[Array]:
-    (time, batch), hidden = inputs.shape[:2], recurrent.shape[0]
-    gates = -(-4 * hidden // _panel()) * _panel()  # four of each unit, in whole panels
-    shapes = [_shape(time, batch, hidden), _shape(time, batch, hidden), _shape(time, batch, gates)]
-    if inputs.ndim == 2:
-        return _call("forward_ids", shapes, inputs, kernel + bias, recurrent, *carry)
-    return _call("forward_dense", shapes, inputs, kernel, bias, recurrent, *carry)
+def _arranged(cell: str, weights: Weights) -> tuple[Array, Array, Array]:
+    """``kernel``, ``bias`` and ``recurrent_kernel`` of a layer as the kernel reads them.
 
+    Of a GRU it wants four gates: z and r, which add what comes of the input and of the state, and n's part of the input
+    and its part of the state apart, as r multiplies only the second.
+    """
+    kernel, bias, recurrent = weights["kernel"], weights["bias"], weights["recurrent_kernel"]
+    if cell != "gru":
+        return kernel, bias, recurrent
+    hidden = recurrent.shape[0]
 
-@jax.custom_vjp
-def lstm(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple[Array, Carry]:
-    """As ``flaxchar.recurrence.lstm``."""
-    return _lstm_forward(inputs, kernel, bias, recurrent, carry)[0]
+    def four(of_input: Array, of_state: Array) -> Array:
+        both = (of_input + of_state)[..., : 2 * hidden]
+        return jnp.concatenate([both, of_input[..., 2 * hidden :], of_state[..., 2 * hidden :]], axis=-1)
 
-
-def _lstm_forward(inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry) -> tuple:
-    hs, cs, gates = _forward(inputs, kernel, bias, recurrent, carry)
-    return (hs, (hs[-1], cs[-1])), (inputs, kernel, bias, recurrent, carry, hs, cs, gates)
-
-
-def _lstm_backward(residuals: tuple, gradients: tuple[Array, Carry]) -> tuple:
-    inputs, kernel, bias, recurrent, carry, hs, cs, gates = residuals
-    d_hs, d_carry = gradients
-    shapes = [_shape(*array.shape) for array in (kernel, recurrent, *carry)]
-    if inputs.ndim == 2:
-        d_kernel, d_recurrent, *d_before = _call(
-            "backward_ids", shapes, inputs, kernel, recurrent, *carry, hs, cs, gates, d_hs, *d_carry
-        )
-        # Each id adds the bias once, so the bias' gradient is the sum over the table's rows.
-        return None, d_kernel, d_kernel.sum(0), d_recurrent, tuple(d_before)
-    shapes = [_shape(*array.shape) for array in (inputs, kernel, bias, recurrent, *carry)]
-    d_inputs, d_kernel, d_bias, d_recurrent, *d_before = _call(
-        "backward_dense", shapes, inputs, kernel, bias, recurrent, *carry, hs, cs, gates, d_hs, *d_carry
+    return (
+        four(kernel, jnp.zeros_like(kernel)),
+        four(bias, weights["recurrent_bias"]),
+        four(jnp.zeros_like(recurrent), recurrent),
     )
-    return d_inputs, d_kernel, d_bias, d_recurrent, tuple(d_before)
 
 
-lstm.defvjp(_lstm_forward, _lstm_backward)
+def sequence(cell: str, inputs: Array, weights: Weights, carry: Carry, mask: Array | None) -> tuple[Array, Carry]:
+    """A layer over a sequence, float32, as ``Cell.sequence`` of ``flaxchar.cells``; ``cell`` is one of ``CELLS``."""
+    return _sequence(cell, inputs, *_arranged(cell, weights), carry, mask)
+
+
+def _or_nothing(array: Array | None) -> Array:
+    return jnp.zeros((0,), jnp.float32) if array is None else array
+
+
+def _shape_of(array: Array | None) -> jax.ShapeDtypeStruct:
+    return _shape(*_or_nothing(array).shape)
+
+
+def _run(cell: str, name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array | None) -> Sequence[Array]:
+    return _call(name, shapes, *map(_or_nothing, arguments), cell=CELLS.index(cell))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _sequence(
+    cell: str, inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry, mask: Array | None
+) -> tuple[Array, Carry]:
+    return _sequence_forward(cell, inputs, kernel, bias, recurrent, carry, mask)[0]
+
+
+def _sequence_forward(
+    cell: str, inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry, mask: Array | None
+) -> tuple:
+    (time, batch), hidden = inputs.shape[:2], recurrent.shape[0]
+    gates = -(-_GATES[cell] * hidden // _panel()) * _panel()  # in whole panels
+    states, nothing = _shape(time, batch, hidden), _shape(0)
+    shapes = [
+        states,
+        states if cell == "lstm" else nothing,
+        nothing if cell == "rnn" else _shape(time, batch, gates),
+        nothing if mask is None else states,
+    ]
+    h, c = (*carry, None)[:2]
+    if inputs.ndim == 2:
+        kept = _run(cell, "forward_ids", shapes, inputs, kernel + bias, recurrent, h, c, mask)
+    else:
+        kept = _run(cell, "forward_dense", shapes, inputs, kernel, bias, recurrent, h, c, mask)
+    last = tuple(states[-1] for states in kept[: len(carry)])
+    return (kept[0], last), (inputs, kernel, bias, recurrent, carry, mask, kept)
+
+
+def _sequence_backward(cell: str, residuals: tuple, gradients: tuple[Array, Carry]) -> tuple:
+    inputs, kernel, bias, recurrent, carry, mask, kept = residuals
+    d_hs, d_carry = gradients
+    h, c = (*carry, None)[:2]
+    d_h, d_c = (*d_carry, None)[:2]
+    shapes = [_shape_of(recurrent), _shape_of(h), _shape_of(None if cell == "rnn" else h)]
+    states = recurrent, h, c, mask, *kept, d_hs, d_h, d_c
+    if inputs.ndim == 2:
+        d_inputs = None
+        d_kernel, *d_rest = _run(cell, "backward_ids", [_shape_of(kernel), *shapes], inputs, kernel, *states)
+        d_bias = d_kernel.sum(0)  # each id adds the bias once
+    else:
+        shapes = [*map(_shape_of, (inputs, kernel, bias)), *shapes]
+        d_inputs, d_kernel, d_bias, *d_rest = _run(cell, "backward_dense", shapes, inputs, kernel, bias, *states)
+    d_recurrent, d_before, d_past = d_rest
+    d_before = d_before if mask is None else d_before * mask
+    if cell == "gru":
+        d_before = d_before + d_past
+    d_carry = (d_before, d_past)[: len(carry)]
+    return d_inputs, d_kernel, d_bias, d_recurrent, d_carry, None if mask is None else jnp.zeros_like(mask)
+
+
+_sequence.defvjp(_sequence_forward, _sequence_backward)
 
 
 @jax.custom_vjp
@@ -233,7 +290,7 @@ class _Decoder(ctypes.Structure):
     """``Decoder`` of ``native.cpp``."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("layers", "hidden", "vocab", "features")),
+        *((name, ctypes.c_int64) for name in ("cell", "layers", "hidden", "vocab", "features")),
         *((name, ctypes.POINTER(ctypes.c_void_p)) for name in ("kernels", "biases", "recurrents")),
         *((name, ctypes.c_void_p) for name in ("head", "head_bias", "banned")),
         *((name, ctypes.c_float) for name in ("temperature", "top_p")),
@@ -271,7 +328,8 @@ class Texts(NamedTuple):
 
 
 def decode(
-    layers: Sequence[Mapping[str, Any]],
+    cell: str,
+    layers: Sequence[Weights],
     head: Mapping[str, Any],
     texts: Texts,
     given: np.ndarray,
@@ -284,7 +342,8 @@ def decode(
     """Go on with texts until each is done or ``until`` tokens have been fed; as ``flaxchar.generate.decode``.
 
     Args:
-      layers: ``kernel``, ``bias`` and ``recurrent_kernel`` of each LSTM layer, the first fed with ids.
+      cell: one of ``CELLS``.
+      layers: the weights of each layer, the first fed with ids.
       head: ``kernel`` and ``bias`` of the layer to logits.
       texts: changed in place.
       given: tokens of each text that are not drawn, int32 ``[texts]``.
@@ -304,15 +363,14 @@ def decode(
         kept.append((ctypes.c_void_p * len(arrays))(*map(pointer, arrays)))
         return ctypes.cast(kept[-1], ctypes.POINTER(ctypes.c_void_p))
 
-    first = np.asarray(layers[0]["kernel"]) + np.asarray(layers[0]["bias"])
+    kernels, biases, recurrents = zip(*(_arranged(cell, layer) for layer in layers), strict=True)
+    first = np.asarray(kernels[0]) + np.asarray(biases[0])
     hidden, vocab = head["kernel"].shape
     mask = np.zeros(vocab, np.uint8)
     mask[list(banned)] = 1
     decoder = _Decoder(
-        len(layers), hidden, vocab, first.shape[0],
-        pointers([first, *(layer["kernel"] for layer in layers[1:])]),
-        pointers([layer["bias"] for layer in layers]),
-        pointers([layer["recurrent_kernel"] for layer in layers]),
+        CELLS.index(cell), len(layers), hidden, vocab, first.shape[0],
+        pointers([first, *kernels[1:]]), pointers(biases), pointers(recurrents),
         pointer(head["kernel"]), pointer(head["bias"]), pointer(mask, np.uint8),
         sampling[0], sampling[2], sampling[1],
     )  # fmt: skip

