@@ -39,7 +39,13 @@ def step_lines(rows: list[dict]) -> list[str]:
     for row in rows:
         goal = TORCH_GOALS[row["hidden"]]
         body.append(
-            [row["hidden"], row["layers"], f"{row['time']}{', ragged titles' if row['ragged'] else ''}", row["batch"]]
+            [
+                row["cell"].upper(),
+                row["hidden"],
+                row["layers"],
+                f"{row['time']}{', ragged titles' if row['ragged'] else ''}",
+                row["batch"],
+            ]
             + [
                 f"{row[key] / 1000:,.0f}" if (key := f"{side}_characters_per_second") in row else ""
                 for side in ("flaxchar", "torch", "keras", "flax")
@@ -53,7 +59,7 @@ def step_lines(rows: list[dict]) -> list[str]:
             )
             + [ratio(row.get("against_flax"))]
         )
-    header = ["hidden", "layers", "time", "batch", "flaxchar", "PyTorch", "Keras", "Flax", "of the peak"]
+    header = ["cell", "hidden", "layers", "time", "batch", "flaxchar", "PyTorch", "Keras", "Flax", "of the peak"]
     return lines + table([*header, "against PyTorch", "goal", "against Keras", "goal", "against Flax"], body)
 
 
@@ -117,15 +123,14 @@ def growth_lines(rows: list[dict]) -> list[str]:
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """Bars for each hidden size, and on a scale of their own for ragged batches."""
-    panels = {f"hidden {h}: goal {goal}": [r for r in rows if r["hidden"] == h and not r["ragged"]]
-              for h, goal in TORCH_GOALS.items()}  # fmt: skip
-    panels["ragged: goal 1.5"] = [row for row in rows if row["ragged"]]
-    panels = {title: chosen for title, chosen in panels.items() if chosen}
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(14, 5), squeeze=False, width_ratios=[max(5, len(chosen)) for chosen in panels.values()]
-    )
-    for axis, (title, chosen) in zip(axes[0], panels.items(), strict=True):
+    """Bars for each cell and hidden size, and on a scale of their own for ragged batches."""
+    panels: dict[str, list[dict]] = {}
+    for row in rows:
+        goal = TORCH_GOALS[row["hidden"]]
+        of = "ragged titles" if row["ragged"] else f"hidden {row['hidden']}"
+        panels.setdefault(f"{row['cell'].upper()}, {of}: goal {goal}", []).append(row)
+    figure, axes = plt.subplots(2, 4, figsize=(15, 9))
+    for axis, (title, chosen) in zip(axes.flat, panels.items(), strict=False):
         keys = ("hidden", "layers", "time", "batch") if chosen[0]["ragged"] else ("layers", "time", "batch")
         names = [" × ".join(str(row[key]) for key in keys) for row in chosen]
         middle, least, greatest = zip(*(row["against_torch"] for row in chosen), strict=True)
@@ -135,9 +140,12 @@ def draw(rows: list[dict], path: Path) -> None:
         axis.axhline(1, color="black", linewidth=0.8)
         axis.axhline(TORCH_GOALS[chosen[0]["hidden"]], color="#e45756", linestyle="--")
         axis.set_title(title)
-        axis.set_xlabel(" × ".join(keys).replace("layers × ", "layers ×\n", len(keys) > 3))
+        axis.set_xlabel(" × ".join(keys))
         axis.tick_params(axis="x", rotation=90)
-    axes[0][0].set_ylabel("times as fast as PyTorch, a training step")
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis in axes[:, 0]:
+        axis.set_ylabel("times as fast as PyTorch, a training step")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 

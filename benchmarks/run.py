@@ -91,18 +91,20 @@ def ratio(ours: list[float], theirs: list[float]) -> list[float]:
 def step(bench: Bench) -> None:
     """A whole training step: forward, backward, RMSprop."""
     shapes = [
-        {"batch": b, "hidden": h, "layers": n, "time": t}
-        for h, n, t, b in itertools.product((128, 256, 512), (1, 2), (64, 256), (8, 32, 64, 128))
+        {"cell": cell, "batch": b, "hidden": h, "layers": n, "time": t}
+        for cell, times in (("lstm", (64, 256)), ("gru", (64,)))
+        for h, n, t, b in itertools.product((128, 256, 512), (1, 2), times, (8, 32, 64, 128))
     ]
     if bench.titles is not None:
         lengths = [len(title) for title in titles(bench.titles)]
         for batch, hidden in itertools.product((8, 32), (128, 256)):
             chosen = lengths[:batch]
-            shapes.append({"batch": batch, "hidden": hidden, "layers": 1, "time": max(chosen), "lengths": chosen})
+            ragged = {"batch": batch, "hidden": hidden, "layers": 1, "time": max(chosen), "lengths": chosen}
+            shapes.append({"cell": "lstm", **ragged})
     for shape in shapes:
         task = {"kind": "step", **shape}
         tasks = {"flaxchar": task, "torch": task}
-        if shape["hidden"] == 128 and "lengths" not in shape:
+        if shape["cell"] == "lstm" and shape["hidden"] == 128 and "lengths" not in shape:
             tasks |= {"keras": task, "flax": task}
         seconds = bench.seconds(tasks)
         peak = bench.seconds({"flax": {"kind": "peak"}}, 0.0)["flax"]
@@ -113,8 +115,10 @@ def step(bench: Bench) -> None:
             row[f"{side}_characters_per_second"] = round(characters / statistics.median(list_))
             if side != "flaxchar":
                 row[f"against_{side}"] = ratio(seconds["flaxchar"], list_)
-        h, n = shape["hidden"], shape["layers"]
-        products = 4 * h * h * (2 * n - 1) + 84 * h  # multiplications a character, forward; the first layer looks up
+        h, n, gates = shape["hidden"], shape["layers"], {"lstm": 4, "gru": 3}[shape["cell"]]
+        products = (
+            gates * h * h * (2 * n - 1) + 84 * h
+        )  # multiplications a character, forward; the first layer looks up
         row["share_of_peak"] = round(
             6 * products * characters / statistics.median(seconds["flaxchar"]) / flops_per_second, 2
         )

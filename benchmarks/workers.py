@@ -33,7 +33,7 @@ def flaxchar_step(task):
     from flaxchar import Batch, CharLM, ModelConfig, TrainingConfig, init_state, make_optimizer, train_step
 
     inputs, targets, mask, _ = arrays(task)
-    model = CharLM(VOCAB, ModelConfig(hidden=task["hidden"], layers=task["layers"], dropout=0.0))
+    model = CharLM(VOCAB, ModelConfig(cell=task["cell"], hidden=task["hidden"], layers=task["layers"], dropout=0.0))
     optimizer = make_optimizer(TrainingConfig(optimizer="rmsprop", clip_norm=None))
     state = [init_state(model, optimizer, task["batch"], jax.random.key(0))]
     batch, key = Batch(inputs, targets, mask, np.array(True)), jax.random.key(1)
@@ -88,7 +88,8 @@ def torch_network(task):
     class Network(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.lstm = torch.nn.LSTM(VOCAB, task["hidden"], task["layers"], batch_first=True)
+            layers = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[task["cell"]]
+            self.recurrent = layers(VOCAB, task["hidden"], task["layers"], batch_first=True)
             self.logits = torch.nn.Linear(task["hidden"], VOCAB)
 
     torch.manual_seed(0)
@@ -107,9 +108,10 @@ def torch_step(task):
     def step():
         optimizer.zero_grad()
         if ragged:
-            hidden, _ = torch.nn.utils.rnn.pad_packed_sequence(network.lstm(packed)[0], True, total_length=task["time"])
+            states, _ = network.recurrent(packed)
+            hidden, _ = torch.nn.utils.rnn.pad_packed_sequence(states, True, total_length=task["time"])
         else:
-            hidden, _ = network.lstm(vectors)
+            hidden, _ = network.recurrent(vectors)
         loss = torch.nn.functional.cross_entropy(network.logits(hidden)[mask], targets[mask])
         loss.backward()
         optimizer.step()
@@ -156,13 +158,13 @@ def flaxchar_write(task):
 
 def torch_write(task):
     """A loop that keeps the state: one character of every stream at a time."""
-    torch, network = torch_network({"hidden": task["hidden"], "layers": 1})
+    torch, network = torch_network({"cell": "lstm", "hidden": task["hidden"], "layers": 1})
 
     @torch.inference_mode()
     def write():
         ids, state, texts = torch.full((task["streams"], 1), 3), None, []
         for _ in range(task["size"] - 1):
-            hidden, state = network.lstm(torch.nn.functional.one_hot(ids, VOCAB).float(), state)
+            hidden, state = network.recurrent(torch.nn.functional.one_hot(ids, VOCAB).float(), state)
             ids = torch.multinomial(torch.softmax(network.logits(hidden[:, 0]) / 0.8, -1), 1)
             texts.append(ids)
         return torch.cat(texts, 1)
