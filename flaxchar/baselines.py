@@ -128,7 +128,7 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
     train, held_out, vocabulary = corpus.train, corpus.held_out, corpus.vocabulary
     kept = max(1, int(np.searchsorted(train.offsets, MOST_TOKENS, "right")) - 1)
     offsets = np.minimum(train.offsets[: kept + 1], MOST_TOKENS)
-    train = EncodedTexts(train.ids[: offsets[-1]], offsets, train.source_end)
+    train = vocabulary.texts(train.ids[: offsets[-1]], offsets)
     learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
     bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
     for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):

@@ -44,7 +44,13 @@ def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
 
 
 def pad_texts(
-    texts: Sequence[np.ndarray], rows: int, width: int, eos: int, bos: bool = True, source_end: int | None = None
+    texts: Sequence[np.ndarray],
+    rows: int,
+    width: int,
+    eos: int,
+    bos: bool = True,
+    source_end: int | None = None,
+    ends: bool = True,
 ) -> Batch:
     """Texts as one batch ``[rows, width]``; rows without a text are masked throughout.
 
@@ -55,6 +61,7 @@ def pad_texts(
       eos: the id of ``<eos>``.
       bos: feed ``<eos>`` before the text, so that the first character is predicted too.
       source_end: the id up to which each text is given, not predicted; None where there are no sources.
+      ends: whether ``<eos>`` is predicted after each text.
     """
     inputs = np.full((rows, width), PAD, np.int32)
     targets = np.full((rows, width), PAD, np.int32)
@@ -64,7 +71,7 @@ def pad_texts(
         inputs[row, : len(fed)] = fed
         targets[row, : len(fed)] = np.append(fed, eos)[1:]
         first = 0 if source_end is None else int(np.flatnonzero(fed == source_end)[0])
-        mask[row, first : len(fed)] = True
+        mask[row, first : len(fed) - (not ends)] = True
     return Batch(inputs, targets, mask, np.array(True))
 
 
@@ -124,12 +131,12 @@ class TextBatches:
 
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
         """Batch ``k`` of the run, ``[rows, one of widths]``, or some of its rows."""
-        epoch = self._epoch(k // self.steps_per_epoch)
+        epoch, given = self._epoch(k // self.steps_per_epoch), self._texts
         number = int(epoch.turns[k % self.steps_per_epoch])
         chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
         rows = len(range(self.rows)[own])
-        texts = [self._texts[i] for i in chosen[own].tolist()]
-        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, self._texts.source_end)
+        texts = [given[i] for i in chosen[own].tolist()]
+        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, given.source_end, given.ends)
 
     def mean_width(self) -> float:
         """Mean width of a batch, which is what a step costs on average."""
@@ -215,8 +222,8 @@ class EvaluationBatches:
         """Which texts are in a batch, by number, and the batch."""
         for chosen in self._order:
             width = fit_width(self.widths, self._lengths[chosen].max())
-            texts = [self._texts[i] for i in chosen]
-            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, self._texts.source_end)
+            texts, given = [self._texts[i] for i in chosen], self._texts
+            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, given.source_end, given.ends)
 
 
 def fit_rows(batch_size: int, available: int, multiple: int) -> int:

@@ -184,7 +184,8 @@ def train_command(arguments: Sequence[str]) -> int:
         config.validate()
         if saved is not None:
             run.check_settings(config)
-    observer = ConsoleObserver(corpus.floor, quiet=not leads())
+    per: Literal["character", "text"] = "text" if corpus.vocabulary.classifies else "character"
+    observer = ConsoleObserver(corpus.floor, not leads(), per)
     observer.prepared(list(corpus.report))
     try:
         train_corpus(corpus, config, path, observer, _STARTED, options.fresh, layout)
@@ -208,6 +209,11 @@ def _conclude(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> i
         return 128 + observer.interrupted
     if (last or 0) < steps:
         print(f"stopped early, after step {last:,} of {steps:,}: --patience {run.config.training.patience} evaluations")
+    if corpus.vocabulary.classifies:
+        if best is not None and best[1] is not None:
+            print(f"best: {best[1]:.4f} bits per text on the held-out texts, after step {best[0]:,}; in {path}")
+        print(f"to name classes: flaxchar classify FILE --workdir {where}")
+        return 0
     if best is not None and best[1] is not None:
         line = f"best: {best[1]:.4f} bits per character on the held-out texts, after step {best[0]:,}; in {path}"
         if floor is not None:

@@ -13,6 +13,7 @@ Unit = Literal["char", "word"]
 Cell = Literal["lstm", "gru", "rnn", "mingru", "minlstm"]
 Optimizer = Literal["adam", "adamw", "lion", "muon", "rmsprop", "sgd"]
 Schedule = Literal["constant", "cosine"]
+Head = Literal["language", "classifier"]
 
 DEFAULT_TIME_BUDGET = "2m"
 DEFAULT_WORD_VOCABULARY = 10_000
@@ -74,6 +75,8 @@ class DataConfig:
 class ModelConfig:
     """The network."""
 
+    head: Head = "language"
+    """What it predicts: of each character the next, or, of a whole text, the class that --label-field names."""
     cell: Cell = "lstm"
     """The recurrent cell."""
     layers: int = 1
@@ -233,6 +236,8 @@ class Config:
             raise InputError("--dataset and --data each say what to train on; give one of them")
         if data.label_field is not None and data.source_field is not None:
             raise InputError("--label-field and --source-field exclude each other; give one of them")
+        if model.head == "classifier" and data.label_field is None:
+            raise InputError("--head classifier needs --label-field, which says what names the classes")
         for name in ("label_field", "source_field"):
             if getattr(data, name) is not None and data.window:
                 raise InputError(f"{flag(name)} and --window exclude each other: running text has no fields")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -26,12 +27,17 @@ class ConsoleObserver(Observer):
       last: the report of the last evaluation, or of where the run began.
     """
 
-    def __init__(self, floor: float | None, quiet: bool = False) -> None:
-        """``floor``: bits per character that no model can beat, where that is known; ``quiet``: print nothing."""
+    def __init__(
+        self, floor: float | None, quiet: bool = False, per: Literal["character", "text"] = "character"
+    ) -> None:
+        """``floor``: bits per character that no model can beat, where that is known; ``quiet``: print nothing.
+
+        ``per``: what bits are counted by, of a classifier texts.
+        """
         self.console = Console(highlight=False, markup=False, soft_wrap=True, quiet=quiet)
         self.interrupted: signal.Signals | None = None
         self.last: Report | None = None
-        self._floor = floor
+        self._floor, self._per = floor, per
         self._bar: Progress | None = None
         self._begun = (0.0, 0)
         self._printed = 0.0
@@ -70,9 +76,11 @@ class ConsoleObserver(Observer):
         now = time.monotonic()
         begun, first = self._begun
         left = (now - begun) / max(1, progress.step - first) * (steps - progress.step)
+        per_second = characters / max(1e-9, progress.seconds)
+        speed = f"{per_second:,.0f} texts/s" if self._per == "text" else f"{per_second / 1000:,.0f}k chars/s"
         figures = (
-            f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/char  "
-            f"{characters / max(1e-9, progress.seconds) / 1000:,.0f}k chars/s  {_clock(left)} left"
+            f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/{self._per[:4]}  "
+            f"{speed}  {_clock(left)} left"
         )
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.step, figures=figures)
@@ -88,7 +96,7 @@ class ConsoleObserver(Observer):
         held_out = (
             "nothing held out"
             if result is None
-            else f"held out: {result.bits_per_character:.4f} bits per character{floor}, loss {result.loss:.4f}, "
+            else f"held out: {result.bits_per_character:.4f} bits per {self._per}{floor}, loss {result.loss:.4f}, "
             f"accuracy {result.accuracy:.1%}"
         )
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")

@@ -20,7 +20,7 @@ from flaxchar.texts import LARGE, Texts
 from flaxchar.vocabulary import EncodedTexts, Vocabulary
 
 # Part of what a kept corpus is found by: raised when the same files would be encoded otherwise than before.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,12 @@ def _folder(config: Config) -> Path | None:
         or sum(Path(name).stat().st_size for name in names if Path(name).exists()) < LARGE
     ):
         return None
-    settings = {**dataclasses.asdict(data), "window": data.running, "seed": config.training.seed}
+    settings = {
+        **dataclasses.asdict(data),
+        "window": data.running,
+        "seed": config.training.seed,
+        "head": config.model.head,
+    }
     settings |= {name: [_content(path) for path in expand(settings[name])] for name in ("data", "val_data")}
     key = hashlib.sha256(json.dumps([_FORMAT, settings]).encode()).hexdigest()
     return platformdirs.user_cache_path("flaxchar") / "corpora" / key[:32]
@@ -196,8 +201,8 @@ def _open(folder: Path) -> EncodedCorpus | None:
         return None
     return EncodedCorpus(
         vocabulary,
-        EncodedTexts(ids, offsets, vocabulary.source_end),
-        EncodedTexts(*held_out, vocabulary.source_end),
+        vocabulary.texts(ids, offsets),
+        vocabulary.texts(*held_out),
         described["train_characters"],
         described["held_out_characters"],
         described["missing"],

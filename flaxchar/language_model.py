@@ -19,7 +19,7 @@ from flaxchar.model import CharLM, Params, init_params
 from flaxchar.runs import Run
 from flaxchar.session import train_corpus
 from flaxchar.sources import make_corpus
-from flaxchar.vocabulary import Vocabulary, label_token
+from flaxchar.vocabulary import SOURCE_END, Vocabulary, label_token
 
 
 class LanguageModel:
@@ -145,6 +145,8 @@ class LanguageModel:
     def _before(self, label: str | None, source: str | None, unknown: Literal["error", "drop"]) -> np.ndarray:
         """The ids that the model needs to be told before a text: those of a class, or of a source."""
         vocabulary = self.vocabulary
+        if vocabulary.classifies:
+            raise InputError("the model names the class of a text (train --head classifier); it writes none")
         before = np.empty(0, np.int32)
         if label is not None:
             before = np.array([vocabulary.label_id(label)])
@@ -162,11 +164,17 @@ class LanguageModel:
 
     def refuse_sources(self) -> None:
         """Raise ``InputError`` where a text alone cannot be scored."""
+        if self.vocabulary.classifies:
+            raise InputError(
+                "the model names the class of a text (train --head classifier); of the text it says nothing"
+            )
         if self.vocabulary.source_end is not None:
             raise InputError("the model writes from a source, and nothing tells that of these texts")
 
     def class_nats(self, texts: Sequence[str]) -> np.ndarray:
         """What each text costs as a text of each class, nats ``[texts, classes]``; what is unknown is left out.
+
+        Of a classifier: what each class costs as that of the text.
 
         Raises:
           InputError: the model knows no classes.
@@ -175,7 +183,9 @@ class LanguageModel:
             raise InputError("the model knows no classes; train one with --label-field")
         columns = []
         for number in range(len(self.vocabulary.labels)):
-            encoded, _ = self.vocabulary.encode_texts([label_token(number) + text for text in texts])
+            token = label_token(number)
+            joined = [text + SOURCE_END + token if self.vocabulary.classifies else token + text for text in texts]
+            encoded, _ = self.vocabulary.encode_texts(joined)
             columns.append(score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos=False).nats)
         return np.stack(columns, axis=1).astype(np.float64)
 

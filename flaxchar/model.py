@@ -169,6 +169,9 @@ class CharLM(nn.Module):
                 outputs = dropout(outputs, config.dropout, keys)
             hidden = self._out_of(number, hidden, outputs)
             last.append(after)
+        if config.head == "classifier":
+            # Of each step the mean over what has been read so far: padding, which comes after, is in none that counts.
+            hidden = jnp.cumsum(hidden, 0) / jnp.arange(1, len(hidden) + 1)[:, None, None]
         return hidden, tuple(last)
 
     def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:

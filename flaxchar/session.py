@@ -163,7 +163,7 @@ class _Session:
             )
         else:
             self.batches = WindowBatches(texts, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data)
-        tokens = len(texts.ids) + len(texts) - int(texts.sources.sum())
+        tokens = len(texts.ids) + len(texts) * texts.ends - int(texts.sources.sum())
         if texts.source_end is None:
             tokens -= 0 if data.bos else 1 if running else len(texts)
         self.characters_per_token = corpus.train_characters / tokens
@@ -182,6 +182,8 @@ class _Session:
         self.since_log = Progress()
 
     def _sample_prompts(self, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+        if self.vocabulary.classifies:
+            return []  # it writes nothing
         shown = self.corpus.held_out if len(self.corpus.held_out) else self.corpus.train
         if shown.source_end is not None:
             sources = [shown[k][:end] for k, end in enumerate(shown.sources[:SHOWN_SOURCES].tolist())]

@@ -111,20 +111,20 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     Raises:
       InputError: they cannot be had; the message says why and what to do.
     """
-    data, seed = config.data, config.training.seed
+    data, seed, classify = config.data, config.training.seed, config.model.head == "classifier"
     if data.data:
         running = data.running
         how = (data.fields, data.encoding, running, data.before_field)
         stretches = read_files(data.data, *how)
         val_stretches = read_files(data.val_data, *how) if data.val_data else None
         name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
-        return _corpus(stretches, val_stretches, data, seed, name), config
+        return _corpus(stretches, val_stretches, data, seed, name, classify), config
     notices: tuple[str, ...] = ()
     name = data.dataset or AG_NEWS
     if name != HEADLINES:
         try:
             texts, held_out = load_tfds(name, data.fields, data.data_dir, data.before_field)
-            return make_corpus(texts, held_out, data, seed, name), config.replace(dataset=name)
+            return make_corpus(texts, held_out, data, seed, name, classify), config.replace(dataset=name)
         except Unreachable:
             if data.dataset:
                 raise
@@ -149,7 +149,12 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
 
 
 def make_corpus(
-    texts: Iterable[str], held_out: Iterable[str] | None, data: DataConfig, seed: int, name: str = "texts"
+    texts: Iterable[str],
+    held_out: Iterable[str] | None,
+    data: DataConfig,
+    seed: int,
+    name: str = "texts",
+    classify: bool = False,
 ) -> Corpus:
     """Texts as a corpus: decoded, blank and overlong ones left out, some held out where none are given.
 
@@ -159,11 +164,12 @@ def make_corpus(
       data: the settings.
       seed: for the choice of what is held out.
       name: what they are, for people.
+      classify: whether the class of each text is to be learned, not the text.
 
     Raises:
       InputError: nothing is left to learn from.
     """
-    return _corpus(grouped(texts), None if held_out is None else grouped(held_out), data, seed, name)
+    return _corpus(grouped(texts), None if held_out is None else grouped(held_out), data, seed, name, classify)
 
 
 class _Kept(NamedTuple):
@@ -208,7 +214,12 @@ def _collect(stretches: Iterable[Some], data: DataConfig) -> _Kept:
 
 
 def _corpus(
-    stretches: Iterable[Some], held_out: Iterable[Some] | None, data: DataConfig, seed: int, name: str
+    stretches: Iterable[Some],
+    held_out: Iterable[Some] | None,
+    data: DataConfig,
+    seed: int,
+    name: str,
+    classify: bool,
 ) -> Corpus:
     """As ``make_corpus``, of texts that come a stretch at a time."""
     numbers: dict[str, int] = {}
@@ -216,8 +227,8 @@ def _corpus(
         stretches = _with_source(stretches)
         held_out = None if held_out is None else _with_source(held_out)
     if data.label_field is not None:
-        stretches = _labelled(stretches, numbers, learned=True)
-        held_out = None if held_out is None else _labelled(held_out, numbers, learned=False)
+        stretches = _labelled(stretches, numbers, classify, learned=True)
+        held_out = None if held_out is None else _labelled(held_out, numbers, classify, learned=False)
     train, hashes, given, full, debris = _collect(stretches, data)
     notices = []
     if not data.unescape_html and debris > 0.01 * given:
@@ -245,12 +256,20 @@ def _corpus(
             notices.append(f"{known:,} of the held-out texts are also among those to learn.")
     if numbers:
         shown = ", ".join(map(repr, list(numbers)[:8])) + (" …" if len(numbers) > 8 else "")
-        notices.append(f"{len(numbers)} classes: {shown}; each text begins with its own, which is given, not learned.")
+        how = (
+            "what is learned is the class of a text"
+            if classify
+            else "each text begins with its own, which is given, not learned"
+        )
+        notices.append(f"{len(numbers)} classes: {shown}; {how}.")
     return Corpus(name, train, held, empty, too_long, tuple(notices), labels=tuple(numbers))
 
 
-def _labelled(stretches: Iterable[Some], numbers: dict[str, int], learned: bool) -> Iterable[Some]:
-    """Texts whose class, put before them, is made one token; ``numbers`` gets the classes that are learned."""
+def _labelled(stretches: Iterable[Some], numbers: dict[str, int], classify: bool, learned: bool) -> Iterable[Some]:
+    """Texts whose class is made one token, before them or, to ``classify``, after them as its source.
+
+    ``numbers`` gets the classes that are learned.
+    """
     for some in stretches:
         texts = []
         for given in some.texts:
@@ -261,7 +280,11 @@ def _labelled(stretches: Iterable[Some], numbers: dict[str, int], learned: bool)
                     raise InputError(f"--label-field names more than {MOST_LABELS:,} classes; is it the right field?")
             elif label not in numbers:
                 raise InputError(f"the held-out texts have a class {label!r:.40}, which is not among those to learn")
-            texts.append(label_token(numbers[label]) + text if text and not text.isspace() else "")
+            token = label_token(numbers[label])
+            if not text or text.isspace():
+                texts.append("")
+            else:
+                texts.append(text + SOURCE_END + token if classify else token + text)
         yield Some(texts, some.complete)
 
 

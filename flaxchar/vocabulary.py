@@ -39,11 +39,13 @@ class EncodedTexts:
       ids: of the smallest unsigned type that holds them, ``[tokens]``; mapped from a file where they are many.
       offsets: int64 ``[texts + 1]``.
       source_end: the id up to which a text is given, not predicted; None where there are no sources.
+      ends: whether ``<eos>`` is predicted after each text.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
     source_end: int | None = None
+    ends: bool = True
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -136,6 +138,15 @@ class Vocabulary:
         """The id of what ends a source, None where there are no sources."""
         return self._ids.get(SOURCE_END)
 
+    @property
+    def classifies(self) -> bool:
+        """Whether what is predicted is the class of a text: its token, after the text as its source."""
+        return bool(self.labels) and self.source_end is not None
+
+    def texts(self, ids: np.ndarray, offsets: np.ndarray) -> EncodedTexts:
+        """Texts by their ids: text ``k`` is ``ids[offsets[k]:offsets[k + 1]]``."""
+        return EncodedTexts(ids, offsets, self.source_end, not self.classifies)
+
     def label_id(self, name: str) -> int:
         """The id of a class.
 
@@ -219,7 +230,7 @@ class Vocabulary:
             else self._encode(texts, lengths, missing)
         )
         ids = joined(parts, np.min_scalar_type(self.eos), texts.characters, path)
-        return EncodedTexts(ids, np.concatenate([[0], np.cumsum(lengths)]), self.source_end), missing
+        return self.texts(ids, np.concatenate([[0], np.cumsum(lengths)])), missing
 
     def _encode(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
         ends, position = np.cumsum(lengths), 0
@@ -252,8 +263,11 @@ class Vocabulary:
         """How many characters a model predicts of some texts, ``<eos>`` counted as one each.
 
         Without ``bos`` the first token of each text (of the first one only in running text) is given, not predicted.
+        A class counts as one, too.
         """
         texts = Texts.of(texts)
+        if self.classifies:
+            return len(texts)
         if self.source_end is not None:
             return sum(len(text) - text.index(SOURCE_END) for text in texts)
         total = texts.characters + len(texts)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import run_command
 
 import flaxchar
-from flaxchar import Config, InputError
+from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, init_params
 from flaxchar.encoding import load_encoded
 from flaxchar.language_model import class_probabilities
+from flaxchar.recurrence import lstm
 
 RNG = np.random.default_rng(0)
+ZERO = (jnp.zeros((1, 5)),) * 2
 # Each class has letters of its own, and one in common.
 ROWS = [(name, "".join(RNG.choice(list(letters), 12))) for name, letters in (("low", "abx"), ("high", "yzx")) * 60]
 
@@ -141,3 +145,72 @@ def test_a_model_without_classes_cannot_classify():
         lm.class_nats(["a"])
     with pytest.raises(InputError, match="no class 'x'"):
         lm.generate(label="x")
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """The folder of a run that learned the rows' classes, and their file."""
+    folder = tmp_path_factory.mktemp("classifier")
+    data = write_rows(folder / "rows.csv", ROWS)
+    arguments = ("--data", data, "--fields", "2", "--label-field", "1", "--steps", "150", "--hidden", "16")
+    result = run_command("train.py", *arguments, "--head", "classifier", "--workdir", str(folder / "run"))
+    assert result.returncode == 0, result.stderr
+    assert "bits per text" in result.stdout
+    assert "flaxchar classify FILE" in result.stdout
+    return folder / "run", data
+
+
+def test_a_classifier_is_asked_for_the_class_alone(tmp_path):
+    data = write_rows(tmp_path / "a.csv", [("low", "ab"), ("high", "c")])
+    config = Config().replace(data=(data,), fields=("2",), label_field="1", val_fraction=0, head="classifier")
+    corpus, config = load_encoded(config)
+    vocabulary = corpus.vocabulary
+    low, high = vocabulary.label_ids
+    batch = TextBatches(corpus.train, 2, vocabulary.eos, config.data.bos, buckets=1).batch(0)
+    assert sorted(batch.targets[batch.mask].tolist()) == sorted([low, high])
+    assert batch.mask.sum(1).tolist() == [1, 1]
+    assert (batch.inputs[batch.mask] == vocabulary.source_end).all()
+    assert corpus.train_characters == 2
+
+
+def test_a_classifier_names_classes_and_is_sure_of_them(classifier):
+    folder, data = classifier
+    lm = flaxchar.load(folder)
+    probabilities = class_probabilities(lm.class_nats(["abab", "zyyz"]))
+    assert probabilities[0, lm.vocabulary.labels.index("low")] > 0.9
+    assert probabilities[1, lm.vocabulary.labels.index("high")] > 0.9
+    result = run_command("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(folder))
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout.split("%")[0]) > 95
+
+
+def test_what_a_classifier_says_depends_neither_on_padding_nor_on_the_rest_of_the_batch(classifier):
+    lm = flaxchar.load(classifier[0])
+    alone = lm.class_nats(["ab"])
+    together = lm.class_nats(["ab", "zyxzyxzyxzyxzyxzyxzyxzyxzyxzyx", "x"])
+    np.testing.assert_allclose(alone[0], together[0], atol=1e-5)
+
+
+def test_a_classifier_reads_the_mean_of_its_states():
+    model = CharLM(7, ModelConfig(hidden=5, head="classifier"))
+    params = init_params(model, jax.random.key(0))
+    ids = jnp.array([[1, 2, 3, 4]])
+    states, _ = lstm(ids.T, *(params["lstm_0"][name] for name in ("kernel", "bias", "recurrent_kernel")), ZERO)
+    expected = states[:, 0].mean(0) @ params["logits"]["kernel"] + params["logits"]["bias"]
+    np.testing.assert_allclose(model.apply({"params": params}, ids)[0][0, -1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("command", [("sample.py",), ("score",), ("compress",)])
+def test_a_classifier_refuses_to_write_and_to_score(classifier, command, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("ab\n")
+    files = () if command == ("sample.py",) else (str(text),)
+    result = run_command(*command, *files, "--workdir", str(classifier[0]))
+    assert result.returncode == 2
+    assert "names the class of a text" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_classifier_without_classes_is_an_error():
+    with pytest.raises(InputError, match=r"--head classifier needs --label-field"):
+        validated(Config().replace(head="classifier"))
