@@ -83,6 +83,10 @@ class ModelConfig:
     """Recurrent layers, one on top of the other."""
     hidden: int = 128
     """Units of each layer."""
+    embedding: int = 0
+    """Numbers in the vector that stands for each character; 0: characters act on the gates directly."""
+    input_dropout: float = 0.0
+    """The share of these numbers that is dropped in training."""
     dropout: float = 0.2
     """The share of each recurrent layer's outputs that is dropped in training."""
     recurrent_dropout: float = 0.0
@@ -214,7 +218,10 @@ class Config:
         _require(data.window is None or data.window >= 0, "window", data.window, "0 or more")
         fraction = data.val_fraction
         _require(fraction is None or 0 <= fraction < 1, "val_fraction", fraction, "0 or more and less than 1")
-        for name in ("dropout", "recurrent_dropout"):
+        _require(model.embedding >= 0, "embedding", model.embedding, "0 or more")
+        if model.input_dropout and not model.embedding:
+            raise InputError("--input-dropout drops parts of an embedding; give one by --embedding 64")
+        for name in ("dropout", "recurrent_dropout", "input_dropout"):
             share = getattr(model, name)
             _require(0 <= share < 1, name, share, "0 or more and less than 1")
         if model.recurrent_dropout and model.cell in ("mingru", "minlstm"):

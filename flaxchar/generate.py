@@ -20,7 +20,7 @@ from jax import Array, lax
 
 from flaxchar import native
 from flaxchar.config import InputError
-from flaxchar.model import CharLM, Params
+from flaxchar.model import CharLM, Params, with_embedding
 from flaxchar.vocabulary import PAD, Vocabulary
 
 # Samples drawn together in JAX. Always this many rows, filled up where fewer are asked for: a matrix product may round
@@ -204,6 +204,8 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
     if _natively(model):
         cell = model.config.cell
         layers = [params[f"{cell}_{k}"] for k in range(model.config.layers)]
+        if model.config.embedding:
+            layers[0] = with_embedding(layers[0], params["embedding"])
         h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
         texts = native.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
         keys = np.asarray(jax.random.key_data(request.keys))

@@ -63,16 +63,22 @@ class RecurrentLayer(nn.Module):
         bias = jnp.zeros((cell.gates, self.hidden), jnp.float32)
         return (bias if cell.forget_gate is None else bias.at[cell.forget_gate].set(1.0)).reshape(-1)
 
-    def __call__(self, inputs: Array, carry: Carry, mask: Array | None = None) -> tuple[Array, Carry]:
+    def __call__(
+        self, inputs: Array, carry: Carry, mask: Array | None = None, embedding: Array | None = None
+    ) -> tuple[Array, Carry]:
         """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden ``[time, batch, hidden]`` and the carry.
 
-        ``mask`` ``[batch, hidden]`` multiplies the state before each recurrent product.
+        ``mask`` ``[batch, hidden]`` multiplies the state before each recurrent product; ``embedding`` ``[vocab, in]``
+        holds the vectors that ids stand for.
         """
-        return CELLS[self.cell].sequence(inputs, self.weights, carry, mask, self.dtype)
+        return CELLS[self.cell].sequence(inputs, self._reading(embedding), carry, mask, self.dtype)
 
-    def step(self, inputs: Array, carry: Carry) -> tuple[Array, Carry]:
+    def step(self, inputs: Array, carry: Carry, embedding: Array | None = None) -> tuple[Array, Carry]:
         """Ids ``[batch]`` or vectors ``[batch, in]`` → hidden states ``[batch, hidden]`` and carry."""
-        return CELLS[self.cell].step(inputs, self.weights, carry, self.dtype)
+        return CELLS[self.cell].step(inputs, self._reading(embedding), carry, self.dtype)
+
+    def _reading(self, embedding: Array | None) -> dict[str, Array]:
+        return self.weights if embedding is None else with_embedding(self.weights, embedding)
 
 
 class CharLM(nn.Module):
@@ -80,7 +86,7 @@ class CharLM(nn.Module):
 
     Attributes:
       vocab: size of the vocabulary, padding and ``<eos>`` included.
-      config: cell, layers, units, dropout, initial scale.
+      config: cell, layers, units, embedding, dropout, initial scale.
 
     Example::
 
@@ -94,13 +100,15 @@ class CharLM(nn.Module):
 
     def setup(self) -> None:
         """Declare the layers."""
-        hidden = self.config.hidden
+        hidden, embedding = self.config.hidden, self.config.embedding
+        if embedding:
+            self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding))
         # Of a one-hot input only one number is on, so an input row is one character's whole contribution. Glorot's rule
         # counts all `vocab` inputs and starts the rows far too small for that.
-        unit = self.config.input_init == "unit"
+        unit = self.config.input_init == "unit" and not embedding
         first = nn.initializers.normal(1.0) if unit else nn.initializers.glorot_uniform()
         layer = functools.partial(RecurrentLayer, self.config.cell, dtype=self.config.dtype)
-        layers = [layer(self.vocab, hidden, kernel_init=first)]
+        layers = [layer(embedding or self.vocab, hidden, kernel_init=first)]
         layers += [layer(hidden, hidden) for _ in range(self.config.layers - 1)]
         setattr(self, self.config.cell, layers)  # named lstm_0, lstm_1 … among the parameters
         if self.config.layer_norm:
@@ -157,13 +165,18 @@ class CharLM(nn.Module):
         config = self.config
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
+        embedding = self.embedding if config.embedding else None
+        if embedding is not None and dropout_keys is not None and config.input_dropout:
+            hidden = embedding[hidden] if hidden.ndim == 2 else hidden @ embedding  # [time, batch, embedding]
+            keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, 2 * config.layers)
+            hidden, embedding = dropout(hidden, config.input_dropout, keys), None
         last = []
         for number, (layer, before) in enumerate(zip(getattr(self, config.cell), carry, strict=True)):
             mask = None
             if dropout_keys is not None and config.recurrent_dropout:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, config.layers + number)
                 mask = dropout(jnp.ones((1, *before[0].shape)), config.recurrent_dropout, keys)[0]
-            outputs, after = layer(self._into(number, hidden), before, mask)
+            outputs, after = layer(self._into(number, hidden), before, mask, None if number else embedding)
             if dropout_keys is not None and config.dropout:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, number)
                 outputs = dropout(outputs, config.dropout, keys)
@@ -177,8 +190,9 @@ class CharLM(nn.Module):
     def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:
         """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry."""
         hidden, last = ids, []
+        embedding = self.embedding if self.config.embedding else None
         for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carry, strict=True)):
-            outputs, after = layer.step(self._into(number, hidden), before)
+            outputs, after = layer.step(self._into(number, hidden), before, None if number else embedding)
             hidden = self._out_of(number, hidden, outputs)
             last.append(after)
         return self.logits(hidden), tuple(last)
@@ -191,6 +205,14 @@ class CharLM(nn.Module):
         """What is handed on after a layer: what it gave, what it read too, the last of it normalised."""
         hidden = hidden + outputs if self.config.residual and number > 0 else outputs
         return self.norm[-1](hidden) if self.config.layer_norm and number == self.config.layers - 1 else hidden
+
+
+def with_embedding(weights: dict[str, Array], embedding: Array) -> dict[str, Array]:
+    """A layer's weights for ids instead of the vectors they stand for, ``[vocab, in]``.
+
+    The product of the vocabulary's few rows serves all time steps, so that an embedding costs next to nothing.
+    """
+    return {**weights, "kernel": embedding @ weights["kernel"]}
 
 
 def dropout(values: Array, rate: float, keys: Array) -> Array:

@@ -242,10 +242,12 @@ SHAPES = [
     ModelConfig(cell=name, hidden=6, layers=3, residual=extras, layer_norm=extras)
     for name in CELLS
     for extras in (False, True)
-]
+] + [ModelConfig(cell=name, hidden=6, embedding=3) for name in ("lstm", "gru")]
 
 
-@pytest.mark.parametrize("config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}")
+@pytest.mark.parametrize(
+    "config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}"
+)
 def test_a_model_of_any_cell_goes_on_from_its_carry_and_steps_like_its_sequence(config):
     model = CharLM(9, config)
     params = init_params(model, jax.random.key(1))
@@ -262,7 +264,9 @@ def test_a_model_of_any_cell_goes_on_from_its_carry_and_steps_like_its_sequence(
         np.testing.assert_allclose(step, logits[:, k], atol=1e-5)
 
 
-@pytest.mark.parametrize("config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}")
+@pytest.mark.parametrize(
+    "config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}"
+)
 def test_a_model_of_any_cell_writes_what_its_logits_say(config):
     vocabulary = Vocabulary(tuple("abcdefg"))
     model = CharLM(9, config)

@@ -21,6 +21,7 @@ from flaxchar import (
 )
 from flaxchar.losses import evaluate
 from flaxchar.model import dropout
+from flaxchar.recurrence import lstm
 from flaxchar.vocabulary import EncodedTexts
 
 VOCAB, EOS = 11, 10
@@ -28,9 +29,10 @@ RNG = np.random.default_rng(0)
 TEXTS = [RNG.integers(1, EOS, length).astype(np.int32) for length in (3, 9, 1, 6, 14)]
 
 
-@pytest.fixture(params=[1, 2], ids=["one layer", "two layers"])
+@pytest.fixture(params=[(1, 0), (2, 0), (1, 5)], ids=["one layer", "two layers", "embedding"])
 def model(request):
-    return CharLM(VOCAB, ModelConfig(hidden=16, layers=request.param))
+    layers, embedding = request.param
+    return CharLM(VOCAB, ModelConfig(hidden=16, layers=layers, embedding=embedding))
 
 
 @pytest.fixture
@@ -145,8 +147,22 @@ def test_running_text_is_scored_as_one_text_with_its_carry(model, params):
     np.testing.assert_allclose(result.bits_per_character, result.loss / np.log(2), rtol=1e-6)
 
 
-def test_dropout_acts_in_training_only():
-    model = CharLM(VOCAB, ModelConfig(hidden=16, dropout=0.5))
+def test_an_embedding_equals_a_lookup_before_the_layer():
+    """And has the parameters of Keras' Embedding, LSTM and Dense."""
+    model = CharLM(VOCAB, ModelConfig(hidden=16, embedding=5))
+    params = init_params(model, jax.random.key(0))
+    assert count_params(params) == VOCAB * 5 + 4 * 16 * (5 + 16 + 1) + VOCAB * 17
+    ids = jnp.asarray(pad_texts(TEXTS, rows=5, width=16, eos=EOS).inputs)
+    vectors = params["embedding"][ids.T]  # [time, batch, 5]
+    weights = (params["lstm_0"][name] for name in ("kernel", "bias", "recurrent_kernel"))
+    hidden, _ = lstm(vectors, *weights, (jnp.zeros((5, 16)),) * 2)
+    expected = hidden.swapaxes(0, 1) @ params["logits"]["kernel"] + params["logits"]["bias"]
+    np.testing.assert_allclose(model.apply({"params": params}, ids)[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"dropout": 0.5}, {"dropout": 0.0, "embedding": 8, "input_dropout": 0.5}])
+def test_dropout_acts_in_training_only(settings):
+    model = CharLM(VOCAB, ModelConfig(hidden=16, **settings))
     params = init_params(model, jax.random.key(0))
     ids = jnp.asarray(pad_texts(TEXTS, rows=5, width=16, eos=EOS).inputs)
 
