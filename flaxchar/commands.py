@@ -44,7 +44,9 @@ class ScoreOptions:
 def score_command(arguments: Sequence[str]) -> int:
     """``flaxchar score``."""
     options = parse(ScoreOptions, "flaxchar score", arguments, ScoreOptions())
-    texts = [text for text in _read_texts(options.files, options.fields, options.encoding) if text]
+    given = _read_texts(options.files, options.fields, options.encoding)
+    lines = [number for number, text in enumerate(given, start=1) if text]
+    texts = [text for text in given if text]
     lm = load_model(options.workdir)
 
     from flaxchar.console import shortened
@@ -56,7 +58,7 @@ def score_command(arguments: Sequence[str]) -> int:
     order = sorted(range(len(texts)), key=lambda k: -each[k]) if options.rank else range(len(texts))
     for k in order:
         if options.json:
-            record = {"bits_per_character": each[k], "bits": float(bits[k]), "line": k + 1, "text": texts[k]}
+            record = {"bits_per_character": each[k], "bits": float(bits[k]), "line": lines[k], "text": texts[k]}
             print(json.dumps(record, ensure_ascii=False))
         else:
             print(f"{each[k]:7.4f}  {shortened(texts[k])}")

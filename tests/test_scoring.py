@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import jax
@@ -187,6 +188,15 @@ def test_score_prints_each_text_and_all(run):
     assert [line.split()[1] for line in lines[:2]] == sorted(expected, key=lambda text: -expected[text])
     assert values == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-3)
     assert "left out, for the model has never seen them: '^' (8 times)" in lines[-1]
+
+
+def test_score_in_json_numbers_the_lines_of_the_file(run):
+    result = run_command("score", "--workdir", str(run[0]), "--json", stdin=b"Today\n\nIraq\n")
+    assert result.returncode == 0, result.stderr
+    *lines, total = map(json.loads, result.stdout.splitlines())
+    assert [(record["line"], record["text"]) for record in lines] == [(1, "Today"), (3, "Iraq")]
+    assert total["texts"] == 2
+    assert sum(record["bits"] for record in lines) == pytest.approx(total["bits"])
 
 
 def test_a_file_is_compressed_and_restored_byte_for_byte(run, tmp_path):
