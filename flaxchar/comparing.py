@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 GRID = {
     "cell": str,
     "hidden": int,
+    "embedding": int,
     "layers": int,
     "dropout": float,
     "recurrent_dropout": float,
