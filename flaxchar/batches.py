@@ -132,11 +132,13 @@ class TextBatches:
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
         """Batch ``k`` of the run, ``[rows, one of widths]``, or some of its rows."""
         epoch, given = self._epoch(k // self.steps_per_epoch), self._texts
+        # What is to be written from a source is found sooner by a network that has learned to predict sources, too.
+        source_end = None if given.ends else given.source_end
         number = int(epoch.turns[k % self.steps_per_epoch])
         chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
         rows = len(range(self.rows)[own])
         texts = [given[i] for i in chosen[own].tolist()]
-        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, given.source_end, given.ends)
+        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, source_end, given.ends)
 
     def mean_width(self) -> float:
         """Mean width of a batch, which is what a step costs on average."""

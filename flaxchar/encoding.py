@@ -20,7 +20,7 @@ from flaxchar.texts import LARGE, Texts
 from flaxchar.vocabulary import EncodedTexts, Vocabulary
 
 # Part of what a kept corpus is found by: raised when the same files would be encoded otherwise than before.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) 
         vocabulary,
         train,
         held_out,
-        vocabulary.predicted_characters(corpus.train, data.bos, running),
+        vocabulary.predicted_characters(corpus.train, data.bos, running, sources=True),
         vocabulary.predicted_characters(texts, data.bos, running) - dropped,
         dict(missing.most_common()),
         {

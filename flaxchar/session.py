@@ -163,10 +163,8 @@ class _Session:
             )
         else:
             self.batches = WindowBatches(texts, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data)
-        tokens = len(texts.ids) + len(texts) * texts.ends - int(texts.sources.sum())
-        if texts.source_end is None:
-            tokens -= 0 if data.bos else 1 if running else len(texts)
-        self.characters_per_token = corpus.train_characters / tokens
+        tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if running else len(texts))
+        self.characters_per_token = corpus.train_characters / tokens if texts.ends else 1.0
         self.prompts = self._sample_prompts(training)
 
         self.model = CharLM(vocabulary.size, config.model)

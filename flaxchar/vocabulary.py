@@ -259,16 +259,18 @@ class Vocabulary:
             lengths[number] = len(row)
             yield np.array(row, np.int32)
 
-    def predicted_characters(self, texts: Iterable[str] | Texts, bos: bool, running: bool = False) -> int:
+    def predicted_characters(
+        self, texts: Iterable[str] | Texts, bos: bool, running: bool = False, sources: bool = False
+    ) -> int:
         """How many characters a model predicts of some texts, ``<eos>`` counted as one each.
 
         Without ``bos`` the first token of each text (of the first one only in running text) is given, not predicted.
-        A class counts as one, too.
+        A class counts as one, too. ``sources``: whether those are predicted, as in training.
         """
         texts = Texts.of(texts)
         if self.classifies:
             return len(texts)
-        if self.source_end is not None:
+        if self.source_end is not None and not sources:
             return sum(len(text) - text.index(SOURCE_END) for text in texts)
         total = texts.characters + len(texts)
         if bos:

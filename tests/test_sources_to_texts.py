@@ -12,10 +12,11 @@ import pytest
 from conftest import run_command
 
 import flaxchar
-from flaxchar import CharLM, Config, InputError, ModelConfig, Vocabulary, init_params, pad_texts
+from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, Vocabulary, init_params, pad_texts
 from flaxchar.beam import beam_search
 from flaxchar.encoding import load_encoded
 from flaxchar.losses import score_batch
+from flaxchar.vocabulary import SOURCE_END
 
 RNG = np.random.default_rng(0)
 # A text is the first letter of each word of its source.
@@ -34,7 +35,8 @@ def table(tmp_path_factory):
 def test_only_what_follows_the_source_is_predicted(table):
     config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
     corpus, config = load_encoded(config)
-    assert corpus.train_characters == sum(len(short) + 1 for _, short in ROWS)
+    predicted = corpus.vocabulary.predicted_characters([long + SOURCE_END + short for long, short in ROWS], bos=False)
+    assert predicted == sum(len(short) + 1 for _, short in ROWS)
     assert corpus.train.sources.tolist() == [len(long) + 1 for long, _ in ROWS]
     end, eos = corpus.vocabulary.source_end, corpus.vocabulary.eos
     batch = pad_texts([corpus.train[0]], 2, 40, eos, config.data.bos, end)
@@ -42,6 +44,15 @@ def test_only_what_follows_the_source_is_predicted(table):
     expected = np.append(corpus.vocabulary.encode(short), eos)
     assert batch.targets[batch.mask].tolist() == expected.tolist()
     assert batch.inputs[0, len(long)] == end
+
+
+def test_in_training_the_source_is_learned_too(table):
+    config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
+    corpus, config = load_encoded(config)
+    batches = TextBatches(corpus.train, 400, corpus.vocabulary.eos, config.data.bos, buckets=1)
+    batch = batches.batch(0)
+    assert batch.mask.sum() == sum(len(long) + len(short) + 1 for long, short in ROWS)  # all but the first, and an end
+    assert corpus.train_characters == batch.mask.sum()
 
 
 def test_padding_further_changes_nothing(table):
