@@ -312,16 +312,21 @@ def make_preset(name: str, characters: int) -> Config:
     small, medium = characters < 1_000_000, characters < 10_000_000
     if name == "fast":
         return Config(
-            model=ModelConfig(hidden=256, dropout=0.3 if small else 0.1 if medium else 0.0),
+            model=ModelConfig(hidden=384, embedding=64, dropout=0.2 if small else 0.1 if medium else 0.0),
             training=TrainingConfig(
                 optimizer="adamw",
                 weight_decay=0.05 if small else 0.01,
-                learning_rate=0.03 if small else 0.02,
+                learning_rate=0.015,
                 time_budget="1m",
             ),
         )
     return Config(
-        model=ModelConfig(hidden=512, dropout=0.5 if small else 0.3 if medium else 0.1),
+        model=ModelConfig(
+            hidden=768 if small else 512,
+            embedding=128,
+            input_dropout=0.3 if small else 0.1 if medium else 0.0,
+            dropout=0.5 if small else 0.3 if medium else 0.1,
+        ),
         training=TrainingConfig(
             optimizer="adamw",
             weight_decay=0.1 if small else 0.05 if medium else 0.01,

@@ -17,6 +17,7 @@ from flaxchar.beam import beam_search
 from flaxchar.encoding import load_encoded
 from flaxchar.losses import score_batch
 from flaxchar.vocabulary import SOURCE_END
+from flaxchar.writing import training_texts
 
 RNG = np.random.default_rng(0)
 # A text is the first letter of each word of its source.
@@ -77,6 +78,7 @@ def test_the_source_is_used(table, tmp_path):
     assert lm.generate(source="cat dog bee", temperature=0.0) == ["cdb"]
     written = run_command("sample.py", "--source", "elk ant cat", "--beam", "4", "--workdir", str(path))
     assert written.stdout == "eac\n"
+    assert set(training_texts(lm)) <= {short for _, short in ROWS}  # what --novel leaves out
     with pytest.raises(InputError, match="--source"):
         lm.generate()
     with pytest.raises(InputError, match="source"):
