@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 
 from flaxchar.batches import Batch, WindowBatches, fit_width, pad_texts
@@ -22,8 +23,8 @@ from flaxchar.vocabulary import EncodedTexts
 
 # Texts, or characters of running text, that are scored before a model that adapts learns from them.
 ADAPT_TEXTS, ADAPT_WINDOW = 8, 32
-# How far one step goes.
-ADAPT_RATE = 0.1
+# How far one step goes, and the gradient's norm from which on it goes no further.
+ADAPT_RATE, ADAPT_NORM = 1.0, 4.0
 _ROWS = 64
 # Widths of batches are rounded up to a multiple of this, so that few are compiled.
 _GRAIN = 32
@@ -134,5 +135,7 @@ def _score(model: CharLM, params: Params, carry: tuple, batch: Batch, *, adapt: 
         _, (nats, after) = losses(params)
         return nats, after, params
     gradients, (nats, after) = jax.grad(losses, has_aux=True)(params)
-    params = jax.tree.map(lambda weight, gradient: weight - ADAPT_RATE * gradient, params, gradients)
+    # Of a text that is quite unlike what was learned the gradient is large, and such a step would undo the model.
+    rate = ADAPT_RATE * jnp.minimum(1.0, ADAPT_NORM / optax.tree.norm(gradients))
+    params = jax.tree.map(lambda weight, gradient: weight - rate * gradient, params, gradients)
     return nats, after, params
