@@ -228,9 +228,10 @@ class _Session:
         lines.append(
             f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
         )
-        lines.append(
-            f"recurrence: {native.status()}" + (f"; {self.layout.describe()}" if not self.layout.alone else "")
-        )
+        model, how = self.config.model, native.status()
+        if native.available() and (model.cell not in native.CELLS or model.dtype != "float32" or self.layout.model > 1):
+            how = f"JAX (the native kernel is for {', '.join(native.CELLS)} in float32, whole on each device)"
+        lines.append(f"recurrence: {how}" + (f"; {self.layout.describe()}" if not self.layout.alone else ""))
         return lines
 
     def plan(self, started: float) -> int:

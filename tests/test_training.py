@@ -22,11 +22,12 @@ from flaxchar import (
     learning_rates,
     make_optimizer,
     masked_cross_entropy,
+    native,
     train_step,
 )
-from flaxchar.config import make_preset
+from flaxchar.config import Config, make_preset
 from flaxchar.encoding import encode_corpus
-from flaxchar.session import train_corpus
+from flaxchar.session import Observer, train_corpus
 from flaxchar.sources import make_corpus
 from flaxchar.training import copy_tree, evaluation_steps
 
@@ -264,3 +265,20 @@ def test_other_settings_on_an_existing_run_are_listed(tmp_path):
 def test_a_setting_that_does_not_exist_is_named():
     with pytest.raises(TypeError, match="hiden"):
         flaxchar.train(TEXTS, hiden=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"), [({"cell": "gru"}, ""), ({"cell": "mingru"}, "JAX"), ({"dtype": "bfloat16"}, "JAX")]
+)
+def test_the_report_says_which_recurrence_runs(settings, named):
+    said = []
+
+    class Hears(Observer):
+        def prepared(self, lines):
+            said.extend(lines)
+
+    config = Config().replace(hidden=4, steps=1, **settings)
+    corpus = make_corpus(["ab", "ba", "aab"], [], config.data, 0)
+    train_corpus(encode_corpus(corpus, config.data), config, None, Hears())
+    (line,) = [line for line in said if line.startswith("recurrence: ")]
+    assert line.startswith(f"recurrence: {named or native.status()}")
