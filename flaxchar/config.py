@@ -304,7 +304,7 @@ def make_preset(name: str, characters: int) -> Config:
     """The settings of a preset, which for ``fast`` and ``best`` depend on the size of the corpus.
 
     Args:
-      name: one of ``PRESETS``, or ``fast`` (a minute) or ``best`` (half an hour); docs/design.md has the measurements.
+      name: one of ``PRESETS``, or ``fast`` (a minute) or ``best`` (half an hour); benchmarks/recipes.md has the measurements.
       characters: how many there are to learn.
     """
     if name in PRESETS:
@@ -326,11 +326,13 @@ def make_preset(name: str, characters: int) -> Config:
             embedding=128,
             input_dropout=0.3 if small else 0.1 if medium else 0.0,
             dropout=0.5 if small else 0.3 if medium else 0.1,
+            recurrent_dropout=0.15 if small else 0.0,
         ),
         training=TrainingConfig(
             optimizer="adamw",
             weight_decay=0.1 if small else 0.05 if medium else 0.01,
-            learning_rate=0.01,
+            learning_rate=0.012 if small else 0.008,
+            clip_norm=1.0 if small else 0.25,
             time_budget="30m",
         ),
     )
