@@ -312,11 +312,11 @@ def make_preset(name: str, characters: int) -> Config:
     small, medium = characters < 1_000_000, characters < 10_000_000
     if name == "fast":
         return Config(
-            model=ModelConfig(hidden=384, embedding=64, dropout=0.2 if small else 0.1 if medium else 0.0),
+            model=ModelConfig(hidden=256, embedding=64, dropout=0.2 if small else 0.1 if medium else 0.0),
             training=TrainingConfig(
                 optimizer="adamw",
                 weight_decay=0.05 if small else 0.01,
-                learning_rate=0.015,
+                learning_rate=0.02,
                 time_budget="1m",
             ),
         )
