@@ -304,7 +304,7 @@ def make_preset(name: str, characters: int) -> Config:
     """The settings of a preset, which for ``fast`` and ``best`` depend on the size of the corpus.
 
     Args:
-      name: one of ``PRESETS``, or ``fast`` (a minute) or ``best`` (half an hour); benchmarks/recipes.md has the measurements.
+      name: one of ``PRESETS``, or ``fast`` (a minute) or ``best`` (half an hour), as found in benchmarks/recipes.md.
       characters: how many there are to learn.
     """
     if name in PRESETS:
