@@ -43,6 +43,8 @@ def make_inputs(kind, time=TIME, batch=BATCH, features=FEATURES):
 @pytest.fixture(params=["native", "scan"])
 def version(request, monkeypatch):
     """Which version of the recurrence runs."""
+    if request.param == "native" and request.node.callspec.params["name"] not in native.CELLS:
+        pytest.skip("this cell is in JAX alone")
     if request.param == "scan":
         monkeypatch.setattr(native, "available", lambda: False)
     elif not native.available():
@@ -147,7 +149,11 @@ def test_gradients_equal_finite_differences(name, with_mask):
 @pytest.mark.parametrize(("kind", "with_mask"), [("ids", False), ("vectors", True)])
 @pytest.mark.parametrize(
     ("time", "batch", "hidden", "features"),
-    [(1, 1, 1, 2), (5, 3, 16, 7), (3, 13, 33, 11), (2, 7, 100, 84), (9, 32, 128, 84), (2, 40, 300, 65), (3, 1, 520, 9)],
+    [(5, 3, 16, 7), (3, 13, 33, 11), (3, 1, 520, 9)]
+    + [
+        pytest.param(*s, marks=pytest.mark.slow)
+        for s in ((1, 1, 1, 2), (2, 7, 100, 84), (9, 32, 128, 84), (2, 40, 300, 65))
+    ],
 )
 @pytest.mark.parametrize("name", native.CELLS)
 def test_the_native_kernel_equals_the_scan(name, time, batch, hidden, features, kind, with_mask, monkeypatch):
@@ -172,7 +178,7 @@ def test_the_native_kernel_gives_the_same_bits_on_any_number_of_threads(name, hi
     weights, carry = make_weights(name, hidden, 20, 13)
     for kind, mask in (("ids", None), ("vectors", jnp.ones((13, hidden)))):
         results = []
-        for threads in (1, 2, 3, 6):
+        for threads in (1, 3):
             monkeypatch.setattr(native, "threads", lambda threads=threads: threads)
             results.append(value_and_gradients(name, make_inputs(kind, 3, 13, 20), weights, carry, mask))
         for other in results[1:]:
@@ -265,7 +271,9 @@ def test_a_model_of_any_cell_goes_on_from_its_carry_and_steps_like_its_sequence(
 
 
 @pytest.mark.parametrize(
-    "config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}"
+    "config",
+    [c for c in SHAPES if c.residual or c.cell in ("gru", "rnn")],
+    ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}",
 )
 def test_a_model_of_any_cell_writes_what_its_logits_say(config):
     vocabulary = Vocabulary(tuple("abcdefg"))
