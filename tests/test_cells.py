@@ -178,7 +178,7 @@ def test_the_native_kernel_gives_the_same_bits_on_any_number_of_threads(name, hi
     weights, carry = make_weights(name, hidden, 20, 13)
     for kind, mask in (("ids", None), ("vectors", jnp.ones((13, hidden)))):
         results = []
-        for threads in (1, 3):
+        for threads in (1, 2, 3, 6):
             monkeypatch.setattr(native, "threads", lambda threads=threads: threads)
             results.append(value_and_gradients(name, make_inputs(kind, 3, 13, 20), weights, carry, mask))
         for other in results[1:]:

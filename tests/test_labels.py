@@ -200,7 +200,7 @@ def test_a_classifier_reads_the_mean_of_its_states():
     np.testing.assert_allclose(model.apply({"params": params}, ids)[0][0, -1], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("command", [("sample.py",), ("score",)])
+@pytest.mark.parametrize("command", [("sample.py",), ("score",), ("compress",)])
 def test_a_classifier_refuses_to_write_and_to_score(classifier, command, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("ab\n")
