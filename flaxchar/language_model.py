@@ -19,7 +19,7 @@ from flaxchar.model import CharLM, Params, init_params
 from flaxchar.runs import Run
 from flaxchar.session import train_corpus
 from flaxchar.sources import make_corpus
-from flaxchar.vocabulary import SOURCE_END, Vocabulary, label_token
+from flaxchar.vocabulary import Vocabulary, labelled
 
 
 class LanguageModel:
@@ -183,9 +183,8 @@ class LanguageModel:
             raise InputError("the model knows no classes; train one with --label-field")
         columns = []
         for number in range(len(self.vocabulary.labels)):
-            token = label_token(number)
-            joined = [text + SOURCE_END + token if self.vocabulary.classifies else token + text for text in texts]
-            encoded, _ = self.vocabulary.encode_texts(joined)
+            as_class = [labelled(text, number, self.vocabulary.classifies) for text in texts]
+            encoded, _ = self.vocabulary.encode_texts(as_class)
             columns.append(score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos=False).nats)
         return np.stack(columns, axis=1).astype(np.float64)
 

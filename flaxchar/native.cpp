@@ -464,6 +464,16 @@ struct OutputGradient {
 //   RNN   one
 enum Cell : int64_t { kLstm, kGru, kRnn };
 
+// Calls f with a cell as a type, so that what it calls is compiled for each.
+template <typename F>
+void for_cell(Cell cell, F f) {
+  switch (cell) {
+    case kLstm: return f(std::integral_constant<Cell, kLstm>());
+    case kGru: return f(std::integral_constant<Cell, kGru>());
+    case kRnn: return f(std::integral_constant<Cell, kRnn>());
+  }
+}
+
 // The arguments of a layer. Either `ids` [time, batch] with the table `kernel` [features, gates hidden], to whose rows
 // the bias has been added, or `inputs` [time, batch, features] with `kernel` and `bias` [gates hidden].
 struct Layer {
@@ -608,11 +618,7 @@ struct Forward {
   }
 
   void run(int threads) const {
-    switch (layer.cell) {
-      case kLstm: return run_cell<kLstm>(threads);
-      case kGru: return run_cell<kGru>(threads);
-      case kRnn: return run_cell<kRnn>(threads);
-    }
+    for_cell(layer.cell, [&](auto cell) { run_cell<decltype(cell)::value>(threads); });
   }
 };
 
@@ -743,11 +749,7 @@ struct Backward {
   }
 
   void run(int threads) const {
-    switch (layer.cell) {
-      case kLstm: return run_cell<kLstm>(threads);
-      case kGru: return run_cell<kGru>(threads);
-      case kRnn: return run_cell<kRnn>(threads);
-    }
+    for_cell(layer.cell, [&](auto cell) { run_cell<decltype(cell)::value>(threads); });
   }
 };
 
@@ -902,10 +904,10 @@ Vector gumbel(Key key, uint32_t first) {
 // A model and how to draw from it; the members as flaxchar/native.py fills them in.
 struct Decoder {
   int64_t cell, layers, hidden, vocab, features;  // features: rows of the first layer's kernel
-  const float* const* kernels;              // [layers]: first [features, gates] with the bias added, then dense ones
-  const float* const* biases;               // [layers]
-  const float* const* recurrents;           // [layers]
-  const float* head;                        // [hidden, vocab]
+  const float* const* kernels;     // [layers]: first [features, gates] with the bias added, then dense ones
+  const float* const* biases;      // [layers]
+  const float* const* recurrents;  // [layers]
+  const float* head;               // [hidden, vocab]
   const float* head_bias;                   // [vocab]
   const uint8_t* banned;                    // [vocab]
   float temperature, top_p;
@@ -1160,11 +1162,7 @@ void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
   const int64_t slots = std::clamp<int64_t>((texts->count + threads - 1) / threads, 1, kSlots);
   Pool::get().run(threads, [&](int, int) {
     const Writer writer{*decoder, *texts, kernels.data(), recurrents.data(), head, next};
-    switch (decoder->cell) {
-      case kLstm: return writer.run<kLstm>(slots);
-      case kGru: return writer.run<kGru>(slots);
-      case kRnn: return writer.run<kRnn>(slots);
-    }
+    for_cell(static_cast<Cell>(decoder->cell), [&](auto cell) { writer.run<decltype(cell)::value>(slots); });
   });
 }
 

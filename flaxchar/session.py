@@ -21,6 +21,7 @@ from flaxchar.encoding import EncodedCorpus
 from flaxchar.generate import Sampling, generate
 from flaxchar.losses import Evaluation, evaluate
 from flaxchar.model import CharLM, Params, count_params
+from flaxchar.recurrence import natively
 from flaxchar.runs import Run, move_aside
 from flaxchar.training import (
     MOST_EVALUATIONS,
@@ -229,7 +230,9 @@ class _Session:
             f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
         )
         model, how = self.config.model, native.status()
-        if native.available() and (model.cell not in native.CELLS or model.dtype != "float32" or self.layout.model > 1):
+        with jax.set_mesh(self.layout.mesh):
+            in_kernel = model.cell in native.CELLS and natively(model.dtype)
+        if native.available() and not in_kernel:
             how = f"JAX (the native kernel is for {', '.join(native.CELLS)} in float32, whole on each device)"
         lines.append(f"recurrence: {how}" + (f"; {self.layout.describe()}" if not self.layout.alone else ""))
         return lines

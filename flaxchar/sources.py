@@ -19,7 +19,7 @@ from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
 from flaxchar.datasets import AG_NEWS, Unreachable, load_tfds
 from flaxchar.files import STDIN, read_files, running_share
 from flaxchar.texts import BEFORE_END, Some, Texts, grouped
-from flaxchar.vocabulary import MOST_LABELS, SOURCE_END, label_token
+from flaxchar.vocabulary import MOST_LABELS, SOURCE_END, labelled
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.
@@ -280,11 +280,7 @@ def _labelled(stretches: Iterable[Some], numbers: dict[str, int], classify: bool
                     raise InputError(f"--label-field names more than {MOST_LABELS:,} classes; is it the right field?")
             elif label not in numbers:
                 raise InputError(f"the held-out texts have a class {label!r:.40}, which is not among those to learn")
-            token = label_token(numbers[label])
-            if not text or text.isspace():
-                texts.append("")
-            else:
-                texts.append(text + SOURCE_END + token if classify else token + text)
+            texts.append(labelled(text, numbers[label], classify) if text and not text.isspace() else "")
         yield Some(texts, some.complete)
 
 

@@ -31,6 +31,11 @@ def label_token(number: int) -> str:
     return chr(_FIRST_LABEL + number)
 
 
+def labelled(text: str, number: int, classify: bool) -> str:
+    """A text with the token of its class, number ``number``: before it or, to ``classify``, after it as its source."""
+    return text + SOURCE_END + label_token(number) if classify else label_token(number) + text
+
+
 @dataclasses.dataclass(frozen=True)
 class EncodedTexts:
     """Many texts as one array of ids: text ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
