@@ -110,8 +110,10 @@ inline Vector exp(Vector x) {
   return (Vector)((Integers)p + exponent);
 }
 
-// sums[r][v] += a[r][k] * b[k][v] over k: R rows by V vectors; a's rows are `stride` apart, its columns `step`.
-template <int R, int V>
+// sums[r][v] += a[r][k] * b[k][v] over k: R rows by V vectors, of which one may be known to be 0 and is left out; a's
+// rows are `stride` apart, its columns `step`.
+constexpr int kNone = -1;
+template <int left_out, int R, int V>
 inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const float* a, int64_t stride, int64_t step,
                                                     const float* b, int64_t count) {
 #pragma GCC unroll 4
@@ -120,6 +122,7 @@ inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const 
     for (int r = 0; r < R; ++r) inputs[r] = constant(a[r * stride + k * step]);
     // Each weight is loaded once: sums, inputs and one weight are just what 16 registers hold.
     for (int v = 0; v < V; ++v) {
+      if (v == left_out) continue;
       const Vector weight = load(b + v * kLanes);
       for (int r = 0; r < R; ++r) sums[r][v] += inputs[r] * weight;
     }
@@ -368,20 +371,33 @@ struct OutputGradient {
 
   float* row(int64_t pair) const { return values + pair * columns.width(); }
 
-  // sums = R rows from `pair` on times packed transposed weights, for kPanel inputs from `first` on.
-  template <int R>
+  // sums = R rows from `pair` on times packed transposed weights, for kPanel inputs from `first` on; `left_out`: which
+  // vector of a panel these weights have no columns for.
+  template <int left_out, int R>
   void through(Vector (&sums)[R][kVectors], int64_t pair, const float* transposed, int64_t first) const {
     for (auto& row : sums) std::fill(row, row + kVectors, Vector{});
-    multiply(sums, row(pair), columns.width(), 1, transposed + first * columns.width(), columns.width());
+    const float *from = row(pair), *weights = transposed + first * columns.width();
+    if constexpr (left_out == kNone) {
+      multiply<kNone>(sums, from, columns.width(), 1, weights, columns.width());
+    } else {
+      constexpr int before = left_out * kLanes, after = before + kLanes;
+      for (int64_t panel = 0; panel < columns.panels(); ++panel, from += kPanel, weights += kPanel * kPanel) {
+        multiply<kNone>(sums, from, columns.width(), 1, weights, before);
+        if (after < kPanel) {
+          multiply<kNone>(sums, from + after, columns.width(), 1, weights + after * kPanel, kPanel - after);
+        }
+      }
+    }
   }
 
   // to [pairs, inputs] = values W^T, for some pairs.
+  template <int left_out>
   void input_gradient(const float* transposed, Range some, int64_t inputs, float* to) const {
     for_row_blocks(some.begin, some.end, [&](auto rows, int64_t pair) {
       constexpr int R = decltype(rows)::value;
       for (int64_t panel = 0; panel * kPanel < inputs; ++panel) {
         Vector sums[R][kVectors];
-        through(sums, pair, transposed, panel * kPanel);
+        through<left_out>(sums, pair, transposed, panel * kPanel);
         for (int v = 0; v < kVectors; ++v) {
           const int64_t first = panel * kPanel + v * kLanes;
           const int lanes = static_cast<int>(std::clamp<int64_t>(inputs - first, 0, kLanes));
@@ -393,6 +409,7 @@ struct OutputGradient {
 
   // sums [panel][row][kPanel] += inputs^T values, for some rows, over the first `count` pairs of the stretch, whose
   // inputs stand from `first` on; `fresh`: to zeros.
+  template <int left_out>
   void add_products(const Inputs& inputs, int64_t first, int64_t count, Range rows, bool fresh, float* sums) const {
     const int64_t whole = (rows.end - rows.begin) / kRows * kRows, rest = rows.end - rows.begin - whole;
     float* tiles = scratch(6, kDepth * (whole + rest));  // [block of rows][pair][row of the block]
@@ -420,7 +437,7 @@ struct OutputGradient {
           for (int k = 0; k < R * kVectors && !(fresh && part == 0); ++k) {
             block_sums[k / kVectors][k % kVectors] = load(place + k * kLanes);
           }
-          multiply(block_sums, tiles + row * depth, 1, R, panel_values, depth);
+          multiply<left_out>(block_sums, tiles + row * depth, 1, R, panel_values, depth);
           for (int k = 0; k < R * kVectors; ++k) store(place + k * kLanes, block_sums[k / kVectors][k % kVectors]);
         };
         for (int64_t row = 0; row < whole; row += kRows) block(std::integral_constant<int, kRows>(), row);
@@ -463,6 +480,10 @@ struct OutputGradient {
 //   GRU   four sums: of the gates z and r, and apart, for r multiplies the second, n's of the input and of the state
 //   RNN   one
 enum Cell : int64_t { kLstm, kGru, kRnn };
+
+// Which of a GRU's four sums the inputs, and the state, have no weights for.
+constexpr int without_inputs(Cell cell) { return cell == kGru ? 3 : kNone; }
+constexpr int without_state(Cell cell) { return cell == kGru ? 2 : kNone; }
 
 // Calls f with a cell as a type, so that what it calls is compiled for each.
 template <typename F>
@@ -551,11 +572,12 @@ struct Forward {
       for (int v = 0; v < kVectors; ++v) z[r][v] = load(from + columns.offset(panel, v), columns.lanes(panel, v));
     }
     if (!layer.ids) {
-      multiply(z, layer.inputs + at * layer.features, layer.features, 1, kernel + panel * layer.features * kPanel,
-               layer.features);
+      multiply<without_inputs(cell)>(z, layer.inputs + at * layer.features, layer.features, 1,
+                                     kernel + panel * layer.features * kPanel, layer.features);
     }
     const float* h_before = t == 0 ? layer.h0 + row * hidden : hs + before * hidden;
-    multiply(z, layer.mask ? fed + at * hidden : h_before, hidden, 1, recurrent + panel * hidden * kPanel, hidden);
+    multiply<without_state(cell)>(z, layer.mask ? fed + at * hidden : h_before, hidden, 1,
+                                  recurrent + panel * hidden * kPanel, hidden);
     const auto put = [&](int r, int64_t unit, int lanes, Vector h) {
       const int64_t to = (at + r) * hidden + unit;
       store(hs + to, h, lanes);
@@ -648,7 +670,7 @@ struct Backward {
     const int64_t at = t * layer.batch + row, hidden = layer.hidden, width = z.columns.width();
     const bool last = t + 1 == layer.time;
     Vector from_later[R][kVectors];
-    if (!last) z.through(from_later, later, transposed, first);
+    if (!last) z.through<without_state(cell)>(from_later, later, transposed, first);
     // An RNN's last panel may have vectors without a unit; they are to be 0.
     for (int v = 0; v < kVectors && (cell == kRnn || first + v * kLanes < hidden); ++v) {
       const int64_t unit = first + v * kLanes, panel = unit / layer.panel_units();
@@ -731,14 +753,15 @@ struct Backward {
         }
         meet();
         const bool fresh = end == time;
-        if (begin == 0) z.input_gradient(recurrent, mine(batch), hidden, d_fed);
-        z.add_products(fed_back, first, count, mine(hidden), fresh, recurrent_sums);
+        if (begin == 0) z.input_gradient<without_state(cell)>(recurrent, mine(batch), hidden, d_fed);
+        z.add_products<without_state(cell)>(fed_back, first, count, mine(hidden), fresh, recurrent_sums);
         if (layer.ids) {
           z.add_rows(layer.ids + first, count, panels, features, fresh, kernel_sums);
         } else {
           z.add_rows(nullptr, count, panels, 1, fresh, bias_sums);
-          z.input_gradient(kernel, mine(count), features, d_inputs + first * features);
-          z.add_products({nullptr, 0, layer.inputs, features}, first, count, mine(features), fresh, kernel_sums);
+          z.input_gradient<without_inputs(cell)>(kernel, mine(count), features, d_inputs + first * features);
+          const Inputs inputs{nullptr, 0, layer.inputs, features};
+          z.add_products<without_inputs(cell)>(inputs, first, count, mine(features), fresh, kernel_sums);
         }
         meet();  // the next stretch takes the place of this one
       }
@@ -790,7 +813,7 @@ struct CrossEntropy {
             sums[r][v] = load(bias + vocab.offset(panel, v), vocab.lanes(panel, v));
           }
         }
-        multiply(sums, inputs + at * features, features, 1, packed + panel * features * kPanel, features);
+        multiply<kNone>(sums, inputs + at * features, features, 1, packed + panel * features * kPanel, features);
         for (int r = 0; r < R; ++r) {
           for (int v = 0; v < kVectors; ++v) {
             store(to + (at + r) * vocab.width() + panel * kPanel + v * kLanes, sums[r][v]);
@@ -850,9 +873,10 @@ struct CrossEntropy {
           for (int64_t k = 0; k < vocab.width(); k += kLanes) store(d_logits.row(pair) + k, load(from + k) * scale);
           d_logits.row(pair)[targets[first + pair]] -= scale;
         }
-        d_logits.input_gradient(transposed, some, features, d_inputs + first * features);
+        d_logits.input_gradient<kNone>(transposed, some, features, d_inputs + first * features);
         meet();
-        d_logits.add_products({nullptr, 0, inputs, features}, first, count, mine(features), first == 0, kernel_sums);
+        const Inputs read{nullptr, 0, inputs, features};
+        d_logits.add_products<kNone>(read, first, count, mine(features), first == 0, kernel_sums);
         d_logits.add_rows(nullptr, count, mine(vocab.panels()), 1, first == 0, bias_sums);
         meet();  // the next stretch takes the place of this one
       }
