@@ -53,8 +53,9 @@ def beam_search(
     if beams < 1:
         raise InputError(f"--beam is {beams}; it must be 1 or more")
     eos, banned = vocabulary.eos, list(vocabulary.never_written)
-    carry, parents = model.initial_carry(beams), np.zeros(beams, np.int32)
-    for token in lead_in(prompt, eos, bos):
+    given, parents = lead_in(prompt, eos, bos), np.zeros(beams, np.int32)
+    carry = model.initial_step_carry(beams, len(given))
+    for token in given:
         log, carry = _step(model, params, carry, parents, np.full(beams, token, np.int32))
     scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # at first all beams are the same one
     texts: list[list[int]] = [[] for _ in range(beams)]

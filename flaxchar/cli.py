@@ -223,13 +223,26 @@ def _conclude(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> i
 
         print("bits per character of the same texts:")
         table = run.baselines(lambda: baselines(corpus, run.config.data.bos))
-        for name, bits in [*table.items(), ("this model", best[1])]:
+        rows = [*table.items(), ("this model", best[1])]
+        if corpus.held_out.source_end is not None and len(corpus.held_out) > 1:
+            rows.append(("this model, after the source of another text", _exchanged_bits(path, corpus)))
+        for name, bits in rows:
             print(f"  {bits:7.4f}  {name}")
     else:
         print(f"done after step {last:,}; in {path}")
     label = f" --label {shlex.quote(corpus.vocabulary.labels[0])}" if corpus.vocabulary.labels else ""
     print(f"to write more: python sample.py --workdir {where} --temperature 0.8{label}")
     return 0
+
+
+def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
+    """Bits per character of the held-out texts, each after the source of another: what a source is worth."""
+    from flaxchar.language_model import load
+    from flaxchar.losses import evaluate
+
+    lm, texts = load(path), corpus.held_out.exchanged()
+    result = evaluate(lm.model, lm.params, texts, corpus.held_out_characters, lm.vocabulary.eos, lm.config.data.bos)
+    return result.bits_per_character
 
 
 def _settings(prog: str, arguments: Sequence[str], preset: str | None, saved: Config | None) -> Config:

@@ -190,7 +190,8 @@ def _request(
 def _natively(model: CharLM) -> bool:
     """Whether the native kernel writes with this model."""
     config = model.config
-    return native.available() and config.cell in native.CELLS and not (config.residual or config.layer_norm)
+    plain = not (config.residual or config.layer_norm) and model.source_end is None
+    return native.available() and config.cell in native.CELLS and plain
 
 
 # Goes on to a position, and returns how many tokens have been fed, the tokens, and which rows are done.
@@ -217,7 +218,8 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
 
         return advance_native
 
-    state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), model.initial_carry(rows))
+    carry = model.initial_step_carry(rows, request.tokens.shape[1])
+    state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), carry)
     scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
 
     def advance(until: int) -> tuple[int, np.ndarray, np.ndarray]:

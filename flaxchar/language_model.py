@@ -15,7 +15,7 @@ from flaxchar.config import Config, InputError
 from flaxchar.encoding import encode_corpus
 from flaxchar.generate import Sampling, generate, stream
 from flaxchar.losses import score_texts
-from flaxchar.model import CharLM, Params, init_params
+from flaxchar.model import Params, init_params, make_model
 from flaxchar.runs import Run
 from flaxchar.session import train_corpus
 from flaxchar.sources import make_corpus
@@ -35,7 +35,7 @@ class LanguageModel:
     def __init__(self, params: Params, vocabulary: Vocabulary, config: Config) -> None:
         """Use ``train`` or ``load``."""
         self.params, self.vocabulary, self.config = params, vocabulary, config
-        self.model = CharLM(vocabulary.size, config.model)
+        self.model = make_model(vocabulary, config.model)
 
     def generate(
         self,
@@ -244,7 +244,7 @@ def load(path: str | Path) -> LanguageModel:
         best = run.best()
         if best is None:
             raise InputError(f"{path} holds no checkpoint yet: its training was stopped before the first was saved")
-        template = jax.eval_shape(lambda: init_params(CharLM(run.vocabulary.size, run.config.model), jax.random.key(0)))
+        template = jax.eval_shape(lambda: init_params(make_model(run.vocabulary, run.config.model), jax.random.key(0)))
         params, _ = run.restore(best[0], template)
     finally:
         run.close()

@@ -16,9 +16,11 @@ import optax
 from jax import Array
 
 from flaxchar import native
+from flaxchar.attention import attend, attend_step, empty_memory
 from flaxchar.cells import CELLS
 from flaxchar.config import ModelConfig
 from flaxchar.recurrence import Carry, DType, natively
+from flaxchar.vocabulary import Vocabulary
 
 Params = dict[str, Any]
 
@@ -87,6 +89,7 @@ class CharLM(nn.Module):
     Attributes:
       vocab: size of the vocabulary, padding and ``<eos>`` included.
       config: cell, layers, units, embedding, dropout, initial scale.
+      source_end: the id up to which a text is the source that the rest is written from; None for none.
 
     Example::
 
@@ -97,6 +100,7 @@ class CharLM(nn.Module):
 
     vocab: int
     config: ModelConfig = ModelConfig()
+    source_end: int | None = None
 
     def setup(self) -> None:
         """Declare the layers."""
@@ -113,6 +117,9 @@ class CharLM(nn.Module):
         setattr(self, self.config.cell, layers)  # named lstm_0, lstm_1 … among the parameters
         if self.config.layer_norm:
             self.norm = [nn.LayerNorm() for _ in range(self.config.layers)]
+        if self.source_end is not None:
+            self.query = self.param("query", lambda _: jnp.eye(hidden))
+            self.found = self.param("found", nn.initializers.zeros, (hidden, hidden))
         # Sums in float32, whatever the factors are.
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         self.logits = nn.Dense(self.vocab, dtype=self.config.dtype, dot_general=product)
@@ -121,6 +128,11 @@ class CharLM(nn.Module):
         """The state before the first character: of each layer, of an LSTM ``(h, c)``; zeros ``[batch, hidden]``."""
         zeros = jnp.zeros((batch, self.config.hidden), jnp.float32)
         return ((zeros,) * CELLS[self.config.cell].states,) * self.config.layers
+
+    def initial_step_carry(self, batch: int, length: int) -> tuple:
+        """The state before the first ``step``; with sources, also room for what the first ``length`` steps read."""
+        carry = self.initial_carry(batch)
+        return carry if self.source_end is None else (*carry, empty_memory(batch, length, self.config.hidden))
 
     def __call__(
         self, inputs: Array, carry: tuple[Carry, ...] | None = None, dropout_keys: Array | None = None
@@ -182,19 +194,27 @@ class CharLM(nn.Module):
                 outputs = dropout(outputs, config.dropout, keys)
             hidden = self._out_of(number, hidden, outputs)
             last.append(after)
+        if self.source_end is not None:
+            ids = inputs if inputs.ndim == 2 else inputs.argmax(-1)
+            ended = jnp.cumsum(self.source_end == ids.T, 0) > 0  # [time, batch]
+            hidden = attend(hidden, ended, self.query, self.found)
         if config.head == "classifier":
             # Of each step the mean over what has been read so far: padding, which comes after, is in none that counts.
             hidden = jnp.cumsum(hidden, 0) / jnp.arange(1, len(hidden) + 1)[:, None, None]
         return hidden, tuple(last)
 
-    def step(self, ids: Array, carry: tuple[Carry, ...]) -> tuple[Array, tuple[Carry, ...]]:
-        """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry."""
+    def step(self, ids: Array, carry: tuple) -> tuple[Array, tuple]:
+        """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry, ``initial_step_carry`` at first."""
         hidden, last = ids, []
         embedding = self.embedding if self.config.embedding else None
-        for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carry, strict=True)):
+        carries = carry[: self.config.layers]
+        for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carries, strict=True)):
             outputs, after = layer.step(self._into(number, hidden), before, None if number else embedding)
             hidden = self._out_of(number, hidden, outputs)
             last.append(after)
+        if self.source_end is not None:
+            hidden, memory = attend_step(hidden, carry[-1], ids == self.source_end, self.query, self.found)
+            last.append(memory)
         return self.logits(hidden), tuple(last)
 
     def _into(self, number: int, hidden: Array) -> Array:
@@ -227,6 +247,11 @@ def dropout(values: Array, rate: float, keys: Array) -> Array:
     halves = jax.lax.bitcast_convert_type(bits, jnp.uint16).reshape(time, -1, 2 * words)[:, :, :hidden]
     dropped = round(rate * 2**16)
     return jnp.where(halves < dropped, 0.0, values * (2**16 / (2**16 - dropped)))
+
+
+def make_model(vocabulary: Vocabulary, config: ModelConfig) -> CharLM:
+    """The model of texts of a vocabulary."""
+    return CharLM(vocabulary.size, config, None if vocabulary.classifies else vocabulary.source_end)
 
 
 def init_params(model: CharLM, key: Array) -> Params:

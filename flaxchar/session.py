@@ -20,7 +20,7 @@ from flaxchar.devices import Layout, agree, leads, make_layout
 from flaxchar.encoding import EncodedCorpus
 from flaxchar.generate import Sampling, generate
 from flaxchar.losses import Evaluation, evaluate
-from flaxchar.model import CharLM, Params, count_params
+from flaxchar.model import Params, count_params, make_model
 from flaxchar.recurrence import natively
 from flaxchar.runs import Run, move_aside
 from flaxchar.training import (
@@ -168,7 +168,7 @@ class _Session:
         self.characters_per_token = corpus.train_characters / tokens if texts.ends else 1.0
         self.prompts = self._sample_prompts(training)
 
-        self.model = CharLM(vocabulary.size, config.model)
+        self.model = make_model(vocabulary, config.model)
         self.optimizer = make_optimizer(training)
         self.key = jax.random.key(training.seed)
         averaged = training.ema is not None

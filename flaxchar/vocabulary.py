@@ -70,6 +70,17 @@ class EncodedTexts:
             return np.zeros(len(self), np.int64)
         return np.flatnonzero(self.ids == self.source_end) + 1 - self.offsets[:-1]
 
+    def exchanged(self) -> EncodedTexts:
+        """The texts, each after the source of another: of a model that reads its sources these cost more."""
+        own = self.sources
+        parts = [
+            part
+            for number, before in enumerate([*range(1, len(self)), 0])
+            for part in (self[before][: own[before]], self[number][own[number] :])
+        ]
+        lengths = np.roll(own, -1) + self.lengths - own
+        return dataclasses.replace(self, ids=np.concatenate(parts), offsets=np.append(0, np.cumsum(lengths)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,11 @@ from conftest import run_command
 
 import flaxchar
 from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, Vocabulary, init_params, pad_texts
+from flaxchar.attention import attend
 from flaxchar.beam import beam_search
 from flaxchar.encoding import load_encoded
 from flaxchar.losses import score_batch
+from flaxchar.model import make_model
 from flaxchar.vocabulary import SOURCE_END
 from flaxchar.writing import training_texts
 
@@ -47,6 +50,18 @@ def test_only_what_follows_the_source_is_predicted(table):
     assert batch.inputs[0, len(long)] == end
 
 
+def test_exchanged_texts_follow_the_source_of_another(table):
+    config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
+    corpus, _ = load_encoded(config)
+    exchanged = corpus.vocabulary.encode_texts(
+        [ROWS[(k + 1) % len(ROWS)][0] + SOURCE_END + short for k, (_, short) in enumerate(ROWS)]
+    )[0]
+    found = corpus.train.exchanged()
+    np.testing.assert_array_equal(found.ids, exchanged.ids)
+    np.testing.assert_array_equal(found.offsets, exchanged.offsets)
+    assert found.source_end == corpus.vocabulary.source_end
+
+
 def test_in_training_the_source_is_learned_too(table):
     config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
     corpus, config = load_encoded(config)
@@ -56,10 +71,45 @@ def test_in_training_the_source_is_learned_too(table):
     assert corpus.train_characters == batch.mask.sum()
 
 
-def test_padding_further_changes_nothing(table):
+@pytest.mark.parametrize("query", [np.eye(6), RNG.normal(size=(6, 6))])
+def test_attention_equals_a_loop(query):
+    states, found = RNG.normal(size=(9, 3, 6)), RNG.normal(size=(6, 6))
+    ends = [4, 0, 8]  # where the source of each row ends
+    ended = np.arange(9)[:, None] >= np.array(ends)
+    expected = states.copy()
+    for t, row in itertools.product(range(9), range(3)):
+        places = range(min(t, ends[row]))
+        scores = [math.exp(states[t, row] @ query @ states[s, row] / math.sqrt(6)) for s in places]
+        total = sum(scores) + 1
+        for s, score in zip(places, scores, strict=True):
+            expected[t, row] += score / total * states[s + 1, row] @ found
+    np.testing.assert_allclose(attend(states, ended, query, found), expected, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def reader(table):
+    """A model of the pairs that looks up in its sources, as it does not before it is trained, and their corpus."""
     corpus, _ = load_encoded(Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0))
-    model = CharLM(corpus.vocabulary.size, ModelConfig(hidden=8))
+    model = make_model(corpus.vocabulary, ModelConfig(hidden=8, embedding=4))
     params = init_params(model, jax.random.key(0))
+    assert not params["found"].any()
+    return model, {**params, "found": jax.random.normal(jax.random.key(1), (8, 8))}, corpus
+
+
+def test_steps_one_by_one_give_the_logits_of_the_whole(reader):
+    model, params, corpus = reader
+    ids = pad_texts([corpus.train[k] for k in range(3)], 3, 30, corpus.vocabulary.eos, False).inputs
+    whole, _ = model.apply({"params": params}, ids)
+    carry = model.initial_step_carry(3, 16)
+    for t in range(ids.shape[1]):
+        logits, carry = model.apply({"params": params}, ids[:, t], carry, method="step")
+        np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
+    plain, _ = model.apply({"params": {**params, "found": jnp.zeros((8, 8))}}, ids)
+    assert abs(plain - whole).max() > 0.1
+
+
+def test_padding_further_changes_nothing(reader):
+    model, params, corpus = reader
     texts, eos, end = [corpus.train[k] for k in range(3)], corpus.vocabulary.eos, corpus.vocabulary.source_end
     tight, far = (pad_texts(texts, rows, width, eos, False, end) for rows, width in ((3, 16), (5, 40)))
     one, other = (score_batch(model, params, model.initial_carry(len(b.inputs)), b)[0] for b in (tight, far))
@@ -72,8 +122,9 @@ def test_the_source_is_used(table, tmp_path):
     what = ("--data", table, "--source-field", "long", "--target-field", "short", "--workdir", str(path))
     result = run_command("train.py", *what, "--steps", "600", "--hidden", "48", "--buckets", "1", "--dropout", "0")
     assert result.returncode == 0, result.stderr
-    lines = [line for line in result.stdout.splitlines() if "this model" in line]
-    assert float(lines[0].split()[0]) < 0.5  # without the source: log2(5) bits for three characters of four
+    own, others = (float(line.split()[0]) for line in result.stdout.splitlines() if "this model" in line)
+    assert own < 0.5  # without the source: log2(5) bits for three characters of four
+    assert others > 2.0
     lm = flaxchar.load(path)
     assert lm.generate(source="cat dog bee", temperature=0.0) == ["cdb"]
     written = run_command("sample.py", "--source", "elk ant cat", "--beam", "4", "--workdir", str(path))
