@@ -48,9 +48,9 @@ class TrainOptions:
 
     workdir: str = "runs"
     """The run directory: settings, vocabulary, metrics, samples and checkpoints."""
-    preset: Literal["default", "fast", "best", "reference"] | None = None
-    """Settings to begin with: fast and best, by the size of the corpus, for a minute and for half an hour; reference is
-    the Keras teaching notebook's LSTM(128)."""
+    preset: Literal["default", "fast", "best", "classifier", "reference"] | None = None
+    """Settings to begin with: fast and best, by the size of the corpus, for a minute and for half an hour; classifier
+    for --head classifier; reference is the Keras teaching notebook's LSTM(128)."""
     fresh: Switch = False
     """Begin a new run; one that is there already is renamed, never deleted."""
     devices: int | None = None

@@ -107,7 +107,7 @@ def compare_command(arguments: Sequence[str]) -> int:
     grid, rest = split_grid(arguments)
     options = parse(TrainOptions, "flaxchar compare", rest, TrainOptions(workdir="runs/compare"))
     if options.preset in ("fast", "best"):
-        raise InputError("compare begins from --preset default or reference; fast and best are what came of comparing")
+        raise InputError("fast and best are what came of comparing; compare begins from another --preset")
     base = absolute(with_base("flaxchar compare", rest, PRESETS[options.preset or "default"]))
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     configs = [base.replace(**settings) for settings in combinations]

@@ -7,6 +7,7 @@ Everything that imports Flax is here. The modules only name and initialise param
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -108,9 +109,9 @@ class CharLM(nn.Module):
         if embedding:
             self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding))
         # Of a one-hot input only one number is on, so an input row is one character's whole contribution. Glorot's rule
-        # counts all `vocab` inputs and starts the rows far too small for that.
-        unit = self.config.input_init == "unit" and not embedding
-        first = nn.initializers.normal(1.0) if unit else nn.initializers.glorot_uniform()
+        # counts all `vocab` inputs and starts the rows far too small for that, and with an embedding still too small.
+        unit = nn.initializers.normal(1 / math.sqrt(embedding or 1))
+        first = unit if self.config.input_init == "unit" else nn.initializers.glorot_uniform()
         layer = functools.partial(RecurrentLayer, self.config.cell, dtype=self.config.dtype)
         layers = [layer(embedding or self.vocab, hidden, kernel_init=first)]
         layers += [layer(hidden, hidden) for _ in range(self.config.layers - 1)]

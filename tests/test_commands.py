@@ -130,6 +130,7 @@ def test_the_reference_preset_is_the_notebooks_own_set_up(texts, tmp_path):
     assert config["data"]["bos"] is False
     training = config["training"]
     assert (config["model"]["cell"], config["model"]["hidden"], config["model"]["layers"]) == ("lstm", 128, 1)
+    assert config["model"]["embedding"] == 0
     assert (training["optimizer"], training["learning_rate"], training["batch_size"]) == ("rmsprop", 1e-3, 8)
     assert (training["schedule"], training["clip_norm"], training["epochs"]) == ("constant", None, None)
     assert flaxchar.PRESETS["reference"].training.epochs == 4

@@ -55,8 +55,10 @@ def test_initial_values_are_as_keras_where_asked_for():
     assert limit * 0.95 < jnp.abs(params["kernel"]).max() <= limit
     product = params["recurrent_kernel"] @ params["recurrent_kernel"].T
     np.testing.assert_allclose(product, np.eye(128), atol=1e-5)
-    unit = init_params(CharLM(84), jax.random.key(0))["lstm_0"]["kernel"]
-    assert abs(float(unit.std()) - 1) < 0.02
+    for embedding in (0, 64):
+        unit = init_params(CharLM(84, ModelConfig(embedding=embedding)), jax.random.key(0))
+        brought = unit["embedding"] @ unit["lstm_0"]["kernel"] if embedding else unit["lstm_0"]["kernel"]
+        assert abs(float(brought.std()) - 1) < 0.05
 
 
 def test_ids_and_one_hot_give_the_same_logits(model, params):

@@ -160,7 +160,7 @@ def test_a_run_out_of_patience_stops_and_stays_stopped(tmp_path):
 
 
 def test_presets_fit_the_corpus():
-    sizes = [10_000, 5_000_000, 500_000_000]
+    sizes = [10_000, 300_000, 5_000_000, 500_000_000]
     for name, budget in (("fast", "1m"), ("best", "30m")):
         presets = [make_preset(name, size) for size in sizes]
         for preset in presets:
@@ -170,6 +170,8 @@ def test_presets_fit_the_corpus():
         assert dropouts == sorted(dropouts, reverse=True)
         assert dropouts[0] > dropouts[-1]
     assert make_preset("reference", 10) == flaxchar.PRESETS["reference"]
+    assert make_preset("classifier", 10).model.head == "classifier"
+    make_preset("classifier", 10).replace(label_field="kind").validate()
 
 
 def test_each_step_drops_other_units():
