@@ -144,6 +144,7 @@ def novelty_command(arguments: Sequence[str]) -> int:
     """``flaxchar novelty``."""
     options = parse(NoveltyOptions, "flaxchar novelty", arguments, NoveltyOptions())
     lm = load_model(options.workdir)
+    lm.refuse_sources()
 
     import numpy as np
 

@@ -130,6 +130,9 @@ def test_the_source_is_used(table, tmp_path):
     written = run_command("sample.py", "--source", "elk ant cat", "--beam", "4", "--workdir", str(path))
     assert written.stdout == "eac\n"
     assert set(training_texts(lm)) <= {short for _, short in ROWS}  # what --novel leaves out
+    refused = run_command("novelty", "--workdir", str(path))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "nothing tells that of these texts" in refused.stderr
     with pytest.raises(InputError, match="--source"):
         lm.generate()
     with pytest.raises(InputError, match="source"):
