@@ -30,7 +30,7 @@ if "FLAXCHAR_TEST_CACHE" not in os.environ:
 CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
-# What runs here is small and most of its time is compilation; commands, in processes of their own, are compiled as shipped.
+# What runs here is small, and most of its time is compilation. Commands, in their own processes, are as shipped.
 jax.config.update("jax_disable_most_optimizations", True)
 
 

@@ -19,14 +19,14 @@ def best(result) -> float:
 
 
 def test_the_embedded_corpus_is_learned_to_within_5_percent_of_its_entropy(tmp_path):
-    """Some 50 s on two cores, of the two minutes a default run takes."""
+    """Some two minutes on two cores, which is what a default run takes."""
     result = run_command("train.py", "--dataset", "headlines", "--steps", "4000", "--workdir", str(tmp_path / "r"))
     floor = headlines.bits_per_character()
     assert floor < best(result) < 1.05 * floor
 
 
 def test_ag_news_titles_to_2_60(ag_news, tmp_path):
-    """The steps that a default run takes in its first minute, and with their own schedule less."""
+    """Fewer steps than a default run takes on two cores."""
     arguments = ("--data", str(ag_news), "--fields", "2", "--steps", "2500", "--workdir", str(tmp_path / "r"))
     assert best(run_command("train.py", *arguments)) <= 2.60
 
