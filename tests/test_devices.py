@@ -77,6 +77,7 @@ close(run(8, count=5), run(1, count=5), "five texts on eight devices")
 """)
 
 
+@pytest.mark.slow
 def test_units_shared_by_annotation_train_like_one_device():
     """Two copies of the model, each on four devices; the memory of the large matrices is shared too."""
     on_8_devices("""
@@ -100,6 +101,7 @@ close(run(8, 8, **settings), run(1, **settings), "hidden 4096", 1e-4)
 """)
 
 
+@pytest.mark.slow
 def test_bfloat16_loses_less_than_a_hundredth():
     on_8_devices("""
 exact = run(1, steps=150, dropout=0.0, hidden=64)
