@@ -63,11 +63,11 @@ def attend_step(state: Array, memory: Memory, end: Array, query: Array, found: A
 
     ``end``: which rows have just read the end of their source, bool ``[batch]``; otherwise as ``attend``.
     """
-    rows = jnp.arange(len(state))
-    kept = jnp.where(memory.reading[:, None], state, memory.states[rows, memory.read])
-    states = memory.states.at[rows, memory.read].set(kept)
+    length = memory.states.shape[1]
+    place = jnp.where(memory.reading, memory.read, length)  # after the source: none
+    states = memory.states.at[jnp.arange(len(state)), place].set(state, mode="drop")
     read = memory.read + memory.reading
-    usable = jnp.arange(states.shape[1] - 1) < read[:, None] - 1  # [batch, places]
+    usable = jnp.arange(length - 1) < read[:, None] - 1  # [batch, places]
     looked_up = _look_up(state[:, None], states, usable[:, None], query, found)[:, 0]
     return state + looked_up, Memory(states, read, memory.reading & ~end)
 

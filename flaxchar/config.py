@@ -322,10 +322,8 @@ def make_preset(name: str, characters: int) -> Config:
         return values[size]
 
     if name == "fast":
-        return Config(
-            model=ModelConfig(hidden=256, embedding=64, dropout=by_size(0.5, 0.2, 0.1, 0.0)),
-            training=TrainingConfig(weight_decay=by_size(0.1, 0.1, 0.01, 0.01), time_budget="1m"),
-        )
+        dropout, decay = by_size(0.5, 0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.01, 0.01)
+        return Config().replace(dropout=dropout, weight_decay=decay, time_budget="1m")
     return Config(
         model=ModelConfig(
             hidden=by_size(768, 768, 512, 512),

@@ -73,13 +73,12 @@ class EncodedTexts:
     def exchanged(self) -> EncodedTexts:
         """The texts, each after the source of another: of a model that reads its sources these cost more."""
         own = self.sources
-        parts = [
-            part
-            for number, before in enumerate([*range(1, len(self)), 0])
-            for part in (self[before][: own[before]], self[number][own[number] :])
+        texts = [
+            np.concatenate([self[other][: own[other]], self[number][own[number] :]])
+            for number, other in enumerate([*range(1, len(self)), 0])
         ]
-        lengths = np.roll(own, -1) + self.lengths - own
-        return dataclasses.replace(self, ids=np.concatenate(parts), offsets=np.append(0, np.cumsum(lengths)))
+        offsets = np.cumsum([0, *map(len, texts)])
+        return dataclasses.replace(self, ids=np.concatenate(texts), offsets=offsets)
 
 
 @dataclasses.dataclass(frozen=True)

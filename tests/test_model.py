@@ -58,7 +58,7 @@ def test_initial_values_are_as_keras_where_asked_for():
     for embedding in (0, 64):
         unit = init_params(CharLM(84, ModelConfig(embedding=embedding)), jax.random.key(0))
         brought = unit["embedding"] @ unit["lstm_0"]["kernel"] if embedding else unit["lstm_0"]["kernel"]
-        assert abs(float(brought.std()) - 1) < 0.05
+        assert abs(float(brought.std()) - 1) < (0.05 if embedding else 0.02)
 
 
 def test_ids_and_one_hot_give_the_same_logits(model, params):
