@@ -83,8 +83,9 @@ class Layout:
         """A random key that every process has, on the mesh."""
         if self.alone:
             return key
-        numbers = np.asarray(jax.random.key_data(key))
-        return jax.jit(lambda: jax.random.wrap_key_data(jnp.asarray(numbers)), out_shardings=self.sharding())()
+        numbers, kind = np.asarray(jax.random.key_data(key)), jax.random.key_impl(key)
+        make = jax.jit(lambda: jax.random.wrap_key_data(jnp.asarray(numbers), impl=kind), out_shardings=self.sharding())
+        return make()
 
     def batch_shardings(self) -> Batch:
         """How a batch lies: by rows."""

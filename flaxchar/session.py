@@ -23,6 +23,7 @@ from flaxchar.losses import Evaluation, evaluate
 from flaxchar.model import Params, count_params, make_model
 from flaxchar.recurrence import natively
 from flaxchar.runs import Run, move_aside
+from flaxchar.threefry import new_key
 from flaxchar.training import (
     MOST_EVALUATIONS,
     CompiledStep,
@@ -170,7 +171,7 @@ class _Session:
 
         self.model = make_model(vocabulary, config.model)
         self.optimizer = make_optimizer(training)
-        self.key = jax.random.key(training.seed)
+        self.key = new_key(training.seed)
         averaged = training.ema is not None
         self.state = init_state(
             self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0), running, averaged
