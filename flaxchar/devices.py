@@ -59,25 +59,26 @@ class Layout:
         share = rows // jax.process_count()
         return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
-    def state_shardings(self, state: Any) -> Any:
-        """How a ``TrainState`` lies: the carry by rows of the batch; matrices by rows along ``model``."""
+    def shardings(self, tree: Any) -> Any:
+        """How a ``TrainState`` or ``BatchSums`` lies: the carry by rows of the batch, matrices along ``model``."""
 
         def matrix(leaf: Any) -> NamedSharding:
             shared = leaf.ndim == 2 and self.model > 1 and leaf.shape[0] % self.model == 0
             return self.sharding("model") if shared else self.sharding()
 
-        return jax.tree.map(matrix, state)._replace(carry=jax.tree.map(lambda _: self.sharding("data"), state.carry))
+        return jax.tree.map(matrix, tree)._replace(carry=jax.tree.map(lambda _: self.sharding("data"), tree.carry))
 
     def place(self, state: Any) -> Any:
         """A ``TrainState`` from this process' own memory, on the mesh; every process has the same."""
         if self.alone:
-            return state
+            # Where the step leaves it; elsewhere, what is compiled for the first state would be compiled again.
+            return jax.device_put(state, self.sharding())
 
         def global_array(leaf: Any, sharding: NamedSharding) -> jax.Array:
             values = np.asarray(leaf)
             return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
-        return jax.tree.map(global_array, state, self.state_shardings(state))
+        return jax.tree.map(global_array, state, self.shardings(state))
 
     def place_key(self, key: jax.Array) -> jax.Array:
         """A random key that every process has, on the mesh."""

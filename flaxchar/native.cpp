@@ -169,7 +169,12 @@ void for_row_blocks(int64_t begin, int64_t end, F f) {
   }
 }
 
+}  // namespace
+
 // ---------------------------------------------------------------------------------------------------- threads
+
+// Both parts of the library (see its end) share the threads and their memory, so these have names of their own.
+namespace flaxchar {
 
 inline void pause_briefly(int turn) {
 #if defined(__x86_64__)
@@ -276,7 +281,7 @@ class Pool {
 };
 
 // Memory of a call, kept by its thread for the next one: mapping it anew would cost as much as a time step or two.
-float* scratch(int slot, int64_t floats) {
+inline float* scratch(int slot, int64_t floats) {
   static thread_local std::vector<std::unique_ptr<float, decltype(&std::free)>> kept;
   static thread_local std::vector<int64_t> sizes;
   while (static_cast<int>(kept.size()) <= slot) {
@@ -289,6 +294,12 @@ float* scratch(int slot, int64_t floats) {
   }
   return kept[slot].get();
 }
+
+}  // namespace flaxchar
+
+namespace {
+
+using namespace flaxchar;
 
 struct Range {
   int64_t begin, end;
@@ -1070,96 +1081,94 @@ struct Writer {
 
 // ---------------------------------------------------------------------------------------------------- for XLA
 
-using Floats = ffi::Buffer<ffi::F32>;
-using Ids = ffi::Buffer<ffi::S32>;
-using FloatsOut = ffi::Result<Floats>;
+// All handlers are functions of one type: to declare each argument would take the compiler longer than all else here.
+using In = ffi::RemainingArgs;
+using Out = ffi::RemainingRets;
 
-ffi::Error check_ids(const Ids& ids, int64_t rows) {
-  const int32_t* begin = ids.typed_data();
+// The argument of this number. Python has seen to the types; what a cell does not have, or a call, has no elements.
+ffi::AnyBuffer argument(const In& in, size_t number) { return *in.get<ffi::AnyBuffer>(number); }
+
+template <typename T = float>
+const T* read(const In& in, size_t number) {
+  const ffi::AnyBuffer buffer = argument(in, number);
+  return buffer.element_count() ? buffer.typed_data<T>() : nullptr;
+}
+
+float* write(const Out& out, size_t number) {
+  ffi::Result<ffi::AnyBuffer> buffer = *out.get<ffi::AnyBuffer>(number);
+  return buffer->element_count() ? buffer->typed_data<float>() : nullptr;
+}
+
+ffi::Error check_ids(const ffi::AnyBuffer& ids, int64_t rows) {
+  const int32_t* begin = ids.typed_data<int32_t>();
   const bool known = std::all_of(begin, begin + ids.element_count(), [&](int32_t id) { return 0 <= id && id < rows; });
   return known ? ffi::Error::Success() : ffi::Error::InvalidArgument("an id is outside the vocabulary");
 }
 
-const float* unless_empty(const Floats& buffer) {
-  return buffer.element_count() ? buffer.typed_data() : nullptr;
+// in: what is read [time, batch, features] or ids [time, batch], kernel, bias (of ids none), recurrent, h0, c0, mask
+Layer make_layer(const In& in, int64_t cell) {
+  const ffi::AnyBuffer inputs = argument(in, 0), kernel = argument(in, 1), h0 = argument(in, 4);
+  const bool ids = inputs.element_type() == ffi::S32;
+  return {static_cast<Cell>(cell), inputs.dimensions()[0], h0.dimensions()[0], h0.dimensions()[1],
+          kernel.dimensions()[0], ids ? read<int32_t>(in, 0) : nullptr, ids ? nullptr : read(in, 0), read(in, 1),
+          read(in, 2), read(in, 3), read(in, 4), read(in, 5), read(in, 6)};
 }
 
-Layer make_layer(int64_t cell, const int32_t* ids, const float* inputs, int64_t time, const Floats& kernel,
-                 const float* bias, const Floats& recurrent, const Floats& h0, const Floats& c0, const Floats& mask) {
-  return {static_cast<Cell>(cell), time, h0.dimensions()[0], h0.dimensions()[1], kernel.dimensions()[0], ids, inputs,
-          kernel.typed_data(), bias, recurrent.typed_data(), h0.typed_data(), c0.typed_data(), unless_empty(mask)};
+// in: a layer; out: hs, cs, gates, fed
+ffi::Error forward(In in, Out out, int64_t cell, int64_t threads) {
+  const Layer layer = make_layer(in, cell);
+  if (layer.ids) {
+    if (auto error = check_ids(argument(in, 0), layer.features); error.failure()) return error;
+  }
+  Forward{layer, write(out, 0), write(out, 1), write(out, 2), write(out, 3)}.run(static_cast<int>(threads));
+  return ffi::Error::Success();
 }
 
-// What a cell does not have (c0, cs, the gates, their gradients), and a mask where there is none, has no elements.
-
-ffi::Error forward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats mask, FloatsOut hs,
-                       FloatsOut cs, FloatsOut gates, FloatsOut fed, int64_t cell, int64_t threads) {
-  if (auto error = check_ids(ids, table.dimensions()[0]); error.failure()) return error;
-  const Layer layer = make_layer(cell, ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0,
-                                 c0, mask);
-  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data(), fed->typed_data()}
+// in: a layer, hs, cs, gates, fed, d_hs, d_h, d_c; out: d_inputs, d_kernel, d_bias, d_recurrent, d_fed, d_past
+ffi::Error backward(In in, Out out, int64_t cell, int64_t threads) {
+  const Layer layer = make_layer(in, cell);
+  Backward{layer,        read(in, 7),   read(in, 8),   read(in, 9),   read(in, 10),  read(in, 11),  read(in, 12),
+           read(in, 13), write(out, 0), write(out, 1), write(out, 2), write(out, 3), write(out, 4), write(out, 5)}
       .run(static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
-ffi::Error forward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
-                         Floats mask, FloatsOut hs, FloatsOut cs, FloatsOut gates, FloatsOut fed, int64_t cell,
-                         int64_t threads) {
-  const Layer layer = make_layer(cell, nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel,
-                                 bias.typed_data(), recurrent, h0, c0, mask);
-  Forward{layer, hs->typed_data(), cs->typed_data(), gates->typed_data(), fed->typed_data()}
-      .run(static_cast<int>(threads));
-  return ffi::Error::Success();
-}
-
-ffi::Error backward_ids(Ids ids, Floats table, Floats recurrent, Floats h0, Floats c0, Floats mask, Floats hs,
-                        Floats cs, Floats gates, Floats fed, Floats d_hs, Floats d_h, Floats d_c, FloatsOut d_table,
-                        FloatsOut d_recurrent, FloatsOut d_fed, FloatsOut d_past, int64_t cell, int64_t threads) {
-  const Layer layer = make_layer(cell, ids.typed_data(), nullptr, ids.dimensions()[0], table, nullptr, recurrent, h0,
-                                 c0, mask);
-  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), fed.typed_data(), d_hs.typed_data(),
-           d_h.typed_data(), d_c.typed_data(), nullptr, d_table->typed_data(), nullptr, d_recurrent->typed_data(),
-           d_fed->typed_data(), d_past->typed_data()}
-      .run(static_cast<int>(threads));
-  return ffi::Error::Success();
-}
-
-ffi::Error backward_dense(Floats inputs, Floats kernel, Floats bias, Floats recurrent, Floats h0, Floats c0,
-                          Floats mask, Floats hs, Floats cs, Floats gates, Floats fed, Floats d_hs, Floats d_h,
-                          Floats d_c, FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, FloatsOut d_recurrent,
-                          FloatsOut d_fed, FloatsOut d_past, int64_t cell, int64_t threads) {
-  const Layer layer = make_layer(cell, nullptr, inputs.typed_data(), inputs.dimensions()[0], kernel,
-                                 bias.typed_data(), recurrent, h0, c0, mask);
-  Backward{layer, hs.typed_data(), cs.typed_data(), gates.typed_data(), fed.typed_data(), d_hs.typed_data(),
-           d_h.typed_data(), d_c.typed_data(), d_inputs->typed_data(), d_kernel->typed_data(), d_bias->typed_data(),
-           d_recurrent->typed_data(), d_fed->typed_data(), d_past->typed_data()}
-      .run(static_cast<int>(threads));
-  return ffi::Error::Success();
-}
-
-CrossEntropy make_cross_entropy(const Floats& inputs, const Floats& kernel, const float* bias, const Ids& targets) {
+// in: inputs [count, features], kernel [features, vocab], bias [vocab], targets [count]
+CrossEntropy make_cross_entropy(const In& in) {
+  const ffi::AnyBuffer kernel = argument(in, 1), targets = argument(in, 3);
   const int64_t features = kernel.dimensions()[0], vocab = kernel.dimensions()[1];
-  return {static_cast<int64_t>(targets.element_count()), features, {vocab, 0}, inputs.typed_data(),
-          kernel.typed_data(), bias, targets.typed_data()};
+  return {static_cast<int64_t>(targets.element_count()), features, {vocab, 0}, read(in, 0), read(in, 1), read(in, 2),
+          read<int32_t>(in, 3)};
 }
 
-ffi::Error cross_entropy_forward(Floats inputs, Floats kernel, Floats bias, Ids targets, FloatsOut nats,
-                                 FloatsOut softmax, int64_t threads) {
-  if (auto error = check_ids(targets, kernel.dimensions()[1]); error.failure()) return error;
-  make_cross_entropy(inputs, kernel, bias.typed_data(), targets)
-      .forward(nats->typed_data(), softmax->typed_data(), static_cast<int>(threads));
+// in: as above; out: nats [count], softmax [count, panels of vocab]
+ffi::Error cross_entropy_forward(In in, Out out, int64_t, int64_t threads) {
+  const CrossEntropy loss = make_cross_entropy(in);
+  if (auto error = check_ids(argument(in, 3), loss.vocab.count); error.failure()) return error;
+  loss.forward(write(out, 0), write(out, 1), static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
-ffi::Error cross_entropy_backward(Floats inputs, Floats kernel, Ids targets, Floats d_nats, Floats softmax,
-                                  FloatsOut d_inputs, FloatsOut d_kernel, FloatsOut d_bias, int64_t threads) {
-  make_cross_entropy(inputs, kernel, nullptr, targets)
-      .backward(d_nats.typed_data(), softmax.typed_data(), d_inputs->typed_data(), d_kernel->typed_data(),
-                d_bias->typed_data(), static_cast<int>(threads));
+// in: as above, d_nats, softmax; out: d_inputs, d_kernel, d_bias
+ffi::Error cross_entropy_backward(In in, Out out, int64_t, int64_t threads) {
+  make_cross_entropy(in).backward(read(in, 4), read(in, 5), write(out, 0), write(out, 1), write(out, 2),
+                                  static_cast<int>(threads));
   return ffi::Error::Success();
 }
 
 }  // namespace
+
+#define HANDLER(name)                                                                                   \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                                        \
+      flaxchar_##name, name,                                                                            \
+      ffi::Ffi::Bind().RemainingArgs().RemainingRets().Attr<int64_t>("cell").Attr<int64_t>("threads"))
+
+// The compiler is given this file twice at a time, once for each part: what a part does not call costs it nothing.
+#if FLAXCHAR_PART == 0
+
+HANDLER(forward);
+HANDLER(cross_entropy_forward);
+HANDLER(cross_entropy_backward);
 
 extern "C" {
 
@@ -1192,15 +1201,8 @@ void flaxchar_decode(const Decoder* decoder, const Texts* texts, int threads) {
 
 }  // extern "C"
 
-// What each reads and writes stands in its function's parameters.
-#define HANDLER(name, ...) \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(flaxchar_##name, name, ffi::Ffi::Bind() __VA_ARGS__.Attr<int64_t>("threads"))
-#define F .Arg<Floats>()
-#define R .Ret<Floats>()
-#define CELL .Attr<int64_t>("cell")
-HANDLER(forward_ids, .Arg<Ids>() F F F F F R R R R CELL);
-HANDLER(forward_dense, F F F F F F F R R R R CELL);
-HANDLER(backward_ids, .Arg<Ids>() F F F F F F F F F F F F R R R R CELL);
-HANDLER(backward_dense, F F F F F F F F F F F F F F R R R R R R CELL);
-HANDLER(cross_entropy_forward, F F F .Arg<Ids>() R R);
-HANDLER(cross_entropy_backward, F F .Arg<Ids>() F F R R R);
+#else
+
+HANDLER(backward);
+
+#endif

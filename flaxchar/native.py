@@ -6,6 +6,7 @@ Where it cannot be had (no compiler, another kind of device, ``FLAXCHAR_NATIVE=0
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -26,15 +27,9 @@ from jax import Array
 
 _SOURCE = Path(__file__).with_name("native.cpp")
 _COMPILERS = ("c++", "g++", "clang++")
-_FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-w")
-_TARGETS = (
-    "forward_ids",
-    "forward_dense",
-    "backward_ids",
-    "backward_dense",
-    "cross_entropy_forward",
-    "cross_entropy_backward",
-)
+_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-pthread", "-w")
+_PARTS = 2  # of native.cpp
+_TARGETS = ("forward", "backward", "cross_entropy_forward", "cross_entropy_backward")
 # How the line of /proc/cpuinfo begins that lists what a processor can do, on x86 and on ARM.
 _CPU_FEATURES = ("flags", "Features")
 
@@ -58,18 +53,39 @@ def status() -> str:
     return _load()[1]
 
 
-def to_compile() -> bool:
-    """Whether the first use will have to compile the kernel."""
-    return _unusable() is None and not _library_path(_compiler() or "").exists()
+def prepare(devices: int | None = None) -> bool:
+    """Get ready to use the kernel, before JAX looks for devices: compile it in the background where that is to be done.
+
+    Args:
+      devices: as how many devices JAX is to treat the CPU, None for one.
+
+    Returns:
+      Whether it is being compiled now.
+    """
+    if _forbidden():
+        return False
+    if devices in (None, 1) and "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+        # The native kernel uses all cores itself. Handed over to another thread, a step would share them with XLA's
+        # waiting threads, which spin: a step of 2.3 ms took 4 ms.
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
+    compiler = _compiler()
+    if _unusable() or compiler is None or (path := _library_path(compiler)).exists():
+        return False
+    _begin(compiler, path)
+    return True
 
 
 def _compiler() -> str | None:
     return next(filter(None, map(shutil.which, _COMPILERS)), None)
 
 
+def _forbidden() -> bool:
+    return os.environ.get("FLAXCHAR_NATIVE", "1") == "0"
+
+
 def _unusable() -> str | None:
     """Why the kernel cannot be used, where that can be told without trying."""
-    if os.environ.get("FLAXCHAR_NATIVE", "1") == "0":
+    if _forbidden():
         return "JAX (FLAXCHAR_NATIVE=0)"
     if jax.default_backend() != "cpu":
         return f"JAX on {jax.default_backend()}"
@@ -86,7 +102,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     path = _library_path(compiler)
     try:
         if not path.exists():
-            path = _compile(compiler, path)
+            path = _begin(compiler, path).finish()
         library = ctypes.CDLL(str(path))
     except subprocess.CalledProcessError as error:
         reason = next((line for line in error.stderr.splitlines() if "error" in line), f"status {error.returncode}")
@@ -108,23 +124,63 @@ def _library_path(compiler: str) -> Path:
     return platformdirs.user_cache_path("flaxchar") / "native" / f"{key.hexdigest()[:16]}.so"
 
 
-def _compile(compiler: str, path: Path) -> Path:
-    """Compile the library to this path, or for this process alone where nothing can be written there."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(dir=path.parent)
-    except OSError:
-        folder = tempfile.mkdtemp()
-        path = Path(folder) / path.name
-    beside = Path(folder) / "new.so"
-    try:
-        command = [compiler, *_FLAGS, "-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o", str(beside)]
-        subprocess.run(command, check=True, capture_output=True, text=True)
-        beside.replace(path)  # whole or not at all, whoever else compiles it
-    finally:
-        if path.parent != Path(folder):
-            shutil.rmtree(folder)
-    return path
+@functools.cache
+def _begin(compiler: str, path: Path) -> _Compilation:
+    return _Compilation(compiler, path)
+
+
+class _Compilation:
+    """The library on its way: the compiler at work on all parts of the source, each in a process of its own."""
+
+    def __init__(self, compiler: str, path: Path) -> None:
+        """``path``: where the library is to be, or, where nothing can be written there, in a place for this process."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(dir=path.parent))
+        except OSError:
+            self._folder = Path(tempfile.mkdtemp())
+            path = self._folder / path.name
+        self._compiler, self._path = compiler, path
+        self._objects = [str(self._folder / f"{part}.o") for part in range(_PARTS)]
+        command = [*self._command, "-isystem", jax.ffi.include_dir(), "-c", str(_SOURCE)]
+        self._processes = [
+            subprocess.Popen(
+                [*command, f"-DFLAXCHAR_PART={part}", "-o", name],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for part, name in enumerate(self._objects)
+        ]
+        atexit.register(self._clear)
+
+    @property
+    def _command(self) -> list[str]:
+        return [self._compiler, *_FLAGS]
+
+    def finish(self) -> Path:
+        """Wait for the library and say where it is."""
+        try:
+            for process in self._processes:
+                _, said = process.communicate()
+                if process.returncode:
+                    raise subprocess.CalledProcessError(process.returncode, process.args, stderr=said)
+            beside = self._folder / "new.so"
+            command = [*self._command, "-shared", *self._objects, "-o", str(beside)]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            beside.replace(self._path)  # whole or not at all, whoever else compiles it
+        finally:
+            self._clear()
+        return self._path
+
+    def _clear(self) -> None:
+        """Stop what still runs, and leave nothing behind but the library."""
+        atexit.unregister(self._clear)
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        if self._path.parent != self._folder or not self._path.exists():
+            shutil.rmtree(self._folder)
 
 
 def threads() -> int:
@@ -148,9 +204,16 @@ def _shape(*dimensions: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(dimensions, jnp.float32)
 
 
-def _call(name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array, **attributes: int) -> Sequence[Array]:
+def _call(
+    name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array | None, cell: str = "lstm"
+) -> Sequence[Array]:
+    """Call a handler of native.cpp, which takes the types of its arguments on trust."""
+    given = [jnp.zeros((0,), jnp.float32) if array is None else array for array in arguments]
+    for array in given:
+        if array.dtype not in (jnp.float32, jnp.int32):
+            raise TypeError(f"the native kernel computes in float32, not in {array.dtype}")
     call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
-    return call(*arguments, threads=threads(), **attributes)
+    return call(*given, cell=CELLS.index(cell), threads=threads())
 
 
 # The cells in the order of their numbers in native.cpp, and how many gates its kernels [in, gates * hidden] have.
@@ -188,16 +251,8 @@ def sequence(cell: str, inputs: Array, weights: Weights, carry: Carry, mask: Arr
     return _sequence(cell, inputs, *_arranged(cell, weights), carry, mask)
 
 
-def _or_nothing(array: Array | None) -> Array:
-    return jnp.zeros((0,), jnp.float32) if array is None else array
-
-
 def _shape_of(array: Array | None) -> jax.ShapeDtypeStruct:
-    return _shape(*_or_nothing(array).shape)
-
-
-def _run(cell: str, name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: Array | None) -> Sequence[Array]:
-    return _call(name, shapes, *map(_or_nothing, arguments), cell=CELLS.index(cell))
+    return _shape(0) if array is None else _shape(*array.shape)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -220,10 +275,9 @@ def _sequence_forward(
         nothing if mask is None else states,
     ]
     h, c = (*carry, None)[:2]
-    if inputs.ndim == 2:
-        kept = _run(cell, "forward_ids", shapes, inputs, kernel + bias, recurrent, h, c, mask)
-    else:
-        kept = _run(cell, "forward_dense", shapes, inputs, kernel, bias, recurrent, h, c, mask)
+    # Ids look up rows of the kernel; the bias is added to these few instead of to each sum.
+    read = (inputs, kernel + bias, None) if inputs.ndim == 2 else (inputs, kernel, bias)
+    kept = _call("forward", shapes, *read, recurrent, h, c, mask, cell=cell)
     last = tuple(states[-1] for states in kept[: len(carry)])
     return (kept[0], last), (inputs, kernel, bias, recurrent, carry, mask, kept)
 
@@ -233,16 +287,20 @@ def _sequence_backward(cell: str, residuals: tuple, gradients: tuple[Array, Carr
     d_hs, d_carry = gradients
     h, c = (*carry, None)[:2]
     d_h, d_c = (*d_carry, None)[:2]
-    shapes = [_shape_of(recurrent), _shape_of(h), _shape_of(None if cell == "rnn" else h)]
+    ids = inputs.ndim == 2
+    read = (inputs, kernel, None if ids else bias)
+    shapes = [
+        _shape_of(None if ids else inputs),
+        _shape_of(kernel),
+        _shape_of(None if ids else bias),
+        _shape_of(recurrent),
+        _shape_of(h),
+        _shape_of(None if cell == "rnn" else h),
+    ]
     states = recurrent, h, c, mask, *kept, d_hs, d_h, d_c
-    if inputs.ndim == 2:
-        d_inputs = None
-        d_kernel, *d_rest = _run(cell, "backward_ids", [_shape_of(kernel), *shapes], inputs, kernel, *states)
-        d_bias = d_kernel.sum(0)  # each id adds the bias once
-    else:
-        shapes = [*map(_shape_of, (inputs, kernel, bias)), *shapes]
-        d_inputs, d_kernel, d_bias, *d_rest = _run(cell, "backward_dense", shapes, inputs, kernel, bias, *states)
-    d_recurrent, d_before, d_past = d_rest
+    of_inputs, d_kernel, of_bias, d_recurrent, d_before, d_past = _call("backward", shapes, *read, *states, cell=cell)
+    # Each id adds the bias once.
+    d_inputs, d_bias = (None, d_kernel.sum(0)) if ids else (of_inputs, of_bias)
     d_before = d_before if mask is None else d_before * mask
     if cell == "gru":
         d_before = d_before + d_past
@@ -279,7 +337,7 @@ def _cross_entropy_forward(inputs: Array, kernel: Array, bias: Array, targets: A
 def _cross_entropy_backward(residuals: tuple[Array, ...], d_nats: Array) -> tuple:
     inputs, kernel, bias, targets, softmax = residuals
     shapes = [_shape(*array.shape) for array in (inputs, kernel, bias)]
-    gradients = _call("cross_entropy_backward", shapes, inputs, kernel, targets, d_nats, softmax)
+    gradients = _call("cross_entropy_backward", shapes, inputs, kernel, None, targets, d_nats, softmax)
     return *gradients, None
 
 

@@ -35,12 +35,8 @@ def prepare(devices: int | None = None, together: tuple | None = None) -> None:
 
     from flaxchar import native
 
-    if native.to_compile() and jax.process_index() == 0:
+    if native.prepare(devices) and jax.process_index() == 0:
         print("compiling the native kernel for this processor, once; some seconds", file=sys.stderr, flush=True)
-    if devices in (None, 1) and native.available() and "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
-        # The native kernel uses all cores itself. Handed over to another thread, a step would share them with XLA's
-        # waiting threads, which spin: a step of 2.3 ms took 4 ms.
-        jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def share_cpu(devices: int) -> None:

@@ -8,6 +8,7 @@ The same keys give the same numbers to the bit; a training step's dropout compil
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -51,14 +52,17 @@ def _count(shape: tuple[int, ...]) -> tuple[Array, Array]:
     return jnp.zeros_like(lower), lower
 
 
+@jax.jit
 def _seed(seed: Array | int) -> Array:
     return jnp.stack([jnp.zeros((), jnp.uint32), jnp.asarray(seed).astype(jnp.uint32)])
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def _split(key: Array, shape: tuple[int, ...]) -> Array:
     return jnp.stack(_threefry(key, *_count(tuple(shape))), axis=-1)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
 def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
     upper, lower = _threefry(key, *_count(tuple(shape)))
     if width == 64:  # where JAX was told to compute with 64 bits
@@ -66,6 +70,7 @@ def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
     return (upper ^ lower).astype(f"uint{width}")
 
 
+@jax.jit
 def _fold_in(key: Array, number: Array | int) -> Array:
     # Without the barrier a key folded twice would be computed anew for each of its users.
     return jax.lax.optimization_barrier(jnp.stack(_threefry(key, *_seed(number))))

@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jax import Array
 from jax.sharding import PartitionSpec
+from jax.stages import Lowered
 
 from flaxchar.batches import Batch, TextBatches, WindowBatches
 from flaxchar.config import TrainingConfig
@@ -146,6 +147,90 @@ def loss_gradients(
     return gradients, nats, batch.mask.sum(), after
 
 
+class BatchSums(NamedTuple):
+    """What a batch adds up to: the gradient of its nats, these nats, how many targets they are of, the carry after."""
+
+    gradients: Params
+    nats: Array
+    tokens: Array
+    carry: tuple
+
+
+@functools.partial(jax.jit, static_argnames=("model", "layout"))
+def batch_gradients(
+    model: CharLM,
+    params: Params,
+    carry: tuple,
+    step: Array,
+    batch: Batch,
+    key: Array,
+    layout: Layout | None = None,
+) -> BatchSums:
+    """The first half of a step, which reads the batch.
+
+    Args:
+      model: the model; static.
+      params: its parameters.
+      carry: the state before, of running text; else ``()``.
+      step: the number of the step, int32 scalar.
+      batch: arrays ``[batch, time]``.
+      key: the run's random key; each step folds its number into it, and each row its own.
+      layout: on which devices, None for one; static. What is given lies as it says.
+    """
+
+    def own_rows(params: Params, batch: Batch, carry: tuple, first_row: Array | int) -> tuple:
+        rows = first_row + jnp.arange(batch.inputs.shape[0])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), rows)
+        return loss_gradients(model, params, batch, carry, keys)
+
+    def on_each_device(params: Params, batch: Batch, carry: tuple) -> tuple:
+        first_row = jax.lax.axis_index("data") * batch.inputs.shape[0]
+        *sums, after = own_rows(params, batch, carry, first_row)
+        return *jax.lax.psum(tuple(sums), "data"), after
+
+    if layout is None or layout.alone:
+        return BatchSums(*own_rows(params, batch, carry, 0))
+    if layout.model == 1:
+        rows = PartitionSpec("data")
+        batch_specs = Batch(rows, rows, rows, PartitionSpec())
+        everywhere = PartitionSpec()
+        sums_of = jax.shard_map(
+            on_each_device,
+            mesh=layout.mesh,
+            in_specs=(everywhere, batch_specs, rows),
+            out_specs=(everywhere, everywhere, everywhere, rows),
+            check_vma=False,
+        )
+        return BatchSums(*sums_of(params, batch, carry))
+    # Several devices share the units: the compiler divides the work among them by the annotations.
+    sums = BatchSums(*own_rows(params, batch, carry, 0))
+    return jax.lax.with_sharding_constraint(sums, layout.shardings(sums))
+
+
+@functools.partial(jax.jit, static_argnames=("optimizer", "layout", "ema"), donate_argnames="state")
+def apply_gradients(
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    sums: BatchSums,
+    learning_rate: Array,
+    layout: Layout | None = None,
+    ema: float | None = None,
+) -> tuple[TrainState, StepSums]:
+    """The second half of a step, which is the same whatever the batch's width; arguments as ``train_step``'s."""
+    gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(sums.tokens, 1), sums.gradients)
+    opt_state = state.opt_state._replace(hyperparams={"learning_rate": learning_rate})
+    updates, opt_state = optimizer.update(gradients, opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    average = state.average
+    if ema is not None:
+        stays = jnp.minimum(ema, (1.0 + state.step) / (10.0 + state.step))
+        average = jax.tree.map(lambda old, new: stays * old + (1 - stays) * new, average, params)
+    new = TrainState(state.step + 1, params, opt_state, sums.carry, average)
+    if layout is not None and not layout.alone:
+        new = jax.lax.with_sharding_constraint(new, layout.shardings(new))
+    return new, StepSums(sums.nats, sums.tokens, optax.tree.norm(gradients))
+
+
 @functools.partial(jax.jit, static_argnames=("model", "optimizer", "layout", "ema"), donate_argnames="state")
 def train_step(
     model: CharLM,
@@ -173,48 +258,15 @@ def train_step(
     Returns:
       The state after, and what the step saw (before its update).
     """
-
-    def own_rows(params: Params, batch: Batch, carry: tuple, first_row: Array | int) -> tuple:
-        rows = first_row + jnp.arange(batch.inputs.shape[0])
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), rows)
-        return loss_gradients(model, params, batch, carry, keys)
-
-    def on_each_device(params: Params, batch: Batch, carry: tuple) -> tuple:
-        first_row = jax.lax.axis_index("data") * batch.inputs.shape[0]
-        *sums, after = own_rows(params, batch, carry, first_row)
-        return *jax.lax.psum(tuple(sums), "data"), after
-
-    if layout is not None and layout.data > 1 and layout.model == 1:
-        rows = PartitionSpec("data")
-        batch_specs = Batch(rows, rows, rows, PartitionSpec())
-        everywhere = PartitionSpec()
-        sums = jax.shard_map(
-            on_each_device,
-            mesh=layout.mesh,
-            in_specs=(everywhere, batch_specs, rows),
-            out_specs=(everywhere, everywhere, everywhere, rows),
-            check_vma=False,
-        )
-        gradients, nats, tokens, after = sums(state.params, batch, state.carry)
-    else:
-        # One device; or several that share the units, among which the compiler divides the work by the annotations.
-        gradients, nats, tokens, after = own_rows(state.params, batch, state.carry, 0)
-    gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(tokens, 1), gradients)
-    opt_state = state.opt_state._replace(hyperparams={"learning_rate": learning_rate})
-    updates, opt_state = optimizer.update(gradients, opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    average = state.average
-    if ema is not None:
-        stays = jnp.minimum(ema, (1.0 + state.step) / (10.0 + state.step))
-        average = jax.tree.map(lambda old, new: stays * old + (1 - stays) * new, average, params)
-    new = TrainState(state.step + 1, params, opt_state, after, average)
-    if layout is not None and not layout.alone:
-        new = jax.lax.with_sharding_constraint(new, layout.state_shardings(new))
-    return new, StepSums(nats, tokens, optax.tree.norm(gradients))
+    sums = batch_gradients(model, state.params, state.carry, state.step, batch, key, layout)
+    return apply_gradients(optimizer, state, sums, learning_rate, layout, ema)
 
 
 class CompiledStep:
-    """``train_step`` for one run, compiled beforehand for each of the run's few batch shapes."""
+    """``train_step`` for one run, compiled beforehand: its first half once a batch shape, its second half once.
+
+    The second takes the compiler longer than the first, and does not depend on the shape.
+    """
 
     def __init__(
         self,
@@ -230,23 +282,36 @@ class CompiledStep:
         self._layout, self._rows = layout, batches.rows
         self.own = layout.own_rows(batches.rows)  # the rows of each batch that are this process' to make
         self._key = layout.place_key(key)
-        rate = np.float32(0)
 
-        def compile_width(width: int) -> Callable:
+        def lower(width: int) -> Lowered:
             shapes = [((batches.rows, width), jnp.int32)] * 2 + [((batches.rows, width), jnp.bool_), ((), jnp.bool_)]
             lies = [None] * 4 if layout.alone else layout.batch_shardings()
             batch = Batch(*(jax.ShapeDtypeStruct(*s, sharding=how) for s, how in zip(shapes, lies, strict=True)))
             with jax.set_mesh(layout.mesh):
-                return train_step.lower(model, optimizer, state, batch, rate, self._key, layout, ema).compile()
+                return batch_gradients.lower(model, state.params, state.carry, state.step, batch, self._key, layout)
+
+        def compile_update(sums: BatchSums) -> Callable:
+            placed = jax.tree.map(
+                lambda leaf, how: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=how),
+                sums,
+                layout.shardings(sums),
+            )
+            with jax.set_mesh(layout.mesh):
+                return apply_gradients.lower(optimizer, state, placed, np.float32(0), layout, ema).compile()
 
         with ThreadPoolExecutor(2) as pool:
             pool.submit(batches.batch, int(state.step))  # of a large corpus the first takes a second: its order
-            self._by_width = dict(zip(batches.widths, pool.map(compile_width, batches.widths), strict=True))
+            update = pool.submit(compile_update, lower(batches.widths[0]).out_info)
+            compiled = pool.map(lambda width: lower(width).compile(), batches.widths)
+            self._gradients = dict(zip(batches.widths, compiled, strict=True))
+            self._update = update.result()
 
     def __call__(self, state: TrainState, batch: Batch, learning_rate: np.float32) -> tuple[TrainState, StepSums]:
         """As ``train_step``, from this process' own rows of the batch."""
         placed = self._layout.place_batch(batch, self._rows)
-        return self._by_width[batch.inputs.shape[1]](state, placed, learning_rate, self._key)
+        gradients = self._gradients[batch.inputs.shape[1]]
+        sums = gradients(state.params, state.carry, state.step, placed, self._key)
+        return self._update(state, sums, learning_rate)
 
 
 def time_steps(

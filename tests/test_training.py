@@ -240,6 +240,29 @@ def test_a_time_budget_becomes_a_number_of_steps_that_repeats_the_run(tmp_path):
         assert (a == b).all()
 
 
+@pytest.mark.parametrize("settings", [{}, {"window": 5}, {"dropout": 0.0, "ema": 0.9, "cell": "mingru"}])
+def test_once_training_has_begun_nothing_is_compiled(settings):
+    begun, compiled = [], []
+
+    def hears(event, seconds, **_):
+        if begun and event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(seconds)
+
+    class Watches(Observer):
+        def planned(self, at, steps_per_epoch):
+            begun.append(at)
+
+        def evaluated(self, report):
+            if report.step == report.steps:
+                begun.clear()
+
+    jax.monitoring.register_event_duration_secs_listener(hears)
+    config = Config().replace(hidden=7, time_budget="2s", **settings)
+    corpus = make_corpus(["abba", "ba", "aab" * 9, "b"], ["baba", "ab"], config.data, 0)
+    train_corpus(encode_corpus(corpus, config.data), config, None, Watches())
+    assert compiled == []
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
