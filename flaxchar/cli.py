@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import tyro
 
 from flaxchar import process
-from flaxchar.config import PRESETS, Config, InputError, make_preset
+from flaxchar.config import LENGTHS, PRESETS, SIZED_PRESETS, Config, InputError, make_preset
 
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
@@ -67,7 +67,7 @@ class TrainOptions:
     """With --coordinator: which of them this is, from 0."""
     debug: Switch = False
     """Show where an error came from."""
-    config: Config = PRESETS["default"]
+    config: Config = dataclasses.field(default_factory=Config)
     """All other settings."""
 
 
@@ -166,7 +166,8 @@ def train_command(arguments: Sequence[str]) -> int:
     elif not Run.exists(path):
         check_free(path)
     config = _settings(prog, arguments, options.preset, saved)
-    sized = options.preset in ("fast", "best")
+    preset = options.preset or ("default" if saved is None else None)
+    sized = preset in SIZED_PRESETS
     if saved is not None and not sized:
         run.check_settings(config)
     config.validate()
@@ -179,7 +180,7 @@ def train_command(arguments: Sequence[str]) -> int:
     corpus, config = load_encoded(config)
     if sized:
         settled = config.data
-        base = make_preset(options.preset or "", corpus.train_characters)
+        base = make_preset(preset or "", corpus.train_characters, settled.running)
         config = dataclasses.replace(with_base(prog, arguments, base), data=settled)
         config.validate()
         if saved is not None:
@@ -250,7 +251,7 @@ def _settings(prog: str, arguments: Sequence[str], preset: str | None, saved: Co
     if preset is None and saved is not None:
         return absolute(parse(TrainOptions, prog, arguments, TrainOptions(config=saved)).config)
     # Of a preset that depends on the corpus, what it says of the corpus does not.
-    config = absolute(with_base(prog, arguments, PRESETS.get(preset or "default", PRESETS["default"])))
+    config = absolute(with_base(prog, arguments, PRESETS.get(preset or "", Config())))
     if saved is None:
         return config
     if config.data.dataset is None and not config.data.data:  # left open then as now
@@ -265,11 +266,9 @@ def with_base(prog: str, arguments: Sequence[str], base: Config) -> Config:
 
     How long the run is by these settings counts only where no flag says that.
     """
-    lengths = ("epochs", "steps", "time_budget")
-    without = base.replace(**dict.fromkeys(lengths))
-    config = parse(TrainOptions, prog, arguments, TrainOptions(config=without)).config
-    if all(getattr(config.training, name) is None for name in lengths):
-        config = config.replace(**{name: getattr(base.training, name) for name in lengths})
+    config = parse(TrainOptions, prog, arguments, TrainOptions(config=base.without_length())).config
+    if all(getattr(config.training, name) is None for name in LENGTHS):
+        config = config.replace(**{name: getattr(base.training, name) for name in LENGTHS})
     return config
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flaxchar import process
 from flaxchar.cli import TrainOptions, absolute, parse, with_base
-from flaxchar.config import PRESETS, Config, InputError, flag
+from flaxchar.config import PRESETS, Config, InputError, flag, make_preset
 
 if TYPE_CHECKING:
     from flaxchar.encoding import EncodedCorpus
@@ -108,11 +108,10 @@ def compare_command(arguments: Sequence[str]) -> int:
     options = parse(TrainOptions, "flaxchar compare", rest, TrainOptions(workdir="runs/compare"))
     if options.preset in ("fast", "best"):
         raise InputError("fast and best are what came of comparing; compare begins from another --preset")
-    base = absolute(with_base("flaxchar compare", rest, PRESETS[options.preset or "default"]))
+    base = absolute(with_base("flaxchar compare", rest, PRESETS.get(options.preset or "", Config())))
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    configs = [base.replace(**settings) for settings in combinations]
-    for config in configs:
-        config.validate()
+    for settings in combinations:
+        base.replace(**settings).validate()
     process.prepare(options.devices)
 
     from flaxchar.encoding import load_encoded
@@ -124,10 +123,14 @@ def compare_command(arguments: Sequence[str]) -> int:
         print(line, flush=True)
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see --val-fraction and --val-data")
+    if options.preset not in PRESETS:
+        usual = make_preset("default", corpus.train_characters, settled.data.running)
+        base = with_base("flaxchar compare", rest, usual)
     outcomes: list[Outcome] = []
-    for settings, config in zip(combinations, configs, strict=True):
+    for settings in combinations:
         # No setting of the grid is about the data.
-        outcome = _train(Outcome(settings), dataclasses.replace(config, data=settled.data), folder, corpus, started)
+        config = dataclasses.replace(base.replace(**settings), data=settled.data)
+        outcome = _train(Outcome(settings), config, folder, corpus, started)
         outcomes.append(outcome)
         figures = outcome.failure or f"{outcome.held_out:.4f} bits per character after {outcome.seconds:.0f} s"
         print(f"{outcome.name}: {figures}", flush=True)

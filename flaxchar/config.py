@@ -16,6 +16,8 @@ Schedule = Literal["constant", "cosine"]
 Head = Literal["language", "classifier"]
 
 DEFAULT_TIME_BUDGET = "2m"
+# The settings that say how long to train, of which a run has one at most.
+LENGTHS = ("epochs", "steps", "time_budget")
 DEFAULT_WORD_VOCABULARY = 10_000
 DEFAULT_WINDOW = 256
 
@@ -45,7 +47,7 @@ class DataConfig:
     val_data: tuple[str, ...] = ()
     """Files to hold out, read like --data."""
     val_fraction: float | None = None
-    """The share of the texts that is held out; left open: a twentieth, but no more than a million characters."""
+    """The share of the texts that is held out; left open: a twentieth, but no more than 200,000 characters."""
     max_length: int = 1000
     """Texts of more characters than this are left out (and counted)."""
     unescape_html: bool = False
@@ -185,6 +187,10 @@ class Config:
             raise TypeError(f"no such setting: {', '.join(sorted(settings))}")
         return Config(**sections)
 
+    def without_length(self) -> Config:
+        """A copy that does not say how long to train."""
+        return self.replace(**dict.fromkeys(LENGTHS))
+
     def differences(self, other: Config) -> list[tuple[str, Any, Any]]:
         """``(name, ours, theirs)`` for each setting that differs."""
         return [
@@ -237,7 +243,7 @@ class Config:
         _require(0 <= training.seed < 2**32, "seed", training.seed, "0 or more and less than 2^32")
         if training.time_budget is not None:
             parse_duration(training.time_budget)
-        lengths = [name for name in ("epochs", "steps", "time_budget") if getattr(training, name) is not None]
+        lengths = [name for name in LENGTHS if getattr(training, name) is not None]
         if len(lengths) > 1:
             raise InputError(f"{' and '.join(map(flag, lengths))} each say how long to train; give one of them")
         if data.dataset and data.data:
@@ -282,7 +288,6 @@ def _require(condition: bool, name: str, value: Any, wanted: str) -> None:
 
 
 PRESETS: dict[str, Config] = {
-    "default": Config(),
     # The teaching notebook flaxchar began as: Keras' LSTM(128) and RMSprop as Keras sets them up.
     "reference": Config(
         DataConfig(bos=False),
@@ -306,38 +311,48 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def make_preset(name: str, characters: int) -> Config:
-    """The settings of a preset, which for ``fast`` and ``best`` depend on the size of the corpus.
+# Presets that depend on how much there is to learn; the first is what a run takes where nothing else is said.
+SIZED_PRESETS = ("default", "fast", "best")
+
+
+def make_preset(name: str, characters: int, running: bool = False) -> Config:
+    """The settings of a preset, as found in benchmarks/recipes.md: ``fast`` takes a minute, ``best`` half an hour.
 
     Args:
-      name: one of ``PRESETS``, or ``fast`` (a minute) or ``best`` (half an hour), as found in benchmarks/recipes.md.
+      name: one of ``PRESETS`` or ``SIZED_PRESETS``.
       characters: how many there are to learn.
+      running: whether they are running text, in windows.
     """
     if name in PRESETS:
         return PRESETS[name]
     size = sum(characters >= limit for limit in (200_000, 1_000_000, 10_000_000))
 
     def by_size(*values: float) -> Any:
-        """What goes with a corpus of names, of some thousand lines, of a book or two, and with a large one."""
-        return values[size]
+        """What goes with a corpus of some thousand lines, of a book or two, and with a large one."""
+        return values[size - 1]
 
-    if name == "fast":
-        dropout, decay = by_size(0.5, 0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.01, 0.01)
-        return Config().replace(dropout=dropout, weight_decay=decay, time_budget="1m")
+    # A window of running text is as much as several lines: fewer of them make a step, and there are more steps.
+    usual = Config().replace(batch_size=16 if size else 8, learning_rate=0.014) if running else Config()
+    if size == 0:  # after so many passes it is known by heart, whatever the time
+        little = usual.replace(dropout=0.5, epochs=16)
+        return little if name != "best" else little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014)
+    if name != "best":
+        dropout, decay = by_size(0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.01)
+        return usual.replace(dropout=dropout, weight_decay=decay, time_budget="1m" if name == "fast" else None)
     return Config(
         model=ModelConfig(
-            hidden=by_size(768, 768, 512, 512),
+            hidden=by_size(768, 512, 512),
             embedding=128,
-            input_dropout=by_size(0.3, 0.3, 0.1, 0.0),
-            dropout=by_size(0.5, 0.5, 0.2, 0.1),
-            recurrent_dropout=by_size(0.15, 0.15, 0.0, 0.0),
+            input_dropout=by_size(0.3, 0.1, 0.0),
+            dropout=by_size(0.5, 0.2, 0.1),
+            recurrent_dropout=by_size(0.15, 0.0, 0.0),
             input_init="glorot",
         ),
         training=TrainingConfig(
-            weight_decay=by_size(0.1, 0.1, 0.1, 0.01),
-            learning_rate=by_size(0.012, 0.012, 0.014, 0.008),
-            clip_norm=by_size(1.0, 1.0, 0.25, 0.25),
-            batch_size=by_size(32, 32, 16, 32),
+            weight_decay=by_size(0.1, 0.1, 0.01),
+            learning_rate=by_size(0.012, 0.014, 0.008),
+            clip_norm=by_size(1.0, 0.25, 0.25),
+            batch_size=by_size(32, 16, 32),
             time_budget="30m",
         ),
     )

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from flaxchar.beam import beam_search
-from flaxchar.config import Config, InputError
+from flaxchar.config import LENGTHS, Config, InputError, make_preset
 from flaxchar.encoding import encode_corpus
 from flaxchar.generate import Sampling, generate, stream
 from flaxchar.losses import score_texts
@@ -265,7 +265,7 @@ def train(
       texts: any iterable of strings.
       held_out: texts to judge by; None to hold out ``val_fraction`` of ``texts``.
       workdir: keep the run in this folder, and go on with it where it was interrupted; None to keep nothing.
-      config: settings to begin with; None for the defaults.
+      config: settings to begin with; None for the defaults, which depend on how much text there is.
       **settings: changes to them, each by its flag's name: ``steps=500``, ``hidden=256``, ``time_budget="5m"``.
 
     Returns:
@@ -275,9 +275,14 @@ def train(
       InputError: a setting or a text cannot be used.
       TypeError: there is no setting of that name.
     """
-    config = (config or Config()).replace(**settings)
-    config.validate()
-    corpus = make_corpus(texts, held_out, config.data, config.training.seed)
-    encoded = encode_corpus(corpus, config.data)
+
+    def changed(base: Config) -> Config:
+        return (base.without_length() if set(settings) & set(LENGTHS) else base).replace(**settings)
+
+    settled = changed(config or Config())
+    settled.validate()
+    corpus = make_corpus(texts, held_out, settled.data, settled.training.seed)
+    encoded = encode_corpus(corpus, settled.data)
+    config = changed(config or make_preset("default", encoded.train_characters, settled.data.running))
     params, vocabulary = train_corpus(encoded, config, None if workdir is None else Path(workdir))
     return LanguageModel(params, vocabulary, config)

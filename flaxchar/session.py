@@ -26,11 +26,13 @@ from flaxchar.recurrence import natively
 from flaxchar.runs import Run, move_aside
 from flaxchar.threefry import new_key
 from flaxchar.training import (
+    EVALUATED_SHARE,
     MOST_EVALUATIONS,
     CompiledStep,
     Progress,
     TrainState,
     copy_tree,
+    evaluation_steps,
     fit,
     init_state,
     learning_rates,
@@ -252,10 +254,20 @@ class _Session:
             self._look(self.state)
         begin = time.perf_counter()
         self._look(self.state)
-        evaluations = MOST_EVALUATIONS * (time.perf_counter() - begin)
+        per_look = time.perf_counter() - begin
         per_step = time_steps(self.step, self.state, self.batches, TIMING_SHARE * budget)
-        left = budget - (time.monotonic() - started) - evaluations
-        return agree(max(1, int(left / per_step)))
+        left = budget - (time.monotonic() - started)
+        steps = left / per_step
+        for _ in range(3):  # how often a run is evaluated depends on how long it is
+            looks = len(self.evaluation_steps(max(1, int(steps))))
+            steps = (left - looks * per_look) / per_step
+        return agree(max(1, int(steps)))
+
+    def evaluation_steps(self, steps: int) -> frozenset[int]:
+        """After which of so many steps to evaluate."""
+        learned = steps * self.batches.rows * self.batches.mean_width()
+        most = int(EVALUATED_SHARE * learned / max(1, len(self.corpus.held_out.ids)))
+        return evaluation_steps(steps, self.batches.steps_per_epoch, min(max(1, most), MOST_EVALUATIONS))
 
     def resume(self, run: Run) -> None:
         """Go on with a run from its last checkpoint."""
@@ -294,7 +306,7 @@ class _Session:
         step = self.step
         rates = learning_rates(self.config.training, self.steps)
         self.observer.planned(self._report(int(self.state.step)), self.batches.steps_per_epoch)
-        self.state = fit(step, self.state, self.batches, rates, self)
+        self.state = fit(step, self.state, self.batches, rates, self.evaluation_steps(self.steps), self)
 
     def best_params(self) -> Params:
         """The parameters that did best on the held-out texts, or the last ones."""

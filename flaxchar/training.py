@@ -32,6 +32,8 @@ from flaxchar.model import CharLM, Params, init_params
 # A run is evaluated at the ends of epochs, but no more often than this; one of fewer epochs than FEWEST also between.
 MOST_EVALUATIONS = 10
 FEWEST_EVALUATIONS = 4
+# The held-out texts are read no more often than makes this share of what is learned from: a tenth of the time or so.
+EVALUATED_SHARE = 0.3
 
 
 class TrainState(NamedTuple):
@@ -344,13 +346,13 @@ def time_steps(
     raise AssertionError("there is no last number")
 
 
-def evaluation_steps(total_steps: int, steps_per_epoch: int) -> frozenset[int]:
-    """After which steps a run is evaluated: ends of epochs, evenly thinned, and always the last step."""
-    epochs = total_steps // steps_per_epoch
-    count = min(epochs, MOST_EVALUATIONS)
+def evaluation_steps(total_steps: int, steps_per_epoch: int, most: int = MOST_EVALUATIONS) -> frozenset[int]:
+    """After which steps a run is evaluated: ends of epochs, evenly thinned to ``most``, and always the last step."""
+    epochs, few = total_steps // steps_per_epoch, min(FEWEST_EVALUATIONS, most)
+    count = min(epochs, most)
     points = {-(-epochs * k // count) * steps_per_epoch for k in range(1, count + 1)}
-    if epochs < FEWEST_EVALUATIONS:
-        points |= {total_steps * k // FEWEST_EVALUATIONS for k in range(1, FEWEST_EVALUATIONS)}
+    if epochs < few:
+        points |= {total_steps * k // few for k in range(1, few)}
     return frozenset(points - {0} | {total_steps})
 
 
@@ -403,6 +405,7 @@ def fit(
     state: TrainState,
     batches: TextBatches | WindowBatches,
     rates: np.ndarray,
+    evaluate_after: frozenset[int],
     hooks: Hooks,
 ) -> TrainState:
     """Train from the state's step to the last one, or until the hooks say stop.
@@ -412,13 +415,13 @@ def fit(
       state: where to begin.
       batches: batch ``k`` is for step ``k``.
       rates: the learning rate of every step; their number is the number of steps.
+      evaluate_after: after which steps to evaluate.
       hooks: what to call on the way.
 
     Returns:
       The state after the last step taken.
     """
     total, taken = len(rates), int(state.step)
-    evaluate_after = evaluation_steps(total, batches.steps_per_epoch)
     log_every = log_interval(total)
     progress, since = Progress(), time.perf_counter()
     # The step is dispatched, not awaited: the next batch is made while the device works. Two steps may be under way, so

@@ -161,17 +161,26 @@ def test_a_run_out_of_patience_stops_and_stays_stopped(tmp_path):
 
 def test_presets_fit_the_corpus():
     sizes = [10_000, 300_000, 5_000_000, 500_000_000]
-    for name, budget in (("fast", "1m"), ("best", "30m")):
+    for name, budget in (("default", None), ("fast", "1m"), ("best", "30m")):
         presets = [make_preset(name, size) for size in sizes]
         for preset in presets:
             preset.validate()
-            assert preset.training.time_budget == budget
+        assert [preset.training.time_budget for preset in presets[1:]] == [budget] * 3
+        assert presets[0].training.epochs  # so little text that its passes count, not the time
         dropouts = [preset.model.dropout for preset in presets]
         assert dropouts == sorted(dropouts, reverse=True)
         assert dropouts[0] > dropouts[-1]
+    assert make_preset("default", 300_000) == Config()
+    assert make_preset("fast", 300_000, running=True).training.batch_size < Config().training.batch_size
     assert make_preset("reference", 10) == flaxchar.PRESETS["reference"]
     assert make_preset("classifier", 10).model.head == "classifier"
     make_preset("classifier", 10).replace(label_field="kind").validate()
+
+
+def test_without_settings_a_model_is_trained_as_its_few_texts_want_it():
+    lm = flaxchar.train(TEXTS)
+    assert lm.config == make_preset("default", 100)
+    assert flaxchar.train(TEXTS, steps=2, hidden=8).config.training.epochs is None
 
 
 def test_each_step_drops_other_units():
@@ -211,6 +220,20 @@ def test_long_runs_are_evaluated_ten_times():
     assert len(steps) == 10
     assert all(step % 10 == 0 for step in steps)
     assert max(steps) == 5000
+
+
+def test_held_out_texts_that_outweigh_a_short_run_are_read_less_often():
+    texts = ["abba" * 20] * 10
+    corpus = make_corpus(texts, texts * 4, Config().data, 0)
+    at = {}
+    for steps in (4, 150, 1000):
+        stops = Stops()
+        config = Config().replace(hidden=4, steps=steps, batch_size=2, sample_prompts=())
+        train_corpus(encode_corpus(corpus, config.data), config, None, stops)
+        at[steps] = stops.evaluated_at
+    assert at[4] == [4]
+    assert len(at[150]) == 2
+    assert len(at[1000]) == 10
 
 
 @pytest.mark.parametrize("settings", [{}, {"window": 5}, {"unit": "word", "dropout": 0.3}])
