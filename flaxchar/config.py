@@ -328,8 +328,8 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
     size = sum(characters >= limit for limit in (200_000, 1_000_000, 10_000_000))
 
     def by_size(*values: float) -> Any:
-        """What goes with a corpus of some thousand lines, of a book or two, and with a large one."""
-        return values[size - 1]
+        """What goes with some thousand lines, with a short book, with a book or two of any kind, and with more."""
+        return values[size if size > 1 else int(running)]
 
     # A window of running text is as much as several lines: fewer of them make a step, and there are more steps.
     usual = Config().replace(batch_size=16 if size else 8, learning_rate=0.014) if running else Config()
@@ -337,22 +337,22 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
         little = usual.replace(dropout=0.5, epochs=16)
         return little if name != "best" else little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014)
     if name != "best":
-        dropout, decay = by_size(0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.01)
+        dropout, decay = by_size(0.2, 0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.1, 0.01)
         return usual.replace(dropout=dropout, weight_decay=decay, time_budget="1m" if name == "fast" else None)
     return Config(
         model=ModelConfig(
-            hidden=by_size(768, 512, 512),
+            hidden=by_size(768, 512, 512, 512),
             embedding=128,
-            input_dropout=by_size(0.3, 0.1, 0.0),
-            dropout=by_size(0.5, 0.2, 0.1),
-            recurrent_dropout=by_size(0.15, 0.0, 0.0),
+            input_dropout=by_size(0.3, 0.2, 0.1, 0.0),
+            dropout=by_size(0.5, 0.4, 0.2, 0.1),
+            recurrent_dropout=by_size(0.15, 0.0, 0.0, 0.0),
             input_init="glorot",
         ),
         training=TrainingConfig(
-            weight_decay=by_size(0.1, 0.1, 0.01),
-            learning_rate=by_size(0.012, 0.014, 0.008),
-            clip_norm=by_size(1.0, 0.25, 0.25),
-            batch_size=by_size(32, 16, 32),
+            weight_decay=by_size(0.1, 0.1, 0.1, 0.01),
+            learning_rate=by_size(0.012, 0.014, 0.014, 0.008),
+            clip_norm=by_size(1.0, 0.25, 0.25, 0.25),
+            batch_size=16 if running else by_size(32, 16, 16, 32),
             time_budget="30m",
         ),
     )

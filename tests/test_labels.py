@@ -39,7 +39,20 @@ def run(tmp_path_factory):
     """The folder of a run that learned the rows, and their file."""
     folder = tmp_path_factory.mktemp("labels")
     data = write_rows(folder / "rows.csv", ROWS)
-    arguments = ("--data", data, "--fields", "2", "--label-field", "1", "--steps", "150", "--hidden", "16")
+    arguments = (
+        "--data",
+        data,
+        "--fields",
+        "2",
+        "--label-field",
+        "1",
+        "--steps",
+        "150",
+        "--hidden",
+        "16",
+        "--dropout",
+        "0.2",
+    )
     result = run_command("train.py", *arguments, "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     assert "2 classes: 'low', 'high'" in result.stdout
@@ -152,7 +165,20 @@ def classifier(tmp_path_factory):
     """The folder of a run that learned the rows' classes, and their file."""
     folder = tmp_path_factory.mktemp("classifier")
     data = write_rows(folder / "rows.csv", ROWS)
-    arguments = ("--data", data, "--fields", "2", "--label-field", "1", "--steps", "150", "--hidden", "16")
+    arguments = (
+        "--data",
+        data,
+        "--fields",
+        "2",
+        "--label-field",
+        "1",
+        "--steps",
+        "150",
+        "--hidden",
+        "16",
+        "--dropout",
+        "0.2",
+    )
     result = run_command("train.py", *arguments, "--head", "classifier", "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     assert "bits per text" in result.stdout
