@@ -26,7 +26,8 @@ _PUBLIC = {
     "DataConfig": "config",  # where texts come from and how they become ids
     "ModelConfig": "config",  # the network
     "TrainingConfig": "config",  # how it is trained
-    "PRESETS": "config",  # named settings: "default", "reference"
+    "PRESETS": "config",  # named settings: "reference", "classifier"
+    "make_preset": "config",  # settings by name, size and kind of the corpus: "default", "fast", "best"
     "InputError": "config",  # what the user gave cannot be used
     "Vocabulary": "vocabulary",  # text ↔ ids
     "EncodedTexts": "vocabulary",  # many texts as one array of ids
@@ -69,7 +70,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from flaxchar.batches import Batch, TextBatches, WindowBatches, one_hot, pad_texts
-    from flaxchar.config import PRESETS, Config, DataConfig, InputError, ModelConfig, TrainingConfig
+    from flaxchar.config import PRESETS, Config, DataConfig, InputError, ModelConfig, TrainingConfig, make_preset
     from flaxchar.generate import DecodeState, Sampling, decode
     from flaxchar.language_model import LanguageModel, load, train
     from flaxchar.losses import evaluate, masked_cross_entropy, score_texts, token_losses
