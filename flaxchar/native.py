@@ -71,7 +71,10 @@ def prepare(devices: int | None = None) -> bool:
     compiler = _compiler()
     if _unusable() or compiler is None or (path := _library_path(compiler)).exists():
         return False
-    _begin(compiler, path)
+    try:
+        _begin(compiler, path)
+    except OSError:
+        return False  # whoever uses the kernel is told why
     return True
 
 
