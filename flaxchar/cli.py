@@ -49,8 +49,8 @@ class TrainOptions:
     workdir: str = "runs"
     """The run directory: settings, vocabulary, metrics, samples and checkpoints."""
     preset: Literal["default", "fast", "best", "classifier", "reference"] | None = None
-    """Settings to begin with: fast and best, by the size of the corpus, for a minute and for half an hour; classifier
-    for --head classifier; reference is the Keras teaching notebook's LSTM(128)."""
+    """Settings to begin with. default, fast (a minute) and best (half an hour) depend on the size and kind of the
+    corpus, whatever is said below; classifier is for --head classifier; reference is the Keras notebook's LSTM(128)."""
     fresh: Switch = False
     """Begin a new run; one that is there already is renamed, never deleted."""
     devices: int | None = None
