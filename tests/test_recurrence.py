@@ -218,6 +218,18 @@ def test_without_the_native_kernel_the_scan_runs_and_the_status_says_why(variabl
     assert reason in status
 
 
+@pytest.mark.parametrize(("variables", "waits"), [({}, True), ({"FLAXCHAR_NATIVE": "0"}, False), ({"PATH": ""}, False)])
+def test_a_command_waits_for_each_program_where_the_kernel_runs_and_nowhere_else(variables, waits):
+    if waits and not native.available():
+        pytest.skip(f"the native kernel is not available: {native.status()}")
+    program = (
+        "from flaxchar.process import prepare; prepare()\n"
+        "import jax, jax.numpy as j; x = j.ones((1500, 1500)); f = jax.jit(lambda x: x @ x @ x @ x)\n"
+        "f(x).block_until_ready(); print(f(x).is_ready())"
+    )
+    assert python(program, **variables).strip() == str(waits)
+
+
 def test_a_compiler_that_fails_is_named_and_nothing_breaks(tmp_path):
     compiler = tmp_path / "c++"
     compiler.write_text("#!/bin/sh\necho 'native.cpp:1: error: no such header' >&2\nexit 1\n")
