@@ -165,8 +165,8 @@ def train_command(arguments: Sequence[str]) -> int:
         saved = run.config
     elif not Run.exists(path):
         check_free(path)
-    config = _settings(prog, arguments, options.preset, saved)
-    preset = options.preset or ("default" if saved is None else None)
+    preset = options.preset or ("default" if saved is None else "")  # a run that is gone on with has its settings
+    config = _settings(prog, arguments, preset, saved)
     sized = preset in SIZED_PRESETS
     if saved is not None and not sized:
         run.check_settings(config)
@@ -180,7 +180,7 @@ def train_command(arguments: Sequence[str]) -> int:
     corpus, config = load_encoded(config)
     if sized:
         settled = config.data
-        base = make_preset(preset or "", corpus.train_characters, settled.running)
+        base = make_preset(preset, corpus.train_characters, settled.running)
         config = dataclasses.replace(with_base(prog, arguments, base), data=settled)
         config.validate()
         if saved is not None:
@@ -246,12 +246,12 @@ def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
     return result.bits_per_character
 
 
-def _settings(prog: str, arguments: Sequence[str], preset: str | None, saved: Config | None) -> Config:
+def _settings(prog: str, arguments: Sequence[str], preset: str, saved: Config | None) -> Config:
     """The configuration by the flags; what they leave open is as in a run that is gone on with."""
-    if preset is None and saved is not None:
+    if saved is not None and not preset:
         return absolute(parse(TrainOptions, prog, arguments, TrainOptions(config=saved)).config)
     # Of a preset that depends on the corpus, what it says of the corpus does not.
-    config = absolute(with_base(prog, arguments, PRESETS.get(preset or "", Config())))
+    config = absolute(with_base(prog, arguments, PRESETS.get(preset, Config())))
     if saved is None:
         return config
     if config.data.dataset is None and not config.data.data:  # left open then as now

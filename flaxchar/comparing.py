@@ -106,9 +106,10 @@ def compare_command(arguments: Sequence[str]) -> int:
     started = time.monotonic()
     grid, rest = split_grid(arguments)
     options = parse(TrainOptions, "flaxchar compare", rest, TrainOptions(workdir="runs/compare"))
-    if options.preset in ("fast", "best"):
+    preset = options.preset or "default"
+    if preset in ("fast", "best"):
         raise InputError("fast and best are what came of comparing; compare begins from another --preset")
-    base = absolute(with_base("flaxchar compare", rest, PRESETS.get(options.preset or "", Config())))
+    base = absolute(with_base("flaxchar compare", rest, PRESETS.get(preset, Config())))
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     for settings in combinations:
         base.replace(**settings).validate()
@@ -123,9 +124,9 @@ def compare_command(arguments: Sequence[str]) -> int:
         print(line, flush=True)
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see --val-fraction and --val-data")
-    if options.preset not in PRESETS:
-        usual = make_preset("default", corpus.train_characters, settled.data.running)
-        base = with_base("flaxchar compare", rest, usual)
+    if preset not in PRESETS:
+        sized = make_preset(preset, corpus.train_characters, settled.data.running)
+        base = with_base("flaxchar compare", rest, sized)
     outcomes: list[Outcome] = []
     for settings in combinations:
         # No setting of the grid is about the data.

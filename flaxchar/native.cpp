@@ -1081,7 +1081,7 @@ struct Writer {
 
 // ---------------------------------------------------------------------------------------------------- for XLA
 
-// All handlers are functions of one type: to declare each argument would take the compiler longer than all else here.
+// All handlers are functions of one type, so that the compiler makes XLA's wrapper of them once and not for each.
 using In = ffi::RemainingArgs;
 using Out = ffi::RemainingRets;
 

@@ -21,6 +21,7 @@ RNG = np.random.default_rng(0)
 ZERO = (jnp.zeros((1, 5)),) * 2
 # Each class has letters of its own, and one in common.
 ROWS = [(name, "".join(RNG.choice(list(letters), 12))) for name, letters in (("low", "abx"), ("high", "yzx")) * 60]
+LEARN = ["--fields", "2", "--label-field", "1", "--steps", "150", "--hidden", "16", "--dropout", "0.2"]
 
 
 def validated(config):
@@ -39,21 +40,7 @@ def run(tmp_path_factory):
     """The folder of a run that learned the rows, and their file."""
     folder = tmp_path_factory.mktemp("labels")
     data = write_rows(folder / "rows.csv", ROWS)
-    arguments = (
-        "--data",
-        data,
-        "--fields",
-        "2",
-        "--label-field",
-        "1",
-        "--steps",
-        "150",
-        "--hidden",
-        "16",
-        "--dropout",
-        "0.2",
-    )
-    result = run_command("train.py", *arguments, "--workdir", str(folder / "run"))
+    result = run_command("train.py", "--data", data, *LEARN, "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     assert "2 classes: 'low', 'high'" in result.stdout
     assert "--label low" in result.stdout
@@ -165,21 +152,7 @@ def classifier(tmp_path_factory):
     """The folder of a run that learned the rows' classes, and their file."""
     folder = tmp_path_factory.mktemp("classifier")
     data = write_rows(folder / "rows.csv", ROWS)
-    arguments = (
-        "--data",
-        data,
-        "--fields",
-        "2",
-        "--label-field",
-        "1",
-        "--steps",
-        "150",
-        "--hidden",
-        "16",
-        "--dropout",
-        "0.2",
-    )
-    result = run_command("train.py", *arguments, "--head", "classifier", "--workdir", str(folder / "run"))
+    result = run_command("train.py", "--data", data, *LEARN, "--head", "classifier", "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     assert "bits per text" in result.stdout
     assert "flaxchar classify FILE" in result.stdout
