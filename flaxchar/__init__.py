@@ -47,8 +47,8 @@ _PUBLIC = {
     "evaluate": "losses",  # loss, bits per character, accuracy
     "TrainState": "training",  # step, params, opt_state, carry
     "init_state": "training",  # the state before the first step
-    "make_optimizer": "training",  # TrainingConfig → Optax optimiser
-    "learning_rates": "training",  # the rate of every step
+    "make_optimizer": "optimizers",  # TrainingConfig → Optax optimiser
+    "learning_rates": "optimizers",  # the rate of every step
     "train_step": "training",  # (state, batch) → (state, sums)
     "Sampling": "generate",  # temperature, top-k, top-p
     "DecodeState": "generate",  # where the decode loop is
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from flaxchar.language_model import LanguageModel, load, train
     from flaxchar.losses import evaluate, masked_cross_entropy, score_texts, token_losses
     from flaxchar.model import CharLM, count_params, init_params
+    from flaxchar.optimizers import learning_rates, make_optimizer
     from flaxchar.recurrence import lstm, lstm_step
-    from flaxchar.training import TrainState, init_state, learning_rates, make_optimizer, train_step
+    from flaxchar.training import TrainState, init_state, train_step
     from flaxchar.vocabulary import EncodedTexts, Vocabulary

@@ -63,7 +63,7 @@ class Layout:
         """How a ``TrainState`` or ``BatchSums`` lies: the carry by rows of the batch, matrices along ``model``."""
 
         def matrix(leaf: Any) -> NamedSharding:
-            shared = leaf.ndim == 2 and self.model > 1 and leaf.shape[0] % self.model == 0
+            shared = leaf.ndim > 1 and self.model > 1 and leaf.shape[0] % self.model == 0
             return self.sharding("model") if shared else self.sharding()
 
         return jax.tree.map(matrix, tree)._replace(carry=jax.tree.map(lambda _: self.sharding("data"), tree.carry))

@@ -22,6 +22,7 @@ from flaxchar.encoding import EncodedCorpus
 from flaxchar.generate import Sampling, generate
 from flaxchar.losses import Evaluation, evaluate
 from flaxchar.model import Params, count_params, make_model
+from flaxchar.optimizers import learning_rates, make_optimizer
 from flaxchar.recurrence import natively
 from flaxchar.runs import Run, move_aside
 from flaxchar.threefry import new_key
@@ -35,9 +36,7 @@ from flaxchar.training import (
     evaluation_steps,
     fit,
     init_state,
-    learning_rates,
     log_interval,
-    make_optimizer,
     time_steps,
 )
 from flaxchar.vocabulary import Vocabulary

@@ -24,7 +24,6 @@ from jax.sharding import PartitionSpec
 from jax.stages import Lowered
 
 from flaxchar.batches import Batch, TextBatches, WindowBatches
-from flaxchar.config import TrainingConfig
 from flaxchar.devices import Layout, agree
 from flaxchar.losses import carry_into
 from flaxchar.model import CharLM, Params, init_params
@@ -65,43 +64,6 @@ class StepSums(NamedTuple):
     nats: Array
     tokens: Array
     gradient_norm: Array
-
-
-def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
-    """The optimiser of a configuration, its learning rate left open: ``train_step`` sets it at every step."""
-
-    def make(learning_rate: float) -> optax.GradientTransformation:
-        optimizer = {
-            "adam": optax.adam,
-            "adamw": functools.partial(optax.adamw, weight_decay=config.weight_decay, mask=_matrices),
-            "lion": functools.partial(optax.lion, weight_decay=config.weight_decay, mask=_matrices),
-            "muon": functools.partial(optax.contrib.muon, weight_decay=config.weight_decay),
-            # As Keras: epsilon is added to the root, not under it, which matters much at this size of gradient.
-            "rmsprop": functools.partial(optax.rmsprop, decay=0.9, eps=1e-7, eps_in_sqrt=False),
-            "sgd": optax.sgd,
-        }[config.optimizer](learning_rate)
-        clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
-        return optax.chain(clip, optimizer)
-
-    return optax.inject_hyperparams(make)(learning_rate=config.learning_rate)
-
-
-def _matrices(params: Params) -> Params:
-    """Which parameters decay: matrices, not biases and scales."""
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
-
-
-def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
-    """The learning rate of every step of a run, float32 ``[total_steps]``."""
-    warmup = min(config.warmup_steps, total_steps // 2)
-    rising = optax.linear_schedule(config.learning_rate / max(1, warmup), config.learning_rate, max(1, warmup - 1))
-    after = {
-        "constant": optax.constant_schedule(config.learning_rate),
-        "cosine": optax.cosine_decay_schedule(config.learning_rate, max(1, total_steps - warmup)),
-    }[config.schedule]
-    schedule = optax.join_schedules([rising, after], [warmup])
-    rates = jax.jit(schedule)(jnp.arange(total_steps))  # compiled as one: twenty operations by themselves take 0.6 s
-    return np.broadcast_to(np.asarray(rates, np.float32), (total_steps,))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "optimizer", "rows", "running", "averaged"))

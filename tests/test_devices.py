@@ -83,7 +83,8 @@ def test_units_shared_by_annotation_train_like_one_device():
     on_8_devices("""
 one = run(1, hidden=64, layers=2)
 close(run(8, 4, hidden=64, layers=2), one, "4 to a model")
-from flaxchar.training import init_state, make_optimizer
+from flaxchar.optimizers import make_optimizer
+from flaxchar.training import init_state
 from flaxchar.model import CharLM
 config = Config().replace(hidden=64, batch_size=16)
 layout = make_layout(config.training, 8, 8)

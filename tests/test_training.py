@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,9 +18,7 @@ from flaxchar import (
     TrainingConfig,
     Vocabulary,
     init_state,
-    learning_rates,
     make_optimizer,
-    masked_cross_entropy,
     native,
     train_step,
 )
@@ -29,7 +26,7 @@ from flaxchar.config import Config, make_preset
 from flaxchar.encoding import encode_corpus
 from flaxchar.session import Observer, train_corpus
 from flaxchar.sources import make_corpus
-from flaxchar.training import copy_tree, evaluation_steps
+from flaxchar.training import evaluation_steps
 
 TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
 
@@ -40,61 +37,6 @@ def setup(training: TrainingConfig, model: ModelConfig | None = None):
     lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
     optimizer = make_optimizer(training)
     return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
-
-
-def gradient_of(model, params, batch):
-    def loss(params):
-        logits, _ = model.apply({"params": params}, jnp.asarray(batch.inputs))
-        nats, count = masked_cross_entropy(logits, batch.targets, batch.mask)
-        return nats / count
-
-    return jax.grad(loss)(params)
-
-
-def one_step(training: TrainingConfig, rate: float):
-    model, optimizer, batches, state = setup(training)
-    before = copy_tree(state.params)
-    after, _ = train_step(model, optimizer, state, batches.batch(0), np.float32(rate), jax.random.key(0))
-    change = jax.tree.map(lambda a, b: np.asarray(b - a, np.float64), before, after.params)
-    gradient = jax.tree.map(lambda g: np.asarray(g, np.float64), gradient_of(model, before, batches.batch(0)))
-    return jax.tree.leaves(gradient), jax.tree.leaves(change)
-
-
-def test_sgd_steps_against_the_gradient():
-    for g, d in zip(*one_step(TrainingConfig(optimizer="sgd", clip_norm=None), 0.5), strict=True):
-        np.testing.assert_allclose(d, -0.5 * g, atol=1e-6)
-
-
-def test_gradients_are_clipped_to_the_norm():
-    gradient, change = one_step(TrainingConfig(optimizer="sgd", clip_norm=0.01), 1.0)
-    norm = np.sqrt(sum((g**2).sum() for g in gradient))
-    assert norm > 0.01
-    for g, d in zip(gradient, change, strict=True):
-        np.testing.assert_allclose(d, -g * 0.01 / norm, atol=1e-6)
-
-
-def test_rmsprop_is_keras_with_epsilon_outside_the_root():
-    for g, d in zip(*one_step(TrainingConfig(optimizer="rmsprop", clip_norm=None), 1e-3), strict=True):
-        np.testing.assert_allclose(d, -1e-3 * g / (np.sqrt(0.1 * g**2) + 1e-7), atol=1e-6)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_adams_first_step_is_the_sign_of_the_gradient(optimizer):
-    for g, d in zip(*one_step(TrainingConfig(optimizer=optimizer, clip_norm=None, weight_decay=0), 1e-3), strict=True):
-        large = np.abs(g) > 1e-4
-        np.testing.assert_allclose(d[large], -1e-3 * np.sign(g[large]), atol=1e-5)
-
-
-def test_matrices_decay_and_biases_do_not():
-    training = TrainingConfig(optimizer="adamw", clip_norm=None, weight_decay=0.5)
-    _, optimizer, _, state = setup(training)
-    before = copy_tree(state.params)
-    gradients = jax.tree.map(jnp.zeros_like, before)
-    opt_state = state.opt_state._replace(hyperparams={"learning_rate": jnp.float32(0.1)})
-    updates, _ = optimizer.update(gradients, opt_state, before)
-    for leaf, update in zip(jax.tree.leaves(before), jax.tree.leaves(updates), strict=True):
-        expected = -0.1 * 0.5 * leaf if leaf.ndim > 1 else jnp.zeros_like(leaf)
-        np.testing.assert_allclose(update, expected, atol=1e-7)
 
 
 def test_averaged_weights_are_the_running_mean_that_forgets_its_beginning():
@@ -190,15 +132,6 @@ def test_each_step_drops_other_units():
         state, sums = train_step(model, optimizer, state, batches.batch(0), np.float32(0), jax.random.key(0))
         seen.append(float(sums.nats))
     assert len(set(seen)) == 3
-
-
-def test_the_schedule_rises_then_follows_a_cosine():
-    rates = learning_rates(TrainingConfig(learning_rate=0.1, warmup_steps=10), 110)
-    np.testing.assert_allclose(rates[:10], 0.1 * np.arange(1, 11) / 10, rtol=1e-5)
-    np.testing.assert_allclose(rates[10:], 0.05 * (1 + np.cos(np.pi * np.arange(100) / 100)), rtol=1e-4)
-    constant = learning_rates(TrainingConfig(learning_rate=0.1, warmup_steps=0, schedule="constant"), 7)
-    np.testing.assert_allclose(constant, np.full(7, 0.1), rtol=1e-6)
-    assert len(learning_rates(TrainingConfig(), 1)) == 1
 
 
 @pytest.mark.parametrize(
