@@ -107,8 +107,8 @@ class ModelConfig:
 class TrainingConfig:
     """How the network is trained."""
 
-    optimizer: Optimizer = "adamw"
-    """The optimiser, from Optax."""
+    optimizer: Optimizer = "muon"
+    """The optimiser, from Optax; muon for the matrices of the layers goes with Adam for the rest."""
     learning_rate: float = 0.02
     """The highest learning rate."""
     schedule: Schedule = "cosine"
@@ -118,7 +118,7 @@ class TrainingConfig:
     clip_norm: float | None = 0.25
     """Gradients of a larger norm than this are scaled down to it."""
     weight_decay: float = 0.1
-    """How strongly adamw, lion and muon pull weights towards 0."""
+    """How strongly adamw, lion and muon pull matrices towards 0."""
     ema: float | None = None
     """Evaluate, keep and write with weights averaged over the steps, the last counting 1 minus this; 0.999, say."""
     patience: int | None = None
@@ -327,14 +327,14 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
         return PRESETS[name]
     size = sum(characters >= limit for limit in (200_000, 1_000_000, 10_000_000))
 
-    def by_size(*values: float) -> Any:
+    def by_size(*values: Any) -> Any:
         """What goes with some thousand lines, with a short book, with a book or two of any kind, and with more."""
         return values[size if size > 1 else int(running)]
 
     # A window of running text is as much as several lines: fewer of them make a step, and there are more steps.
-    usual = Config().replace(batch_size=16 if size else 8, learning_rate=0.014) if running else Config()
+    usual = Config().replace(batch_size=16 if size else 8) if running else Config()
     if size == 0:  # after so many passes it is known by heart, whatever the time
-        little = usual.replace(dropout=0.5, epochs=16)
+        little = usual.replace(optimizer="adamw", dropout=0.5, epochs=16, learning_rate=0.014 if running else 0.02)
         return little if name != "best" else little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014)
     if name != "best":
         dropout, decay = by_size(0.2, 0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.1, 0.01)
@@ -349,8 +349,9 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
             input_init="glorot",
         ),
         training=TrainingConfig(
+            optimizer=by_size("adamw", "adamw", "muon", "muon"),
             weight_decay=by_size(0.1, 0.1, 0.1, 0.01),
-            learning_rate=by_size(0.012, 0.014, 0.014, 0.008),
+            learning_rate=by_size(0.012, 0.014, 0.014, 0.014),
             clip_norm=by_size(1.0, 0.25, 0.25, 0.25),
             batch_size=16 if running else by_size(32, 16, 16, 32),
             time_budget="30m",
