@@ -405,7 +405,7 @@ def fit(
         now = time.perf_counter()
         evaluating = taken in evaluate_after
         logging = evaluating or taken % log_every == 0
-        if logging or now - since > 0.25:
+        if logging or (progress.tokens and now - since > 0.25):
             account(0 if logging else 2)
             now = time.perf_counter()
             progress.step, progress.learning_rate, progress.seconds = taken, float(rates[taken - 1]), now - since

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ from flaxchar.config import Config, make_preset
 from flaxchar.encoding import encode_corpus
 from flaxchar.session import Observer, train_corpus
 from flaxchar.sources import make_corpus
-from flaxchar.training import evaluation_steps
+from flaxchar.training import StepSums, evaluation_steps, fit
 
 TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
 
@@ -132,6 +134,29 @@ def test_each_step_drops_other_units():
         state, sums = train_step(model, optimizer, state, batches.batch(0), np.float32(0), jax.random.key(0))
         seen.append(float(sums.nats))
     assert len(set(seen)) == 3
+
+
+def test_progress_is_told_of_when_a_step_is_done_and_not_before():
+    """Steps are handed over before they are done, and of the first two nothing is known for a while."""
+    told = []
+
+    class SlowStep:
+        own = slice(None)
+
+        def __call__(self, state, batch, rate):
+            time.sleep(0.3)
+            return state._replace(step=state.step + 1), StepSums(jnp.float32(8), jnp.int32(4), jnp.float32(1))
+
+    class Told:
+        def progressed(self, progress):
+            told.append((progress.step, progress.tokens))
+
+        def should_stop(self, state, step):
+            return step == 4
+
+    _, _, batches, state = setup(TrainingConfig())
+    fit(SlowStep(), state, batches, np.ones(1000, np.float32), frozenset(), Told())
+    assert told == [(3, 4), (4, 4)]
 
 
 @pytest.mark.parametrize(
