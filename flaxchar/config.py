@@ -349,11 +349,12 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
             input_init="glorot",
         ),
         training=TrainingConfig(
-            optimizer=by_size("adamw", "adamw", "muon", "muon"),
+            optimizer=by_size("adamw", "muon", "muon", "muon"),
             weight_decay=by_size(0.1, 0.1, 0.1, 0.01),
             learning_rate=by_size(0.012, 0.014, 0.014, 0.014),
             clip_norm=by_size(1.0, 0.25, 0.25, 0.25),
             batch_size=16 if running else by_size(32, 16, 16, 32),
-            time_budget="30m",
+            epochs=by_size(None, 12, None, None),
+            time_budget=by_size("30m", None, "30m", "30m"),
         ),
     )

@@ -18,17 +18,17 @@ def best(result) -> float:
     return float(re.search(r"best: ([\d.]+) bits per character", result.stdout).group(1))
 
 
-def test_the_embedded_corpus_is_learned_to_within_5_percent_of_its_entropy(tmp_path):
-    """Some two minutes on two cores, which is what a default run takes."""
-    result = run_command("train.py", "--dataset", "headlines", "--steps", "4000", "--workdir", str(tmp_path / "r"))
-    floor = headlines.bits_per_character()
-    assert floor < best(result) < 1.05 * floor
-
-
-def test_ag_news_titles_to_2_60(ag_news, tmp_path):
+def test_the_embedded_corpus_is_learned_to_within_2_percent_of_its_entropy(tmp_path):
     """Fewer steps than a default run takes on two cores."""
-    arguments = ("--data", str(ag_news), "--fields", "2", "--steps", "2500", "--workdir", str(tmp_path / "r"))
-    assert best(run_command("train.py", *arguments)) <= 2.60
+    result = run_command("train.py", "--dataset", "headlines", "--steps", "1500", "--workdir", str(tmp_path / "r"))
+    floor = headlines.bits_per_character()
+    assert floor < best(result) < 1.02 * floor
+
+
+def test_ag_news_titles_to_2_45(ag_news, tmp_path):
+    """Fewer steps than a default run takes on two cores."""
+    arguments = ("--data", str(ag_news), "--fields", "2", "--steps", "1500", "--workdir", str(tmp_path / "r"))
+    assert best(run_command("train.py", *arguments)) <= 2.45
 
 
 def test_the_reference_preset_reaches_3_30_where_the_notebook_reaches_3_40(ag_news, tmp_path):

@@ -115,6 +115,7 @@ def test_presets_fit_the_corpus():
         assert dropouts == sorted(dropouts, reverse=True)
         assert dropouts[0] > dropouts[-1]
     assert make_preset("default", 300_000) == Config()
+    assert make_preset("best", 300_000, running=True).training.epochs  # a short book is known by heart in half an hour
     assert make_preset("fast", 300_000, running=True).training.batch_size < Config().training.batch_size
     assert make_preset("reference", 10) == flaxchar.PRESETS["reference"]
     assert make_preset("classifier", 10).model.head == "classifier"
