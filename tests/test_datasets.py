@@ -168,6 +168,7 @@ def test_unreachable_when_asked_for_by_name_is_an_error_with_the_ways_around(tmp
         assert way in line
 
 
+@pytest.mark.slow  # it measures the n-grams of the whole embedded corpus
 def test_unreachable_by_default_is_a_notice_and_the_embedded_corpus(tmp_path):
     result = run_command(
         "train.py", "--data-dir", str(tmp_path), "--workdir", str(tmp_path / "run"), "--steps", "2", "--hidden", "8",
