@@ -11,6 +11,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from flaxchar import CharLM, ModelConfig, TextBatches, TrainingConfig, Vocabulary, init_state, make_optimizer
+
 ROOT = Path(__file__).parent.parent
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
 
@@ -60,3 +62,15 @@ def python(program: str, **variables: str) -> str:
     return subprocess.run(
         command, capture_output=True, text=True, env=environment(**variables), check=True, cwd=ROOT
     ).stdout
+
+
+PALINDROMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
+
+
+def small_training(training: TrainingConfig, model: ModelConfig | None = None):
+    """A small model, its optimiser, batches of four of the palindromes, and the state before the first step."""
+    vocabulary = Vocabulary.build(PALINDROMES)
+    batches = TextBatches(vocabulary.encode_texts(PALINDROMES)[0], 4, vocabulary.eos)
+    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
+    optimizer = make_optimizer(training)
+    return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))

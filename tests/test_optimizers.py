@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import small_training
 
 from flaxchar import (
     CharLM,
     ModelConfig,
-    TextBatches,
     TrainingConfig,
-    Vocabulary,
     init_state,
     learning_rates,
     make_optimizer,
@@ -23,16 +22,6 @@ from flaxchar import (
 )
 from flaxchar.config import Cell
 from flaxchar.training import copy_tree
-
-TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
-
-
-def setup(training: TrainingConfig, model: ModelConfig | None = None):
-    vocabulary = Vocabulary.build(TEXTS)
-    batches = TextBatches(vocabulary.encode_texts(TEXTS)[0], 4, vocabulary.eos)
-    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
-    optimizer = make_optimizer(training)
-    return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
 
 
 def gradient_of(model, params, batch):
@@ -46,7 +35,7 @@ def gradient_of(model, params, batch):
 
 def one_step(training: TrainingConfig, rate: float, model: ModelConfig | None = None):
     """The gradient of a first batch and what a step changes, ``{path: float64 array}`` each."""
-    model, optimizer, batches, state = setup(training, model)
+    model, optimizer, batches, state = small_training(training, model)
     before = copy_tree(state.params)
     after, _ = train_step(model, optimizer, state, batches.batch(0), np.float32(rate), jax.random.key(0))
     change = jax.tree.map(lambda a, b: np.asarray(b - a, np.float64), before, after.params)
@@ -90,7 +79,7 @@ def test_adams_first_step_is_the_sign_of_the_gradient(optimizer):
 
 def test_matrices_decay_and_biases_do_not():
     training = TrainingConfig(optimizer="adamw", clip_norm=None, weight_decay=0.5)
-    _, optimizer, _, state = setup(training)
+    _, optimizer, _, state = small_training(training)
     before = copy_tree(state.params)
     gradients = jax.tree.map(jnp.zeros_like, before)
     opt_state = state.opt_state._replace(hyperparams={"learning_rate": jnp.float32(0.1)})
@@ -125,7 +114,7 @@ def test_muon_knows_the_gates_of_every_cell():
         state = init_state(model, make_optimizer(TrainingConfig(optimizer="muon")), 2, jax.random.key(0))
         params, gates = state.params[f"{cell}_1"], state.params[f"{cell}_1"]["bias"].size // 8
         momentum = jax.tree.leaves(state.opt_state.inner_state[1].inner_states["muon"])
-        shapes = sorted(leaf.shape for leaf in momentum if leaf.ndim == 3)
+        shapes = [leaf.shape for leaf in momentum if leaf.ndim == 3]
         matrices = sum(leaf.ndim == 2 for layer in (params, state.params[f"{cell}_0"]) for leaf in layer.values())
         assert len(shapes) == matrices
         assert {shape[1:] for shape in shapes} == {(gates, 8)}

@@ -9,18 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import PALINDROMES as TEXTS
+from conftest import small_training
 
 import flaxchar
 import flaxchar.session
 from flaxchar import (
-    CharLM,
     InputError,
     ModelConfig,
-    TextBatches,
     TrainingConfig,
-    Vocabulary,
     init_state,
-    make_optimizer,
     native,
     train_step,
 )
@@ -30,19 +28,9 @@ from flaxchar.session import Observer, train_corpus
 from flaxchar.sources import make_corpus
 from flaxchar.training import StepSums, evaluation_steps, fit
 
-TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
-
-
-def setup(training: TrainingConfig, model: ModelConfig | None = None):
-    vocabulary = Vocabulary.build(TEXTS)
-    batches = TextBatches(vocabulary.encode_texts(TEXTS)[0], 4, vocabulary.eos)
-    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
-    optimizer = make_optimizer(training)
-    return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
-
 
 def test_averaged_weights_are_the_running_mean_that_forgets_its_beginning():
-    model, optimizer, batches, state = setup(TrainingConfig())
+    model, optimizer, batches, state = small_training(TrainingConfig())
     state = init_state(model, optimizer, batches.rows, jax.random.key(1), averaged=True)
     expected = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(state.params)]
     for k in range(6):
@@ -129,7 +117,7 @@ def test_without_settings_a_model_is_trained_as_its_few_texts_want_it():
 
 
 def test_each_step_drops_other_units():
-    model, optimizer, batches, state = setup(TrainingConfig(), ModelConfig(hidden=8, dropout=0.5))
+    model, optimizer, batches, state = small_training(TrainingConfig(), ModelConfig(hidden=8, dropout=0.5))
     seen = []
     for _ in range(3):
         state, sums = train_step(model, optimizer, state, batches.batch(0), np.float32(0), jax.random.key(0))
@@ -155,7 +143,7 @@ def test_progress_is_told_of_when_a_step_is_done_and_not_before():
         def should_stop(self, state, step):
             return step == 4
 
-    _, _, batches, state = setup(TrainingConfig())
+    _, _, batches, state = small_training(TrainingConfig())
     fit(SlowStep(), state, batches, np.ones(1000, np.float32), frozenset(), Told())
     assert told == [(3, 4), (4, 4)]
 
