@@ -121,6 +121,9 @@ class CharLM(nn.Module):
         if self.source_end is not None:
             self.query = self.param("query", lambda _: jnp.eye(hidden))
             self.found = self.param("found", nn.initializers.zeros, (hidden, hidden))
+            self.coverage = self.param("coverage", nn.initializers.zeros, ())
+            if embedding:
+                self.writing = self.param("writing", nn.initializers.zeros, (embedding,))
         # Sums in float32, whatever the factors are.
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         self.logits = nn.Dense(self.vocab, dtype=self.config.dtype, dot_general=product)
@@ -178,7 +181,11 @@ class CharLM(nn.Module):
         config = self.config
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
-        embedding = self.embedding if config.embedding else None
+        ended = None
+        if self.source_end is not None:
+            hidden = hidden if hidden.ndim == 2 else hidden.argmax(-1)
+            ended = jnp.cumsum(hidden == self.source_end, 0) > 0  # [time, batch]
+        hidden, embedding = self._embedded(hidden, ended)
         if embedding is not None and dropout_keys is not None and config.input_dropout:
             hidden = embedding[hidden] if hidden.ndim == 2 else hidden @ embedding  # [time, batch, embedding]
             keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, 2 * config.layers)
@@ -195,10 +202,8 @@ class CharLM(nn.Module):
                 outputs = dropout(outputs, config.dropout, keys)
             hidden = self._out_of(number, hidden, outputs)
             last.append(after)
-        if self.source_end is not None:
-            ids = inputs if inputs.ndim == 2 else inputs.argmax(-1)
-            ended = jnp.cumsum(self.source_end == ids.T, 0) > 0  # [time, batch]
-            hidden = attend(hidden, ended, self.query, self.found)
+        if ended is not None:
+            hidden = attend(hidden, ended, self.query, self.found, self.coverage)
         if config.head == "classifier":
             # Of each step the mean over what has been read so far: padding, which comes after, is in none that counts.
             hidden = jnp.cumsum(hidden, 0) / jnp.arange(1, len(hidden) + 1)[:, None, None]
@@ -206,17 +211,30 @@ class CharLM(nn.Module):
 
     def step(self, ids: Array, carry: tuple) -> tuple[Array, tuple]:
         """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry, ``initial_step_carry`` at first."""
-        hidden, last = ids, []
-        embedding = self.embedding if self.config.embedding else None
+        end = None if self.source_end is None else ids == self.source_end
+        hidden, embedding = self._embedded(ids, None if end is None else end | ~carry[-1].reading)
+        last = []
         carries = carry[: self.config.layers]
         for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carries, strict=True)):
             outputs, after = layer.step(self._into(number, hidden), before, None if number else embedding)
             hidden = self._out_of(number, hidden, outputs)
             last.append(after)
-        if self.source_end is not None:
-            hidden, memory = attend_step(hidden, carry[-1], ids == self.source_end, self.query, self.found)
+        if end is not None:
+            hidden, memory = attend_step(hidden, carry[-1], end, self.query, self.found, self.coverage)
             last.append(memory)
         return self.logits(hidden), tuple(last)
+
+    def _embedded(self, ids: Array, ended: Array | None) -> tuple[Array, Array | None]:
+        """Ids, and the vectors ``[ids, embedding]`` they stand for, where there is an embedding.
+
+        ``ended``: where a source is read to its end, of the ids' shape. What is written from it is fed as characters of
+        its own, to whose vectors ``writing`` is added: else the state soon forgets which of the two it is in.
+        """
+        if not self.config.embedding:
+            return ids, None
+        if ended is None:
+            return ids, self.embedding
+        return ids + self.vocab * ended, jnp.concatenate([self.embedding, self.embedding + self.writing])
 
     def _into(self, number: int, hidden: Array) -> Array:
         """What a layer reads of what the layers before it gave."""

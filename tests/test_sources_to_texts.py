@@ -73,27 +73,33 @@ def test_in_training_the_source_is_learned_too(table):
 
 @pytest.mark.parametrize("query", [np.eye(6), RNG.normal(size=(6, 6))])
 def test_attention_equals_a_loop(query):
-    states, found = RNG.normal(size=(9, 3, 6)), RNG.normal(size=(6, 6))
+    states, found, coverage = RNG.normal(size=(9, 3, 6)), RNG.normal(size=(6, 6)), 1.5
     ends = [4, 0, 8]  # where the source of each row ends
     ended = np.arange(9)[:, None] >= np.array(ends)
     expected = states.copy()
-    for t, row in itertools.product(range(9), range(3)):
-        places = range(min(t, ends[row]))
-        scores = [math.exp(states[t, row] @ query @ states[s, row] / math.sqrt(6)) for s in places]
-        total = sum(scores) + 1
-        for s, score in zip(places, scores, strict=True):
-            expected[t, row] += score / total * states[s + 1, row] @ found
-    np.testing.assert_allclose(attend(states, ended, query, found), expected, atol=1e-4)
+    for row in range(3):
+        looked_at = np.zeros(9)  # while the text is written
+        for t in range(9):
+            places = range(min(t, ends[row]))
+            scores = {s: states[t, row] @ query @ states[s, row] / math.sqrt(6) for s in places}
+            less = {s: math.exp(score - coverage * looked_at[s]) for s, score in scores.items()}
+            for s, share in less.items():
+                expected[t, row] += share / (sum(less.values()) + 1) * states[s + 1, row] @ found
+            if ended[t, row]:
+                for s, score in scores.items():
+                    looked_at[s] += math.exp(score) / (sum(map(math.exp, scores.values())) + 1)
+    np.testing.assert_allclose(attend(states, ended, query, found, coverage), expected, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
 def reader(table):
-    """A model of the pairs that looks up in its sources, as it does not before it is trained, and their corpus."""
+    """A model of the pairs that uses its sources in each way that it does not before it is trained, and their corpus."""
     corpus, _ = load_encoded(Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0))
     model = make_model(corpus.vocabulary, ModelConfig(hidden=8, embedding=4))
     params = init_params(model, jax.random.key(0))
-    assert not params["found"].any()
-    return model, {**params, "found": jax.random.normal(jax.random.key(1), (8, 8))}, corpus
+    learned = {name: jax.random.normal(jax.random.key(1), params[name].shape) for name in ("found", "writing")}
+    assert not any(params[name].any() for name in (*learned, "coverage"))
+    return model, {**params, **learned, "coverage": jnp.float32(2)}, corpus
 
 
 def test_steps_one_by_one_give_the_logits_of_the_whole(reader):
@@ -104,8 +110,9 @@ def test_steps_one_by_one_give_the_logits_of_the_whole(reader):
     for t in range(ids.shape[1]):
         logits, carry = model.apply({"params": params}, ids[:, t], carry, method="step")
         np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
-    plain, _ = model.apply({"params": {**params, "found": jnp.zeros((8, 8))}}, ids)
-    assert abs(plain - whole).max() > 0.1
+    for name in ("found", "writing", "coverage"):
+        without, _ = model.apply({"params": {**params, name: jnp.zeros_like(params[name])}}, ids)
+        assert abs(without - whole).max() > 0.02, name
 
 
 def test_padding_further_changes_nothing(reader):
