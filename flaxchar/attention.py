@@ -9,8 +9,8 @@ al. 2015, https://arxiv.org/abs/1508.04025), and what is found is the state one 
 
 Source and text are read by the same recurrence, so with ``Q`` the identity, as it starts, places find one another that
 were come to alike. ``F`` starts at 0. Within the source, each place looks at those before it. What has been looked at
-while the text was written counts less, by ``c``, so that nothing is written twice; c starts at 0. (Coverage, as in See et
-al. 2017, https://arxiv.org/abs/1704.04368; but of ``u``, not of ``w`` itself, so that all steps are computed at once.)
+while the text was written counts less, by ``c``, so that nothing is written twice; ``c`` starts at 0. (Coverage, as in
+See et al. 2017, https://arxiv.org/abs/1704.04368; but of ``u``, not of ``w`` itself: so all steps are taken at once.)
 """
 
 from __future__ import annotations
@@ -92,7 +92,10 @@ def attend_step(
 
 
 def _scores(states: Array, source: Array, usable: Array, query: Array) -> Array:
-    """How alike ``[batch, time, hidden]`` and ``[batch, places + 1, hidden]`` are; ``usable`` ``[batch, time, places]``."""
+    """How alike ``[batch, time, hidden]`` and ``[batch, places + 1, hidden]`` are, where ``usable``.
+
+    Both that and what is returned are ``[batch, time, places]``.
+    """
     scores = states @ query @ jnp.swapaxes(source[:, :-1], 1, 2) / math.sqrt(states.shape[-1])
     return jnp.where(usable, scores, -jnp.inf)
 

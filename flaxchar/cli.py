@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import tyro
 
 from flaxchar import process
-from flaxchar.config import LENGTHS, PRESETS, SIZED_PRESETS, Config, InputError, make_preset
+from flaxchar.config import LENGTHS, PRESETS, SIZED_PRESETS, Config, InputError
 
 if TYPE_CHECKING:
     from flaxchar.console import ConsoleObserver
@@ -180,7 +180,7 @@ def train_command(arguments: Sequence[str]) -> int:
     corpus, config = load_encoded(config)
     if sized:
         settled = config.data
-        base = make_preset(preset, corpus.train_characters, settled.running)
+        base = corpus.preset(preset, settled.running)
         config = dataclasses.replace(with_base(prog, arguments, base), data=settled)
         config.validate()
         if saved is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flaxchar import process
 from flaxchar.cli import TrainOptions, absolute, parse, with_base
-from flaxchar.config import PRESETS, Config, InputError, flag, make_preset
+from flaxchar.config import PRESETS, Config, InputError, flag
 
 if TYPE_CHECKING:
     from flaxchar.encoding import EncodedCorpus
@@ -125,7 +125,7 @@ def compare_command(arguments: Sequence[str]) -> int:
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see --val-fraction and --val-data")
     if preset not in PRESETS:
-        sized = make_preset(preset, corpus.train_characters, settled.data.running)
+        sized = corpus.preset(preset, settled.data.running)
         base = with_base("flaxchar compare", rest, sized)
     outcomes: list[Outcome] = []
     for settings in combinations:

@@ -315,13 +315,18 @@ PRESETS: dict[str, Config] = {
 SIZED_PRESETS = ("default", "fast", "best")
 
 
-def make_preset(name: str, characters: int, running: bool = False) -> Config:
+# Texts of so many tokens on average are long: to a batch they bring as much as windows of running text.
+LONG_TEXTS = 128
+
+
+def make_preset(name: str, characters: int, running: bool = False, mean_length: float = 0.0) -> Config:
     """The settings of a preset, as found in benchmarks/recipes.md: ``fast`` takes a minute, ``best`` half an hour.
 
     Args:
       name: one of ``PRESETS`` or ``SIZED_PRESETS``.
       characters: how many there are to learn.
       running: whether they are running text, in windows.
+      mean_length: tokens of a text on average, its source left out.
     """
     if name in PRESETS:
         return PRESETS[name]
@@ -331,8 +336,9 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
         """What goes with some thousand lines, with a short book, with a book or two of any kind, and with more."""
         return values[size if size > 1 else int(running)]
 
-    # A window of running text is as much as several lines: fewer of them make a step, and there are more steps.
-    usual = Config().replace(batch_size=16 if size else 8) if running else Config()
+    # A long text, or a window, is as much as several lines: fewer of them make a step, and there are more steps.
+    long = running or mean_length >= LONG_TEXTS
+    usual = Config().replace(batch_size=16 if size else 8) if long else Config()
     if size == 0:  # after so many passes it is known by heart, whatever the time
         little = usual.replace(optimizer="adamw", dropout=0.5, epochs=16, learning_rate=0.014 if running else 0.02)
         return little if name != "best" else little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014)
@@ -353,7 +359,7 @@ def make_preset(name: str, characters: int, running: bool = False) -> Config:
             weight_decay=by_size(0.1, 0.1, 0.1, 0.01),
             learning_rate=by_size(0.012, 0.014, 0.014, 0.014),
             clip_norm=by_size(1.0, 0.25, 0.25, 0.25),
-            batch_size=16 if running else by_size(32, 16, 16, 32),
+            batch_size=16 if long else by_size(32, 16, 16, 32),
             epochs=by_size(None, 12, None, None),
             time_budget=by_size("30m", None, "30m", "30m"),
         ),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
+from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError, make_preset
 from flaxchar.files import STDIN, expand
 from flaxchar.sources import Corpus, load_corpus, settle
 from flaxchar.texts import LARGE, Texts
@@ -51,6 +51,10 @@ class EncodedCorpus:
     def floor(self) -> float | None:
         """Bits per character that no model can beat, where that is known."""
         return self.record["floor"]
+
+    def preset(self, name: str, running: bool) -> Config:
+        """The settings of a preset for such texts, ``running`` or each by itself."""
+        return make_preset(name, self.train_characters, running, self.train.mean_length)
 
 
 def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) -> EncodedCorpus:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from flaxchar.beam import beam_search
-from flaxchar.config import LENGTHS, Config, InputError, make_preset
+from flaxchar.config import LENGTHS, Config, InputError
 from flaxchar.encoding import encode_corpus
 from flaxchar.generate import Sampling, generate, stream
 from flaxchar.losses import score_texts
@@ -283,6 +283,6 @@ def train(
     settled.validate()
     corpus = make_corpus(texts, held_out, settled.data, settled.training.seed)
     encoded = encode_corpus(corpus, settled.data)
-    config = changed(config or make_preset("default", encoded.train_characters, settled.data.running))
+    config = changed(config or encoded.preset("default", settled.data.running))
     params, vocabulary = train_corpus(encoded, config, None if workdir is None else Path(workdir))
     return LanguageModel(params, vocabulary, config)

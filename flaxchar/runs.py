@@ -234,7 +234,7 @@ class Run:
           training: likewise; None to leave it where it is.
 
         Raises:
-          InputError: the checkpoint is damaged.
+          InputError: the checkpoint is damaged, or has other parameters.
         """
         import orbax.checkpoint as ocp
 
@@ -246,7 +246,8 @@ class Run:
             )
         except (ValueError, KeyError, OSError) as error:
             raise InputError(
-                f"the checkpoint of step {step} in {self.path} is damaged: {str(error).splitlines()[0]}"
+                f"the checkpoint of step {step} in {self.path} is damaged, or of another version of flaxchar "
+                "(--debug shows what could not be read)"
             ) from error
         # Copies: a step may reuse these buffers, which it must not where they are NumPy's.
         restored = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), {name: found[name] for name in items})

@@ -70,6 +70,11 @@ class EncodedTexts:
             return np.zeros(len(self), np.int64)
         return np.flatnonzero(self.ids == self.source_end) + 1 - self.offsets[:-1]
 
+    @property
+    def mean_length(self) -> float:
+        """Tokens of a text on average, its source left out."""
+        return float((self.lengths - self.sources).mean())
+
     def exchanged(self) -> EncodedTexts:
         """The texts, each after the source of another: of a model that reads its sources these cost more."""
         own = self.sources

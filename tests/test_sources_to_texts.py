@@ -42,6 +42,7 @@ def test_only_what_follows_the_source_is_predicted(table):
     predicted = corpus.vocabulary.predicted_characters([long + SOURCE_END + short for long, short in ROWS], bos=False)
     assert predicted == sum(len(short) + 1 for _, short in ROWS)
     assert corpus.train.sources.tolist() == [len(long) + 1 for long, _ in ROWS]
+    assert corpus.train.mean_length == np.mean([len(short) for _, short in ROWS])
     end, eos = corpus.vocabulary.source_end, corpus.vocabulary.eos
     batch = pad_texts([corpus.train[0]], 2, 40, eos, config.data.bos, end)
     long, short = ROWS[0]
@@ -93,7 +94,7 @@ def test_attention_equals_a_loop(query):
 
 @pytest.fixture(scope="module")
 def reader(table):
-    """A model of the pairs that uses its sources in each way that it does not before it is trained, and their corpus."""
+    """A model that uses its sources in each way that it does not before it is trained, and the corpus."""
     corpus, _ = load_encoded(Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0))
     model = make_model(corpus.vocabulary, ModelConfig(hidden=8, embedding=4))
     params = init_params(model, jax.random.key(0))

@@ -105,6 +105,9 @@ def test_presets_fit_the_corpus():
     assert make_preset("default", 300_000) == Config()
     assert make_preset("best", 300_000, running=True).training.epochs  # a short book is known by heart in half an hour
     assert make_preset("fast", 300_000, running=True).training.batch_size < Config().training.batch_size
+    # Long texts are as much as windows, and of them, too, a batch has fewer.
+    assert make_preset("fast", 5_000_000, mean_length=280) == make_preset("fast", 5_000_000, running=True)
+    assert make_preset("fast", 5_000_000, mean_length=60) == make_preset("fast", 5_000_000)
     assert make_preset("reference", 10) == flaxchar.PRESETS["reference"]
     assert make_preset("classifier", 10).model.head == "classifier"
     make_preset("classifier", 10).replace(label_field="kind").validate()
