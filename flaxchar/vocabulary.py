@@ -73,7 +73,9 @@ class EncodedTexts:
     @property
     def mean_length(self) -> float:
         """Tokens of a text on average, its source left out."""
-        return float((self.lengths - self.sources).mean())
+        # Of many lines without sources, arrays of their lengths would take hundreds of megabytes for one number.
+        given = 0 if self.source_end is None else int(self.sources.sum())
+        return (len(self.ids) - given) / len(self)
 
     def exchanged(self) -> EncodedTexts:
         """The texts, each after the source of another: of a model that reads its sources these cost more."""
