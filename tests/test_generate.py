@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import PALINDROMES as NAMES
 
 import flaxchar
 from flaxchar import InputError, native
 from flaxchar.generate import Sampling, draw_token, generate, next_token_logits
-
-NAMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
 
 
 @pytest.fixture(scope="module")
