@@ -16,6 +16,8 @@ from flaxchar.vocabulary import PAD, EncodedTexts
 
 # Widths of the batches of an evaluation: each costs a compilation, and each saves padding.
 EVALUATION_WIDTHS = 4
+# Compiling for one more width takes longer than some batches of scoring.
+BATCHES_PER_WIDTH = 4
 
 
 # NumPy's on the host, JAX' within a compiled function.
@@ -218,7 +220,8 @@ class EvaluationBatches:
         self.rows = min(batch_size, len(texts))
         order = np.argsort(self._lengths, kind="stable")
         self._order = [order[k : k + self.rows] for k in range(0, len(order), self.rows)]
-        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), EVALUATION_WIDTHS)
+        most = min(EVALUATION_WIDTHS, -(-len(self._order) // BATCHES_PER_WIDTH))
+        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), most)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Batch]]:
         """Which texts are in a batch, by number, and the batch."""
