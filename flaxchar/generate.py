@@ -21,7 +21,7 @@ from jax import Array, lax
 from flaxchar import native
 from flaxchar.config import InputError
 from flaxchar.model import CharLM, Params, with_embedding
-from flaxchar.threefry import new_key
+from flaxchar.threefry import fold_in, new_key
 from flaxchar.vocabulary import PAD, Vocabulary
 
 # Samples drawn together in JAX. Always this many rows, filled up where fewer are asked for: a matrix product may round
@@ -181,8 +181,8 @@ def _request(
     numbers = np.zeros(rows, np.uint32)
     numbers[: len(samples)] = samples
     # Each prompt has keys of its own: with the same ones, different prompts would be continued alike.
-    key = jax.random.fold_in(new_key(seed), zlib.crc32(given.tobytes()))
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
+    key = fold_in(new_key(seed), zlib.crc32(given.tobytes()))
+    keys = fold_in(key, numbers)
     done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
     lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
     return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)

@@ -25,7 +25,7 @@ from flaxchar.model import Params, count_params, make_model
 from flaxchar.optimizers import learning_rates, make_optimizer
 from flaxchar.recurrence import natively
 from flaxchar.runs import Run, move_aside
-from flaxchar.threefry import new_key
+from flaxchar.threefry import fold_in, new_key
 from flaxchar.training import (
     EVALUATED_SHARE,
     MOST_EVALUATIONS,
@@ -175,9 +175,7 @@ class _Session:
         self.optimizer = make_optimizer(training)
         self.key = new_key(training.seed)
         averaged = training.ema is not None
-        self.state = init_state(
-            self.model, self.optimizer, self.batches.rows, jax.random.fold_in(self.key, 0), running, averaged
-        )
+        self.state = init_state(self.model, self.optimizer, self.batches.rows, fold_in(self.key, 0), running, averaged)
         self.state = layout.place(self.state)
         self.observer.prepared(self._describe())
         self.saved_at = time.monotonic()
@@ -210,7 +208,7 @@ class _Session:
     @functools.cached_property
     def step(self) -> CompiledStep:
         """The training step, compiled when it is first needed: a run that is complete needs none."""
-        key, ema = jax.random.fold_in(self.key, 1), self.config.training.ema
+        key, ema = fold_in(self.key, 1), self.config.training.ema
         return CompiledStep(self.model, self.optimizer, self.layout, self.state, self.batches, key, ema)
 
     def _describe(self) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.extend.random
@@ -27,10 +28,21 @@ def new_key(seed: int) -> Array:
     Args:
       seed: 0 or more and less than 2^32.
     """
-    return jax.random.key(seed, impl=_IMPLEMENTATION)
+    return jax.random.wrap_key_data(jnp.asarray([0, seed], jnp.uint32), impl=_IMPLEMENTATION)
 
 
-def _threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
+def fold_in(key: Array, numbers: int | np.ndarray) -> Array:
+    """``jax.random.fold_in`` of one of these keys by one number, or by each of ``numbers``: keys of their shape.
+
+    In NumPy, for keys that are needed at once: JAX would trace and compile this for longer than it takes.
+    """
+    second = np.asarray(numbers).astype(np.uint32)
+    with np.errstate(over="ignore"):
+        folded = _threefry(np.asarray(jax.random.key_data(key)), np.zeros_like(second), second)
+    return jax.random.wrap_key_data(jnp.asarray(np.stack(folded, axis=-1)), impl=_IMPLEMENTATION)
+
+
+def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
     """Threefry-2x32 with 20 rounds of the counters ``(first, second)``, uint32 arrays of one shape.
 
     Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405

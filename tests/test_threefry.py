@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxchar.threefry import new_key
+from flaxchar.threefry import fold_in, new_key
 
 DRAWS = {
     "key": jax.random.key_data,
@@ -28,6 +28,19 @@ def test_a_key_gives_what_jax_gives(draw, seed):
     expected = draw(jax.random.key(seed))
     np.testing.assert_array_equal(draw(new_key(seed)), expected)
     np.testing.assert_array_equal(jax.jit(draw)(new_key(seed)), expected)
+
+
+@pytest.mark.parametrize(
+    "numbers", [0, 2**32 - 1, np.arange(5), np.zeros((0,), np.uint32), np.array([[1, 2**31], [7, 3]])]
+)
+def test_folding_at_once_gives_what_jax_gives(numbers):
+    fold = jax.random.fold_in
+    for _ in range(np.ndim(numbers)):
+        fold = jax.vmap(fold, (None, 0))
+    expected = fold(jax.random.key(2**32 - 1), np.asarray(numbers, np.uint32))
+    folded = fold_in(new_key(2**32 - 1), numbers)
+    assert folded.shape == np.shape(numbers)
+    np.testing.assert_array_equal(jax.random.key_data(folded), jax.random.key_data(expected))
 
 
 def test_64_bits_are_what_jax_gives():
