@@ -73,6 +73,7 @@ class TrainOptions:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for bad usage or input, 1 for a failure of the work."""
+    process.collect_seldom()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = arguments[0] if arguments else ""
     if name not in SUMMARIES:
@@ -146,8 +147,6 @@ def load_model(workdir: str) -> LanguageModel:
 
 def train_command(arguments: Sequence[str]) -> int:
     """``flaxchar train``."""
-    from flaxchar.runs import Run, check_free
-
     prog = "flaxchar train"
     options = parse(TrainOptions, prog, arguments, TrainOptions())
     path = Path(options.workdir)
@@ -157,6 +156,7 @@ def train_command(arguments: Sequence[str]) -> int:
     process.prepare(options.devices, together if options.distributed or options.coordinator is not None else None)
 
     from flaxchar.devices import agree, leads, make_layout
+    from flaxchar.runs import Run, check_free
 
     going_on = agree(Run.exists(path) and not options.fresh)
     saved = None
@@ -166,7 +166,7 @@ def train_command(arguments: Sequence[str]) -> int:
     elif not Run.exists(path):
         check_free(path)
     preset = options.preset or ("default" if saved is None else "")  # a run that is gone on with has its settings
-    config = _settings(prog, arguments, preset, saved)
+    config = _settings(prog, arguments, options, preset, saved)
     sized = preset in SIZED_PRESETS
     if saved is not None and not sized:
         run.check_settings(config)
@@ -246,12 +246,12 @@ def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
     return result.bits_per_character
 
 
-def _settings(prog: str, arguments: Sequence[str], preset: str, saved: Config | None) -> Config:
+def _settings(prog: str, arguments: Sequence[str], options: TrainOptions, preset: str, saved: Config | None) -> Config:
     """The configuration by the flags; what they leave open is as in a run that is gone on with."""
     if saved is not None and not preset:
         return absolute(parse(TrainOptions, prog, arguments, TrainOptions(config=saved)).config)
     # Of a preset that depends on the corpus, what it says of the corpus does not.
-    config = absolute(with_base(prog, arguments, PRESETS.get(preset, Config())))
+    config = absolute(with_base(prog, arguments, PRESETS[preset]) if preset in PRESETS else options.config)
     if saved is None:
         return config
     if config.data.dataset is None and not config.data.data:  # left open then as now

@@ -16,9 +16,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, environment, run_command
+from conftest import ROOT, environment, python, run_command
 
 import flaxchar
+from flaxchar.cli import SUMMARIES
 from flaxchar.headlines import generate_headlines
 from flaxchar.runs import Run
 
@@ -378,6 +379,22 @@ def test_the_flaxchar_command(run):
         result = subprocess.run([*command, name, "--help"], capture_output=True, text=True, cwd=ROOT)
         assert result.returncode == 0
         assert "--workdir" in result.stdout
+
+
+def test_help_and_complaints_about_flags_need_no_jax():
+    """They are there in a fifth of a second; JAX alone takes twice that to import."""
+    program = """if True:
+        import contextlib, sys
+        from flaxchar.cli import SUMMARIES, main
+        for name in SUMMARIES:
+            with contextlib.suppress(SystemExit):
+                main([name, "--help"])
+            print("status", main([name, "--nonsense"]))
+        print("jax" in sys.modules)
+    """
+    lines = python(program).splitlines()
+    assert [line for line in lines if line.startswith("status ")] == ["status 2"] * len(SUMMARIES)
+    assert lines[-1] == "False"
 
 
 def test_a_closed_pipe_is_no_error(run):
