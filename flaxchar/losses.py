@@ -17,6 +17,7 @@ from jax import Array
 
 from flaxchar.batches import AnyArray, Batch, EvaluationBatches, WindowBatches
 from flaxchar.model import CharLM, Params
+from flaxchar.programs import Program
 from flaxchar.vocabulary import EncodedTexts
 
 # Rows of an evaluation batch: more than in training, for there is no backward pass to keep memory for.
@@ -74,7 +75,7 @@ class RowSums(NamedTuple):
     tokens: AnyArray
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(Program, static=["model"])
 def score_batch(model: CharLM, params: Params, carry: tuple, batch: Batch) -> tuple[RowSums, tuple]:
     """What each row of a batch costs, and the carry after it; a ``fresh`` batch starts from zeros, not ``carry``."""
     logits, carry = model.apply({"params": params}, batch.inputs, carry_into(batch, carry))

@@ -53,6 +53,11 @@ def status() -> str:
     return _load()[1]
 
 
+def handlers() -> list[str]:
+    """The names of the kernel's handlers, as compiled programs call them."""
+    return [f"flaxchar_{target}" for target in _TARGETS]
+
+
 def prepare(devices: int | None = None) -> bool:
     """Get ready to use the kernel, before JAX looks for devices: compile it in the background where that is to be done.
 

@@ -15,7 +15,17 @@ from flaxchar.config import TrainingConfig
 from flaxchar.model import Params
 
 
-def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
+class Optimizer(optax.GradientTransformationExtraArgs):
+    """An optimiser of Optax' that says what it is, as programs need of their static arguments."""
+
+    settings: tuple
+
+    def __repr__(self) -> str:
+        """Optax' own shows where its functions lie in memory."""
+        return f"Optimizer{self.settings}"
+
+
+def make_optimizer(config: TrainingConfig) -> Optimizer:
     """The optimiser of a configuration, its learning rate left open: ``train_step`` sets it at every step."""
 
     def make(learning_rate: float) -> optax.GradientTransformation:
@@ -31,7 +41,9 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
         clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
         return optax.chain(clip, optimizer)
 
-    return optax.inject_hyperparams(make)(learning_rate=config.learning_rate)
+    made = Optimizer(*optax.inject_hyperparams(make)(learning_rate=config.learning_rate))
+    made.settings = (config.optimizer, config.learning_rate, config.weight_decay, config.clip_norm)
+    return made
 
 
 def _matrices(params: Params) -> Params:

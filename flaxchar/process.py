@@ -103,10 +103,13 @@ def keep_memory() -> None:
 
 
 def keep_compiled_programs() -> None:
-    """Let JAX keep what it compiles in the user's cache directory: most of the start of the next command."""
+    """Keep what is traced and compiled in the user's cache directory: most of the start of the next command."""
     import jax
 
     from flaxchar import native
+    from flaxchar.programs import Program
+
+    Program.kept_in = platformdirs.user_cache_path("flaxchar") / "programs"
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # Programs are compiled for the processor at hand, which JAX's own key leaves out, and homes may be shared.

@@ -27,6 +27,7 @@ from flaxchar.batches import Batch, TextBatches, WindowBatches
 from flaxchar.devices import Layout, agree
 from flaxchar.losses import carry_into
 from flaxchar.model import CharLM, Params, init_params
+from flaxchar.programs import Program
 
 # A run is evaluated at the ends of epochs, but no more often than this; one of fewer epochs than FEWEST also between.
 MOST_EVALUATIONS = 10
@@ -66,7 +67,7 @@ class StepSums(NamedTuple):
     gradient_norm: Array
 
 
-@functools.partial(jax.jit, static_argnames=("model", "optimizer", "rows", "running", "averaged"))
+@functools.partial(Program, static=["model", "optimizer", "rows", "running", "averaged"])
 def init_state(
     model: CharLM,
     optimizer: optax.GradientTransformation,
@@ -120,7 +121,7 @@ class BatchSums(NamedTuple):
     carry: tuple
 
 
-@functools.partial(jax.jit, static_argnames=("model", "layout"))
+@functools.partial(Program, static=["model", "layout"])
 def batch_gradients(
     model: CharLM,
     params: Params,
@@ -171,7 +172,7 @@ def batch_gradients(
     return jax.lax.with_sharding_constraint(sums, layout.shardings(sums))
 
 
-@functools.partial(jax.jit, static_argnames=("optimizer", "layout", "ema"), donate_argnames="state")
+@functools.partial(Program, static=["optimizer", "layout", "ema"], donate=["state"])
 def apply_gradients(
     optimizer: optax.GradientTransformation,
     state: TrainState,
