@@ -53,7 +53,7 @@ class Program:
         leaves, tree = jax.tree.flatten(tuple(given.values()))
         if not _exportable(leaves):
             return self._jitted(*arguments, **keywords)
-        key = (*static.items(), tree, *map(_aval, leaves), jax.sharding.get_abstract_mesh())
+        key = (*static.items(), tree, *map(_aval, leaves), *_devices(leaves), jax.sharding.get_abstract_mesh())
         if key not in self._compiled:
             self._compiled[key] = self.lower(*arguments, **keywords).compile()
         return self._compiled[key](*given.values())
@@ -129,15 +129,13 @@ class _Exported(NamedTuple):
 
 def _exportable(leaves: list) -> bool:
     """Whether these arguments are for one CPU, and not themselves being traced."""
-    if jax.default_backend() != "cpu":
-        return False
-    for leaf in leaves:
-        if isinstance(leaf, jax.core.Tracer):
-            return False
-        sharding = getattr(leaf, "sharding", None)
-        if sharding is not None and len(sharding.device_set) > 1:
-            return False
-    return True
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return not traced and jax.default_backend() == "cpu" and len(_devices(leaves)) <= 1
+
+
+def _devices(leaves: list) -> set[jax.Device]:
+    shardings = [getattr(leaf, "sharding", None) for leaf in leaves]
+    return set().union(*(sharding.device_set for sharding in shardings if sharding is not None))
 
 
 def _is_key(leaf: Any) -> bool:
