@@ -102,5 +102,5 @@ def _scores(states: Array, source: Array, usable: Array, query: Array) -> Array:
 
 def _softmax(scores: Array) -> Array:
     """Over places ``[batch, time, places]`` and one more of score 0, which is left out of what is returned."""
-    nowhere = jnp.zeros((*scores.shape[:2], 1))
+    nowhere = jnp.zeros((*scores.shape[:2], 1), scores.dtype)
     return jax.nn.softmax(jnp.concatenate([scores, nowhere], -1))[..., :-1]

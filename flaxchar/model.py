@@ -51,14 +51,14 @@ class RecurrentLayer(nn.Module):
         cell = CELLS[self.cell]
         gates = cell.gates * self.hidden
         weights = {
-            "kernel": self.param("kernel", self.kernel_init, (self.features, gates)),
+            "kernel": self.param("kernel", self.kernel_init, (self.features, gates), jnp.float32),
             "bias": self.param("bias", self._initial_bias),
         }
         if cell.recurrent:
-            recurrent = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates))
+            recurrent = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates), jnp.float32)
             weights["recurrent_kernel"] = recurrent
         if cell.recurrent_bias:
-            weights["recurrent_bias"] = self.param("recurrent_bias", nn.initializers.zeros, (gates,))
+            weights["recurrent_bias"] = self.param("recurrent_bias", nn.initializers.zeros, (gates,), jnp.float32)
         self.weights = weights
 
     def _initial_bias(self, key: Array) -> Array:
@@ -107,7 +107,7 @@ class CharLM(nn.Module):
         """Declare the layers."""
         hidden, embedding = self.config.hidden, self.config.embedding
         if embedding:
-            self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding))
+            self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding), jnp.float32)
         # Of a one-hot input only one number is on, so an input row is one character's whole contribution. Glorot's rule
         # counts all `vocab` inputs and starts the rows far too small for that, and with an embedding still too small.
         unit = nn.initializers.normal(1 / math.sqrt(embedding or 1))
@@ -119,11 +119,11 @@ class CharLM(nn.Module):
         if self.config.layer_norm:
             self.norm = [nn.LayerNorm() for _ in range(self.config.layers)]
         if self.source_end is not None:
-            self.query = self.param("query", lambda _: jnp.eye(hidden))
-            self.found = self.param("found", nn.initializers.zeros, (hidden, hidden))
-            self.coverage = self.param("coverage", nn.initializers.zeros, ())
+            self.query = self.param("query", lambda _: jnp.eye(hidden, dtype=jnp.float32))
+            self.found = self.param("found", nn.initializers.zeros, (hidden, hidden), jnp.float32)
+            self.coverage = self.param("coverage", nn.initializers.zeros, (), jnp.float32)
             if embedding:
-                self.writing = self.param("writing", nn.initializers.zeros, (embedding,))
+                self.writing = self.param("writing", nn.initializers.zeros, (embedding,), jnp.float32)
         # Sums in float32, whatever the factors are.
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         self.logits = nn.Dense(self.vocab, dtype=self.config.dtype, dot_general=product)
@@ -195,7 +195,7 @@ class CharLM(nn.Module):
             mask = None
             if dropout_keys is not None and config.recurrent_dropout:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, config.layers + number)
-                mask = dropout(jnp.ones((1, *before[0].shape)), config.recurrent_dropout, keys)[0]
+                mask = dropout(jnp.ones((1, *before[0].shape), jnp.float32), config.recurrent_dropout, keys)[0]
             outputs, after = layer(self._into(number, hidden), before, mask, None if number else embedding)
             if dropout_keys is not None and config.dropout:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, number)

@@ -127,7 +127,7 @@ def _tanh_scale() -> Array:
     ``sigmoid(z) = tanh(z / 2) / 2 + 1/2``, so one tanh over the whole pre-activation serves all four gates. Halving is
     exact in floating point, so it may be done to ``x`` and ``R`` beforehand.
     """
-    return jnp.array([[0.5], [0.5], [1.0], [0.5]])
+    return jnp.array([[0.5], [0.5], [1.0], [0.5]], jnp.float32)
 
 
 def masked(h: Array, mask: Array | None) -> Array:

@@ -14,6 +14,7 @@ from flaxchar import (
     count_params,
     init_params,
     masked_cross_entropy,
+    native,
     one_hot,
     pad_texts,
     score_texts,
@@ -22,6 +23,7 @@ from flaxchar import (
 from flaxchar.losses import evaluate
 from flaxchar.model import dropout
 from flaxchar.recurrence import lstm
+from flaxchar.threefry import new_key
 from flaxchar.vocabulary import EncodedTexts
 
 VOCAB, EOS = 11, 10
@@ -176,6 +178,35 @@ def test_dropout_acts_in_training_only(settings):
     assert (logits(1) == logits(1)).all()
     assert not jnp.allclose(logits(1), logits(2))
     assert not jnp.allclose(logits(1), logits())
+
+
+@pytest.mark.parametrize(
+    ("cell", "source_end", "in_jax"),
+    [("lstm", None, False), ("lstm", 4, True), ("gru", None, False), ("gru", None, True), ("minlstm", None, True)],
+)
+def test_where_jax_was_told_to_use_64_bits_the_model_still_computes_in_32(cell, source_end, in_jax, monkeypatch):
+    if in_jax:
+        monkeypatch.setattr(native, "available", lambda: False)
+    rates = {"input_dropout": 0.2, "dropout": 0.2, "recurrent_dropout": 0.0 if cell.startswith("min") else 0.2}
+    config = ModelConfig(cell=cell, hidden=8, layers=2, embedding=6, residual=True, layer_norm=True, **rates)
+    model = CharLM(VOCAB, config, source_end)
+    inputs, targets = RNG.integers(1, EOS, (2, 3, 7)).astype(np.int32)
+
+    def loss_and_gradients():
+        keys = jax.random.split(new_key(1), 3)
+
+        def loss(params):
+            nats, carry = model.apply({"params": params}, inputs, targets, None, keys, method="cross_entropy")
+            return nats.mean(), carry
+
+        params = jax.jit(lambda: init_params(model, new_key(0)))()
+        return params, jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+
+    expected = loss_and_gradients()
+    with jax.enable_x64(True):
+        found = loss_and_gradients()
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6), found, expected)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
