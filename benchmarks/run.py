@@ -157,7 +157,8 @@ def quality(bench: Bench) -> None:
         print("quality: left out, for want of --titles")
         return
     texts = titles(bench.titles)
-    keras = bench.worker("keras")
+    # A process of its own: in one that has trained other models before, an epoch takes Keras longer.
+    keras = Worker("keras", bench.python("keras"))
     keras.ask(quality={"train": texts[:7000], "held_out": texts[7000:]})
     with tempfile.TemporaryDirectory() as folder:
         for name, some in (("train.txt", texts[:7000]), ("held_out.txt", texts[7000:])):
@@ -172,6 +173,7 @@ def quality(bench: Bench) -> None:
             lines = (Path(folder) / f"run{number}" / "metrics.jsonl").read_text().splitlines()
             bits = [b for line in lines if (b := json.loads(line).get("held_out_bits_per_character"))][-1]
             rows.append((seconds, bits))
+    keras.process.kill()
     keras_seconds, target = sum(seconds for seconds, _ in epochs), epochs[-1][1]
     warm = sorted(seconds for seconds, _ in rows[1:])
     bench.record(
