@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
+import importlib
 import inspect
 import pickle
 import tempfile
@@ -157,7 +157,7 @@ def _versions() -> str:
     sources = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
-    return repr((sources.hexdigest(), [importlib.metadata.version(name) for name in _LIBRARIES]))
+    return repr((sources.hexdigest(), [importlib.import_module(name).__version__ for name in _LIBRARIES]))
 
 
 def _read(path: Path) -> _Exported | None:
