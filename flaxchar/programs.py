@@ -93,11 +93,13 @@ class Program:
 
     def _path(self, static: dict[str, Any], leaves: list, tree: Any) -> Path | None:
         """Where the traced program is kept: a name for all that it depends on; None where it cannot be told."""
+        if self.kept_in is None:
+            return None
         of_function = self._function.__module__, self._function.__qualname__, static, tree, [*map(_aval, leaves)]
         # How arrays are shared is part of the context, as is what JAX has been told.
         context = _versions(), native.status(), jax.sharding.get_abstract_mesh(), sorted(jax.config.values.items())
         described = repr((of_function, context))
-        if self.kept_in is None or " at 0x" in described:  # an address means something else in every process
+        if " at 0x" in described:  # an address means something else in every process
             return None
         return self.kept_in / f"{self._function.__name__}-{hashlib.sha256(described.encode()).hexdigest()[:32]}"
 
