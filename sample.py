@@ -2,7 +2,7 @@
 
 import sys
 
-from flaxchar.cli import main
+from flaxchar.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["sample", *sys.argv[1:]]))

@@ -142,7 +142,7 @@ def flaxchar_write(task):
     import jax
 
     from flaxchar import CharLM, ModelConfig, Sampling, Vocabulary, init_params
-    from flaxchar.generate import generate
+    from flaxchar.generation.decode import generate
 
     model = CharLM(VOCAB, ModelConfig(hidden=task["hidden"]))
     params = init_params(model, jax.random.key(0))
@@ -235,7 +235,7 @@ def peak(_):
 def main():
     framework = sys.argv[1]
     if framework in ("flaxchar", "flax"):
-        from flaxchar import process
+        from flaxchar.commands import process
 
         process.prepare() if framework == "flaxchar" else process.keep_memory()
     output = os.fdopen(os.dup(1), "w")

@@ -26,33 +26,33 @@ _PUBLIC = {
     "DataConfig": "config",  # where texts come from and how they become ids
     "ModelConfig": "config",  # the network
     "TrainingConfig": "config",  # how it is trained
-    "PRESETS": "config",  # named settings: "reference", "classifier"
-    "make_preset": "config",  # settings by name, size and kind of the corpus: "default", "fast", "best"
+    "PRESETS": "presets",  # named settings: "reference", "classifier"
+    "make_preset": "presets",  # settings by name, size and kind of the corpus: "default", "fast", "best"
     "InputError": "config",  # what the user gave cannot be used
-    "Vocabulary": "vocabulary",  # text ↔ ids
-    "EncodedTexts": "vocabulary",  # many texts as one array of ids
-    "Batch": "batches",  # inputs, targets, mask
-    "TextBatches": "batches",  # batch k of separate texts
-    "WindowBatches": "batches",  # batch k of running text
-    "pad_texts": "batches",  # texts → Batch
-    "one_hot": "batches",  # ids → one-hot vectors
-    "CharLM": "model",  # the Flax module: ids and carry → logits and carry
-    "init_params": "model",  # fresh parameters
-    "count_params": "model",  # how many numbers they are
-    "lstm": "recurrence",  # the recurrence over a sequence
-    "lstm_step": "recurrence",  # one step of it
-    "token_losses": "losses",  # nats of each target
-    "masked_cross_entropy": "losses",  # (sum, count) over a mask
-    "score_texts": "losses",  # nats of each text
-    "evaluate": "losses",  # loss, bits per character, accuracy
-    "TrainState": "training",  # step, params, opt_state, carry
-    "init_state": "training",  # the state before the first step
-    "make_optimizer": "optimizers",  # TrainingConfig → Optax optimiser
-    "learning_rates": "optimizers",  # the rate of every step
-    "train_step": "training",  # (state, batch) → (state, sums)
-    "Sampling": "generate",  # temperature, top-k, top-p
-    "DecodeState": "generate",  # where the decode loop is
-    "decode": "generate",  # the decode loop
+    "Vocabulary": "data.vocabulary",  # text ↔ ids
+    "EncodedTexts": "data.vocabulary",  # many texts as one array of ids
+    "Batch": "data.batches",  # inputs, targets, mask
+    "TextBatches": "data.batches",  # batch k of separate texts
+    "WindowBatches": "data.batches",  # batch k of running text
+    "pad_texts": "data.batches",  # texts → Batch
+    "one_hot": "data.batches",  # ids → one-hot vectors
+    "CharLM": "models.charlm",  # the Flax module: ids and carry → logits and carry
+    "init_params": "models.charlm",  # fresh parameters
+    "count_params": "models.charlm",  # how many numbers they are
+    "lstm": "models.lstm",  # the recurrence over a sequence
+    "lstm_step": "models.lstm",  # one step of it
+    "token_losses": "models.losses",  # nats of each target
+    "masked_cross_entropy": "models.losses",  # (sum, count) over a mask
+    "score_texts": "models.losses",  # nats of each text
+    "evaluate": "models.losses",  # loss, bits per character, accuracy
+    "TrainState": "training.step",  # step, params, opt_state, carry
+    "init_state": "training.step",  # the state before the first step
+    "make_optimizer": "training.optimizers",  # TrainingConfig → Optax optimiser
+    "learning_rates": "training.optimizers",  # the rate of every step
+    "train_step": "training.step",  # (state, batch) → (state, sums)
+    "Sampling": "generation.sampling",  # temperature, top-k, top-p
+    "DecodeState": "generation.decode",  # where the decode loop is
+    "decode": "generation.decode",  # the decode loop
 }
 __all__ = [*_PUBLIC]
 
@@ -69,13 +69,15 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from flaxchar.batches import Batch, TextBatches, WindowBatches, one_hot, pad_texts
-    from flaxchar.config import PRESETS, Config, DataConfig, InputError, ModelConfig, TrainingConfig, make_preset
-    from flaxchar.generate import DecodeState, Sampling, decode
+    from flaxchar.config import Config, DataConfig, InputError, ModelConfig, TrainingConfig
+    from flaxchar.data.batches import Batch, TextBatches, WindowBatches, one_hot, pad_texts
+    from flaxchar.data.vocabulary import EncodedTexts, Vocabulary
+    from flaxchar.generation.decode import DecodeState, decode
+    from flaxchar.generation.sampling import Sampling
     from flaxchar.language_model import LanguageModel, load, train
-    from flaxchar.losses import evaluate, masked_cross_entropy, score_texts, token_losses
-    from flaxchar.model import CharLM, count_params, init_params
-    from flaxchar.optimizers import learning_rates, make_optimizer
-    from flaxchar.recurrence import lstm, lstm_step
-    from flaxchar.training import TrainState, init_state, train_step
-    from flaxchar.vocabulary import EncodedTexts, Vocabulary
+    from flaxchar.models.charlm import CharLM, count_params, init_params
+    from flaxchar.models.losses import evaluate, masked_cross_entropy, score_texts, token_losses
+    from flaxchar.models.lstm import lstm, lstm_step
+    from flaxchar.presets import PRESETS, make_preset
+    from flaxchar.training.optimizers import learning_rates, make_optimizer
+    from flaxchar.training.step import TrainState, init_state, train_step

@@ -2,6 +2,6 @@
 
 import sys
 
-from flaxchar.cli import main
+from flaxchar.commands.main import main
 
 sys.exit(main())

@@ -10,16 +10,17 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from flaxchar.beam import beam_search
 from flaxchar.config import LENGTHS, Config, InputError
-from flaxchar.encoding import encode_corpus
-from flaxchar.generate import Sampling, generate, stream
-from flaxchar.losses import score_texts
-from flaxchar.model import Params, init_params, make_model
-from flaxchar.runs import Run
-from flaxchar.session import train_corpus
-from flaxchar.sources import make_corpus
-from flaxchar.vocabulary import Vocabulary, labelled
+from flaxchar.data.cache import encode_corpus
+from flaxchar.data.corpus import make_corpus
+from flaxchar.data.vocabulary import Vocabulary, labelled
+from flaxchar.generation.beam import beam_search
+from flaxchar.generation.decode import generate, stream
+from flaxchar.generation.sampling import Sampling
+from flaxchar.models.charlm import Params, init_params, make_model
+from flaxchar.models.losses import score_texts
+from flaxchar.training.run_directory import Run
+from flaxchar.training.session import train_corpus
 
 
 class LanguageModel:

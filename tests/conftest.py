@@ -1,20 +1,19 @@
-"""What several test files share."""
+"""Fixtures of all tests, and the settings JAX runs them with."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import jax
 import pytest
+from helpers import CACHE, ROOT
 
-from flaxchar import CharLM, ModelConfig, TextBatches, TrainingConfig, Vocabulary, init_state, make_optimizer
-
-ROOT = Path(__file__).parent.parent
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
+
+jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+# What runs here is small, and most of its time is compilation. Commands, in their own processes, are as shipped.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture
@@ -23,54 +22,3 @@ def ag_news() -> Path:
     if not AG_NEWS.exists():
         pytest.skip(f"needs the AG News test file at {AG_NEWS}")
     return AG_NEWS
-
-
-# What is compiled, kept for the next test and the next command of the same session, in whichever process it runs.
-if "FLAXCHAR_TEST_CACHE" not in os.environ:
-    _OWNER = tempfile.TemporaryDirectory()
-    os.environ["FLAXCHAR_TEST_CACHE"] = _OWNER.name
-CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
-jax.config.update("jax_compilation_cache_dir", CACHE)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
-# What runs here is small, and most of its time is compilation. Commands, in their own processes, are as shipped.
-jax.config.update("jax_disable_most_optimizations", True)
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """The environment of a user's command: warnings as Python shows them by default, a cache of its own."""
-    return {**os.environ, "XDG_CACHE_HOME": CACHE, **variables}
-
-
-def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **variables: str):
-    """Run ``python train.py …``, ``python sample.py …`` or ``python -m flaxchar …`` as a user does; text output."""
-    name, *rest = arguments
-    program = [str(ROOT / name)] if name.endswith(".py") else ["-m", "flaxchar", name]
-    result = subprocess.run(
-        [sys.executable, *program, *rest],
-        input=stdin,
-        capture_output=True,
-        timeout=timeout,
-        env=environment(**variables),
-        check=False,
-    )
-    return subprocess.CompletedProcess(result.args, result.returncode, result.stdout.decode(), result.stderr.decode())
-
-
-def python(program: str, **variables: str) -> str:
-    """What a Python program of its own process prints."""
-    command = [sys.executable, "-c", program]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment(**variables), check=True, cwd=ROOT
-    ).stdout
-
-
-PALINDROMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
-
-
-def small_training(training: TrainingConfig, model: ModelConfig | None = None):
-    """A small model, its optimiser, batches of four of the palindromes, and the state before the first step."""
-    vocabulary = Vocabulary.build(PALINDROMES)
-    batches = TextBatches(vocabulary.encode_texts(PALINDROMES)[0], 4, vocabulary.eos)
-    lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
-    optimizer = make_optimizer(training)
-    return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))

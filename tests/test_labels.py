@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import run_command
+from helpers import run_command
 
 import flaxchar
 from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, init_params
-from flaxchar.encoding import load_encoded
+from flaxchar.data.cache import load_encoded
 from flaxchar.language_model import class_probabilities
-from flaxchar.recurrence import lstm
+from flaxchar.models.lstm import lstm
 
 RNG = np.random.default_rng(0)
 ZERO = (jnp.zeros((1, 5)),) * 2
@@ -62,7 +62,7 @@ def test_the_class_is_fed_first_and_not_predicted(tmp_path):
 
 
 def test_a_limited_vocabulary_keeps_the_classes():
-    texts = [flaxchar.vocabulary.label_token(k) + "aaabbb" for k in range(3)]
+    texts = [flaxchar.data.vocabulary.label_token(k) + "aaabbb" for k in range(3)]
     vocabulary = flaxchar.Vocabulary.build(texts, max_size=1, labels=("x", "y", "z"))
     assert len(vocabulary.label_ids) == 3
     assert vocabulary.unknown not in vocabulary.label_ids

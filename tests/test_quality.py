@@ -6,9 +6,9 @@ import csv
 import re
 
 import pytest
-from conftest import run_command
+from helpers import run_command
 
-from flaxchar import headlines
+from flaxchar.data import headlines
 
 pytestmark = pytest.mark.slow
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import ROOT, run_command
+from helpers import ROOT, run_command
 
 import flaxchar
-from flaxchar.cli import SUMMARIES
+from flaxchar.commands.main import SUMMARIES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -30,7 +30,7 @@ def test_the_readmes_flags_exist():
 def test_every_public_name_is_there_for_python_and_for_type_checkers():
     source = (ROOT / "flaxchar" / "__init__.py").read_text(encoding="utf-8")
     for_type_checkers = set(
-        re.findall(r"\w+", " ".join(re.findall(r"^    from flaxchar\.\w+ import (.*)$", source, re.M)))
+        re.findall(r"\w+", " ".join(re.findall(r"^    from flaxchar\.[\w.]+ import (.*)$", source, re.M)))
     )
     assert set(flaxchar.__all__) == for_type_checkers
     for name in flaxchar.__all__:

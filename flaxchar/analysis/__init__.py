@@ -1,0 +1,1 @@
+"""What a trained model says of texts: scores, classes, compression, novelty, and the baselines beside it."""

@@ -1,0 +1,274 @@
+"""Batches: from encoded texts to padded arrays of one of a few shapes.
+
+Batch ``k`` is a pure function of (texts, seed, k): any batch can be computed without those before it, which lets an
+interrupted run go on exactly where it was.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flaxchar.data.vocabulary import PAD, EncodedTexts
+
+# Widths of the batches of an evaluation: each costs a compilation, and each saves padding.
+EVALUATION_WIDTHS = 4
+# Compiling for one more width takes longer than some batches of scoring.
+BATCHES_PER_WIDTH = 4
+
+
+# NumPy's on the host, JAX' within a compiled function.
+AnyArray = Any
+
+
+class Batch(NamedTuple):
+    """What one step reads.
+
+    Attributes:
+      inputs: ids fed, int32 ``[batch, time]``, padded on the right with 0.
+      targets: ids to predict, the inputs shifted by one and closed by ``<eos>``, int32 ``[batch, time]``.
+      mask: which targets count, bool ``[batch, time]``.
+      fresh: whether the recurrent state starts from zeros rather than from the batch before, bool scalar.
+    """
+
+    inputs: AnyArray
+    targets: AnyArray
+    mask: AnyArray
+    fresh: AnyArray
+
+
+def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
+    """Ids ``[batch, time]`` as float32 ``[batch, time, vocab]``; the model gives the same logits for either."""
+    return np.eye(vocab, dtype=np.float32)[inputs]
+
+
+def pad_texts(
+    texts: Sequence[np.ndarray],
+    rows: int,
+    width: int,
+    eos: int,
+    bos: bool = True,
+    source_end: int | None = None,
+    ends: bool = True,
+) -> Batch:
+    """Texts as one batch ``[rows, width]``; rows without a text are masked throughout.
+
+    Args:
+      texts: int32 ids of each text, at most ``rows`` of them, none empty.
+      rows: rows of the batch.
+      width: time steps of the batch, at least ``len(text) + bos`` for every text.
+      eos: the id of ``<eos>``.
+      bos: feed ``<eos>`` before the text, so that the first character is predicted too.
+      source_end: the id up to which each text is given, not predicted; None where there are no sources.
+      ends: whether ``<eos>`` is predicted after each text.
+    """
+    inputs = np.full((rows, width), PAD, np.int32)
+    targets = np.full((rows, width), PAD, np.int32)
+    mask = np.zeros((rows, width), bool)
+    for row, text in enumerate(texts):
+        fed = np.concatenate([[eos], text]) if bos else text
+        inputs[row, : len(fed)] = fed
+        targets[row, : len(fed)] = np.append(fed, eos)[1:]
+        first = 0 if source_end is None else int(np.flatnonzero(fed == source_end)[0])
+        mask[row, first : len(fed) - (not ends)] = True
+    return Batch(inputs, targets, mask, np.array(True))
+
+
+class TextBatches:
+    """Batches of separate texts, shuffled anew in each epoch.
+
+    A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket; what is
+    left over there goes into the next wider one. Every text is in exactly one batch of an epoch, the batches come in
+    random order, and only one of them has empty rows.
+    """
+
+    def __init__(
+        self,
+        texts: EncodedTexts,
+        batch_size: int,
+        eos: int,
+        bos: bool = True,
+        seed: int = 0,
+        buckets: int = 8,
+        multiple: int = 1,
+    ) -> None:
+        """Args: as ``pad_texts``; ``seed`` shuffles.
+
+        ``batch_size`` is lowered to the number of texts, rounded up to a ``multiple``. ``buckets`` is the most widths
+        to use: each costs a compilation of about a second, and each saves padding.
+        """
+        self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
+        lengths = texts.lengths + bos  # targets of each text
+        self.rows = fit_rows(batch_size, len(texts), multiple)
+        self.widths = choose_widths(lengths, buckets)
+        bucket_of_length = np.searchsorted(self.widths, np.arange(self.widths[-1] + 1))
+        self._bucket = bucket_of_length.astype(np.min_scalar_type(buckets))[lengths]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the texts."""
+        return -(-len(self._texts) // self.rows)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019  the object lives as long as the run
+    def _epoch(self, epoch: int) -> _Epoch:
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._texts)).astype(np.min_scalar_type(len(self._texts)))
+        order = order[np.argsort(self._bucket[order], kind="stable")]  # still at random within each bucket
+        ends = np.cumsum(np.bincount(self._bucket, minlength=len(self.widths)))
+        parts, counts, left = [], [], order[:0]
+        for bucket in np.split(order, ends[:-1]):
+            waiting = np.concatenate([left, bucket])
+            full = len(waiting) - len(waiting) % self.rows
+            parts.append(waiting[:full])
+            counts.append(full // self.rows)
+            left = waiting[full:]
+        if len(left):
+            parts.append(left)
+            counts[-1] += 1
+        widths = np.repeat(self.widths, counts)
+        return _Epoch(np.concatenate(parts), widths, rng.permutation(len(widths)))
+
+    def batch(self, k: int, own: slice = slice(None)) -> Batch:
+        """Batch ``k`` of the run, ``[rows, one of widths]``, or some of its rows."""
+        epoch, given = self._epoch(k // self.steps_per_epoch), self._texts
+        # What is to be written from a source is found sooner by a network that has learned to predict sources, too.
+        source_end = None if given.ends else given.source_end
+        number = int(epoch.turns[k % self.steps_per_epoch])
+        chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
+        rows = len(range(self.rows)[own])
+        texts = [given[i] for i in chosen[own].tolist()]
+        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, source_end, given.ends)
+
+    def mean_width(self) -> float:
+        """Mean width of a batch, which is what a step costs on average."""
+        return float(self._epoch(0).widths.mean())
+
+
+class _Epoch(NamedTuple):
+    """One pass over the texts.
+
+    Attributes:
+      texts: their numbers, the rows of one batch after another ``[texts]``.
+      widths: of each batch, ``[batches]``.
+      turns: the order in which the batches come, ``[batches]``.
+    """
+
+    texts: np.ndarray
+    widths: np.ndarray
+    turns: np.ndarray
+
+
+class WindowBatches:
+    """Running text in windows, the recurrent state carried from each window to the next.
+
+    The texts are joined by ``<eos>`` into one stream, which is cut into ``batch_size`` rows of equal length; window
+    ``k`` of an epoch is the ``k``-th stretch of every row, so row ``r`` of a batch goes on where row ``r`` of the batch
+    before stopped (truncated back-propagation through time).
+    """
+
+    def __init__(
+        self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True, multiple: int = 1
+    ) -> None:
+        """Args: as ``TextBatches``; ``window`` is the time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
+        self._texts, self._eos = texts, eos
+        # Where each text ends in the stream, that is, where the <eos> after it stands.
+        self._ends = texts.offsets[1:] + np.arange(len(texts)) + bos
+        self._targets = int(self._ends[-1])
+        self.rows = fit_rows(batch_size, self._targets, multiple)
+        self._per_row = -(-self._targets // self.rows)
+        self.widths = [min(window, self._per_row)]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the stream."""
+        return -(-self._per_row // self.widths[0])
+
+    def batch(self, k: int, own: slice = slice(None)) -> Batch:
+        """Batch ``k`` of the run, ``[rows, width]``, or some of its rows; the first of an epoch is ``fresh``."""
+        width = self.widths[0]
+        start = k % self.steps_per_epoch * width
+        columns = np.arange(start, start + width + 1)
+        positions = np.arange(self.rows)[own, None] * self._per_row + columns  # [rows, width + 1]
+        mask = (columns[:-1] < self._per_row) & (positions[:, :-1] < self._targets)
+        stream = self._tokens(np.minimum(positions, self._targets))
+        inputs, targets = (np.where(mask, part, PAD) for part in (stream[:, :-1], stream[:, 1:]))
+        return Batch(inputs, targets, mask, np.array(start == 0))
+
+    def _tokens(self, positions: np.ndarray) -> np.ndarray:
+        """The stream at some positions, int32 of any shape."""
+        text = np.searchsorted(self._ends, positions)
+        # From the end of its text, so that the <eos> which begins the stream needs no text before the first.
+        index = self._texts.offsets[1:][text] - (self._ends[text] - positions)
+        inside = (positions < self._ends[text]) & (index >= 0)
+        return np.where(inside, self._texts.ids[np.where(inside, index, 0)], self._eos).astype(np.int32)
+
+    def mean_width(self) -> float:
+        """The width of every batch."""
+        return float(self.widths[0])
+
+
+class EvaluationBatches:
+    """Every text once, by length: the order of scoring, where order does not matter."""
+
+    def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True) -> None:
+        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts."""
+        self._texts, self._eos, self._bos = texts, eos, bos
+        self._lengths = texts.lengths + bos
+        self.rows = min(batch_size, len(texts))
+        order = np.argsort(self._lengths, kind="stable")
+        self._order = [order[k : k + self.rows] for k in range(0, len(order), self.rows)]
+        most = min(EVALUATION_WIDTHS, -(-len(self._order) // BATCHES_PER_WIDTH))
+        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), most)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Which texts are in a batch, by number, and the batch."""
+        for chosen in self._order:
+            width = fit_width(self.widths, self._lengths[chosen].max())
+            texts, given = [self._texts[i] for i in chosen], self._texts
+            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, given.source_end, given.ends)
+
+
+def fit_rows(batch_size: int, available: int, multiple: int) -> int:
+    """Rows of a batch: no more than there is something for, but a multiple, so that devices can share them."""
+    return min(batch_size, -(-available // multiple) * multiple)
+
+
+def fit_width(widths: Sequence[int], length: int) -> int:
+    """The smallest width that holds a text of this length."""
+    return next(width for width in widths if width >= length)
+
+
+def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
+    """The widths, at most ``count``, that pad the least.
+
+    Args:
+      lengths: what the widths are to hold, ``[texts]``.
+      count: the most widths to use.
+
+    Returns:
+      Rising widths, the last the greatest length, that minimise the sum over texts of the smallest one that fits:
+      dynamic programming over the histogram of lengths, which are rounded up so that no more than 256 are told apart.
+    """
+    limit = int(lengths.max())
+    grain = -(-limit // 256)
+    histogram = np.bincount(-(-lengths // grain))  # of lengths rounded up to a multiple of the grain
+    (rounded,) = np.nonzero(histogram)
+    lengths, counts = np.minimum(rounded * grain, limit), histogram[rounded]
+    texts = np.concatenate([[0], np.cumsum(counts)])
+    # cost[j]: the least sum for the j shortest lengths; the last of them is a width that serves those from i on.
+    cost = np.concatenate([[0.0], np.full(len(lengths), np.inf)])
+    choices = []
+    for _ in range(min(count, len(lengths))):
+        #        [j, i]: cost of the i shortest plus the width lengths[j - 1] for lengths i to j - 1
+        totals = cost[None, :-1] + lengths[:, None] * (texts[1:, None] - texts[None, :-1])
+        totals = np.where(np.tri(len(lengths), dtype=bool), totals, np.inf)
+        choices.append(totals.argmin(axis=1))
+        cost = np.concatenate([[np.inf], totals.min(axis=1)])
+    widths, end = [], len(lengths)
+    for choice in reversed(choices):
+        widths.append(int(lengths[end - 1]))
+        end = choice[end - 1]
+    return widths[::-1]

@@ -1,0 +1,196 @@
+"""Texts from TensorFlow Datasets, prepared and read without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import re
+import sys
+import threading
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from flaxchar.config import InputError
+from flaxchar.data.texts import BEFORE_END
+
+AG_NEWS = "ag_news_subset"
+# The whole question "can it be downloaded" is answered within this; TFDS by itself retries for minutes.
+REACH_SECONDS = 3.0
+_CHUNK = 10_000
+
+
+class Unreachable(InputError):
+    """The data set is not prepared here and its source does not answer."""
+
+
+def load_tfds(
+    name: str, fields: Sequence[str] = (), data_dir: str | None = None, before: str | None = None
+) -> tuple[list[str], list[str] | None]:
+    """The training texts of a TFDS data set and, where it has a ``test`` split, those to hold out.
+
+    The data set is prepared on first use (downloaded, and written as ArrayRecord files under ``data_dir``).
+
+    Args:
+      name: as TFDS knows it, also ``name/config:version``.
+      fields: text features; several are joined by one space. None are needed where there is just one, and for AG News
+        it is the title.
+      data_dir: as TFDS means it; None for its default.
+      before: the feature that is put before each text, its class or its source, with ``BEFORE_END`` between them.
+
+    Raises:
+      Unreachable: it is not prepared, and its source does not answer within ``REACH_SECONDS``.
+      InputError: there is no such data set or feature, or what came is not what TFDS expects.
+    """
+    # Imported here: files and the embedded corpus need none of it.
+    import tensorflow_datasets as tfds
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"--dataset {name}: {reason}; `headlines` comes with flaxchar, --data reads files") from error
+    chosen = _text_features(builder, name, fields)
+    if not builder.is_prepared():
+        _prepare(builder, name)
+    splits = builder.info.splits
+    if "train" not in splits:
+        raise InputError(f"--dataset {name} has no split named train; it has {', '.join(splits)}")
+    if before is not None and before not in builder.info.features:
+        raise InputError(f"--dataset {name} has no feature {before!r}; it has {', '.join(builder.info.features)}")
+    held_out = _read(builder, "test", chosen, before) if "test" in splits else None
+    return _read(builder, "train", chosen, before), held_out
+
+
+def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[str]:
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    named = hasattr(features, "keys")  # a data set may be a single feature without a name
+    texts = sorted(key for key in features if isinstance(features[key], tfds.features.Text)) if named else []
+    if not fields:
+        fields = ("title",) if builder.name == AG_NEWS else tuple(texts)
+        if len(fields) != 1:
+            raise InputError(
+                f"--dataset {name}: say with --fields which of its text features to read: {', '.join(texts)}"
+            )
+    for field in fields:
+        if field not in texts:
+            raise InputError(f"--dataset {name} has no text feature {field!r}; it has {', '.join(texts) or 'none'}")
+    return fields
+
+
+def _prepare(builder: Any, name: str) -> None:
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.extractor import ExtractError
+    from tensorflow_datasets.core.download.util import DownloadError
+
+    root = Path(str(builder.data_dir_root))
+    manual = root / "downloads" / "manual"
+    urls = builder.url_infos or {}
+    archives = [info.filename for info in urls.values() if info.filename]
+    ways = (
+        f"prepare it on a machine that has a connection and copy its folder to {root / builder.name}"
+        + (f", or put {' and '.join(archives[:3])} in {manual}" if archives else "")
+        + (", or read the CSV file itself with --data train.csv --fields 2" if builder.name == AG_NEWS else "")
+    )
+    # What TFDS has downloaded before lies beside a .INFO file that names its URL.
+    notes = [path.read_text(encoding="utf-8") for path in (root / "downloads").rglob("*.INFO")]
+    waiting = [
+        url
+        for url, info in urls.items()
+        if not (info.filename and (manual / info.filename).exists()) and not any(url in note for note in notes)
+    ]
+    if waiting and not _reachable(waiting[0]):
+        raise Unreachable(f"--dataset {name} is not prepared in {root} and {_host(waiting[0])} does not answer: {ways}")
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        with _extractor_without_tensorflow():
+            builder.download_and_prepare(file_format="array_record", download_config=tfds.download.DownloadConfig())
+    except NonMatchingChecksumError as error:
+        what = _what_came(str(error))
+        raise InputError(f"--dataset {name}: {what}: {ways}") from error
+    except ExtractError as error:
+        raise InputError(
+            f"--dataset {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}"
+        ) from error
+    except (DownloadError, OSError) as error:  # requests' errors are OSErrors
+        reason = str(error).split("\n")[0][:200]
+        raise Unreachable(f"--dataset {name} could not be downloaded ({reason}): {ways}") from error
+
+
+@contextlib.contextmanager
+def _extractor_without_tensorflow() -> Iterator[None]:
+    """TFDS unpacks archives with three functions of TensorFlow's; where that is not installed, Python's own serve."""
+    from tensorflow_datasets.core.download import extractor
+
+    if importlib.util.find_spec("tensorflow") is not None:
+        yield
+        return
+    files = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
+    theirs = extractor.tf
+    extractor.tf = types.SimpleNamespace(io=files, compat=types.SimpleNamespace(as_text=os.fsdecode))
+    try:
+        yield
+    finally:
+        extractor.tf = theirs
+
+
+def _what_came(message: str) -> str:
+    """Whether a file of the wrong checksum is a web page in place of the archive, or another archive."""
+    match = re.search(r"downloaded to (.*), has wrong checksum", message)
+    path = Path(match.group(1)) if match else None
+    if path is None or not path.is_file():
+        return "the archive has a wrong checksum"
+    with path.open("rb") as file:
+        start = file.read(1 << 16).lower()
+    if b"<html" not in start:
+        return f"the archive {path} has a wrong checksum: it is damaged, or not the version TFDS knows; remove it, then"
+    if b"quota" in start or b"too many users" in start:
+        return "Google Drive answered with its quota page (too many downloads today), not the archive; try tomorrow, or"
+    return "the download answered with a web page instead of the archive"
+
+
+def _reachable(url: str) -> bool:
+    """Whether a URL's host answers anything at all, asked once and briefly."""
+    import requests
+
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            requests.head(url, timeout=REACH_SECONDS)
+            answered.set()
+        except requests.RequestException:
+            logging.getLogger(__name__).debug("%s does not answer", url, exc_info=True)
+
+    # In a thread, because looking up a name has no time-out of its own.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(REACH_SECONDS)
+    return answered.is_set()
+
+
+def _host(url: str) -> str:
+    return url.split("/")[2]
+
+
+def _read(builder: Any, split: str, fields: Sequence[str], before: str | None) -> list[str]:
+    source = builder.as_data_source(split)
+    name_of = _text if before is None else getattr(builder.info.features[before], "int2str", _text)
+    texts = []
+    for start in range(0, len(source), _CHUNK):
+        for record in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
+            text = " ".join(_text(record[field]) for field in fields)
+            texts.append(text if before is None else f"{name_of(record[before])}{BEFORE_END}{text}")
+    return texts
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,1 @@
+"""The network: recurrences, cells, attention to a source, the language model and its losses."""

@@ -1,0 +1,247 @@
+"""The other recurrent cells: GRU and simple RNN, backward by hand, and minGRU and minLSTM, parallel over time.
+
+Each cell is a pure function over a sequence, as ``flaxchar.models.lstm.lstm`` is, and one step of it. A ``Cell`` tells
+what parameters it has; ``CELLS`` names them all.
+
+**GRU**, in Keras' ``reset_after`` form (Cho et al. 2014, https://arxiv.org/abs/1406.1078; the reset gate after the
+product as in cuDNN)::
+
+    a = x W + b    q = h' R + s             (three gates each: z, r, n)
+    z = sigmoid(a_z + q_z)    r = sigmoid(a_r + q_r)    n = tanh(a_n + r q_n)
+    h = z h' + (1 - z) n
+
+so that, with ``dh`` the gradient that reaches ``h``, everything is ``dh`` times what is known beforehand::
+
+    da_z = dh (h' - n) z (1 - z)    da_n = dh (1 - z) (1 - n^2)    da_r = da_n q_n r (1 - r)
+    dq   = (da_z, da_r, da_n r)     dh'  = dh z + dq R^T
+
+**RNN**: ``h = tanh(x W + b + h' R)``, so ``da = dh (1 - h^2)`` and ``dh' = da R^T`` (Elman 1990).
+
+**minGRU**, **minLSTM** (Feng et al. 2024, https://arxiv.org/abs/2410.01201): gates that see the input alone, so that
+``h = a h' + b`` with ``a`` and ``b`` known for all steps, which an associative scan computes in parallel::
+
+    minGRU:   z = sigmoid(x W_z + b_z)                      a = 1 - z          b = z (x W_n + b_n)
+    minLSTM:  f, i = sigmoid(x W_f + b_f), sigmoid(x W_i + b_i)    a = f / (f + i)    b = i / (f + i) (x W_n + b_n)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from flaxchar.kernels import cpu
+from flaxchar.models.lstm import Carry, DType, lstm, lstm_step, masked, natively, product, project, sum_of_products
+
+# kernel [in, gates * hidden], bias [gates * hidden]; recurrent_kernel and, for the GRU, recurrent_bias likewise.
+Weights = dict[str, Array]
+
+
+class Cell(NamedTuple):
+    """What a layer needs to know of its cell.
+
+    Attributes:
+      gates: columns of its kernel for each unit.
+      states: arrays ``[batch, hidden]`` of its carry, the first of them its output.
+      recurrent: whether it has a recurrent kernel.
+      recurrent_bias: whether the recurrent product has a bias of its own.
+      forget_gate: which gate's bias starts at 1, so that a new cell remembers; None for none.
+      sequence: ``(inputs, weights, carry, mask, dtype)`` → hidden states ``[time, batch, hidden]`` and carry; inputs as
+        ``lstm`` takes them, ``mask`` ``[batch, hidden]`` multiplies the state before each recurrent product, or None.
+      step: ``(inputs, weights, carry, dtype)`` → hidden state ``[batch, hidden]`` and carry.
+    """
+
+    gates: int
+    states: int
+    recurrent: bool
+    recurrent_bias: bool
+    forget_gate: int | None
+    sequence: Callable[..., tuple[Array, Carry]]
+    step: Callable[..., tuple[Array, Carry]]
+
+
+def _lstm(inputs: Array, weights: Weights, carry: Carry, mask: Array | None, dtype: DType) -> tuple[Array, Carry]:
+    return lstm(inputs, weights["kernel"], weights["bias"], weights["recurrent_kernel"], carry, dtype, mask)
+
+
+def _lstm_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType) -> tuple[Array, Carry]:
+    return lstm_step(inputs, weights["kernel"], weights["bias"], weights["recurrent_kernel"], carry, dtype)
+
+
+# ---------------------------------------------------------------------------------------------------------------- GRU
+
+
+def gru(
+    inputs: Array, weights: Weights, carry: Carry, mask: Array | None = None, dtype: DType = "float32"
+) -> tuple[Array, Carry]:
+    """The GRU over a sequence; arguments as ``Cell.sequence``, the carry ``(h,)``."""
+    if natively(dtype):
+        return cpu.sequence("gru", inputs, weights, carry, mask)
+    projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, 3 * hidden]
+    hs = _gru_scan(dtype, projected, weights["recurrent_kernel"], weights["recurrent_bias"], carry[0], mask)
+    return hs, (hs[-1],)
+
+
+def gru_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType = "float32") -> tuple[Array, Carry]:
+    """One step of the GRU; arguments as ``Cell.step``."""
+    projected = project(inputs, weights["kernel"], weights["bias"], dtype)
+    h, _ = _gru_step(dtype, projected, weights["recurrent_kernel"], weights["recurrent_bias"], carry[0], None)
+    return h, (h,)
+
+
+def _gru_step(
+    dtype: DType, projected: Array, recurrent: Array, bias: Array, h: Array, mask: Array | None
+) -> tuple[Array, tuple[Array, ...]]:
+    a_z, a_r, a_n = jnp.split(projected, 3, axis=-1)
+    q_z, q_r, q_n = jnp.split(product(masked(h, mask), recurrent, dtype) + bias, 3, axis=-1)
+    z, r = jax.nn.sigmoid(a_z + q_z), jax.nn.sigmoid(a_r + q_r)
+    n = jnp.tanh(a_n + r * q_n)
+    return z * h + (1 - z) * n, (z, r, n, q_n)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gru_scan(dtype: DType, projected: Array, recurrent: Array, bias: Array, h: Array, mask: Array | None) -> Array:
+    return _gru_forward(dtype, projected, recurrent, bias, h, mask)[0]
+
+
+def _gru_forward(
+    dtype: DType, projected: Array, recurrent: Array, bias: Array, h: Array, mask: Array | None
+) -> tuple[Array, tuple]:
+    def step(h: Array, projected: Array) -> tuple[Array, tuple]:
+        h, gates = _gru_step(dtype, projected, recurrent, bias, h, mask)
+        return h, (h, gates)
+
+    _, (hs, gates) = lax.scan(step, h, projected)
+    return hs, (recurrent, mask, h, hs, gates)
+
+
+def _gru_backward(dtype: DType, residuals: tuple, d_hs: Array) -> tuple:
+    recurrent, mask, h0, hs, (z, r, n, q_n) = residuals
+    h_before = jnp.concatenate([h0[None], hs[:-1]])
+    to_n = (1 - z) * (1 - n * n)
+    to_z, to_r = (h_before - n) * z * (1 - z), to_n * q_n * r * (1 - r)
+    factors = jnp.concatenate([to_z, to_r, to_n * r], axis=-1)  # of dh in dq, [time, batch, 3 * hidden]
+    transposed = recurrent.T
+
+    def step(d_h: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        d_hs, factors, z = inputs
+        d_h = d_hs + d_h
+        d_q = jnp.concatenate([d_h, d_h, d_h], axis=-1) * factors
+        return d_h * z + masked(product(d_q, transposed, dtype), mask), d_h
+
+    d_h0, d_h = lax.scan(step, jnp.zeros_like(h0), (d_hs, factors, z), reverse=True)
+    d_q = jnp.concatenate([d_h, d_h, d_h], axis=-1) * factors
+    d_projected = jnp.concatenate([d_h * to_z, d_h * to_r, d_h * to_n], axis=-1)
+    d_recurrent = sum_of_products(masked(h_before, mask), d_q, dtype)
+    return d_projected, d_recurrent, d_q.sum((0, 1)), d_h0, None if mask is None else jnp.zeros_like(mask)
+
+
+_gru_scan.defvjp(_gru_forward, _gru_backward)
+
+
+# ---------------------------------------------------------------------------------------------------------------- RNN
+
+
+def rnn(
+    inputs: Array, weights: Weights, carry: Carry, mask: Array | None = None, dtype: DType = "float32"
+) -> tuple[Array, Carry]:
+    """The simple RNN over a sequence; arguments as ``Cell.sequence``, the carry ``(h,)``."""
+    if natively(dtype):
+        return cpu.sequence("rnn", inputs, weights, carry, mask)
+    projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, hidden]
+    hs = _rnn_scan(dtype, projected, weights["recurrent_kernel"], carry[0], mask)
+    return hs, (hs[-1],)
+
+
+def rnn_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType = "float32") -> tuple[Array, Carry]:
+    """One step of the simple RNN; arguments as ``Cell.step``."""
+    projected = project(inputs, weights["kernel"], weights["bias"], dtype)
+    h = jnp.tanh(projected + product(carry[0], weights["recurrent_kernel"], dtype))
+    return h, (h,)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _rnn_scan(dtype: DType, projected: Array, recurrent: Array, h: Array, mask: Array | None) -> Array:
+    return _rnn_forward(dtype, projected, recurrent, h, mask)[0]
+
+
+def _rnn_forward(dtype: DType, projected: Array, recurrent: Array, h: Array, mask: Array | None) -> tuple[Array, tuple]:
+    def step(h: Array, projected: Array) -> tuple[Array, Array]:
+        h = jnp.tanh(projected + product(masked(h, mask), recurrent, dtype))
+        return h, h
+
+    _, hs = lax.scan(step, h, projected)
+    return hs, (recurrent, mask, h, hs)
+
+
+def _rnn_backward(dtype: DType, residuals: tuple, d_hs: Array) -> tuple:
+    recurrent, mask, h0, hs = residuals
+    transposed, slope = recurrent.T, 1 - hs * hs
+
+    def step(d_h: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        d_hs, slope = inputs
+        d_a = (d_hs + d_h) * slope
+        return masked(product(d_a, transposed, dtype), mask), d_a
+
+    d_h0, d_a = lax.scan(step, jnp.zeros_like(h0), (d_hs, slope), reverse=True)
+    h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), mask)
+    return d_a, sum_of_products(h_before, d_a, dtype), d_h0, None if mask is None else jnp.zeros_like(mask)
+
+
+_rnn_scan.defvjp(_rnn_forward, _rnn_backward)
+
+
+# ------------------------------------------------------------------------------------------------- minGRU and minLSTM
+
+
+def _mingru_coefficients(inputs: Array, weights: Weights, dtype: DType) -> tuple[Array, Array]:
+    """``a`` and ``b`` of ``h = a h' + b``, each ``[..., hidden]``."""
+    a_z, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 2, axis=-1)
+    return jax.nn.sigmoid(-a_z), jax.nn.sigmoid(a_z) * n
+
+
+def _minlstm_coefficients(inputs: Array, weights: Weights, dtype: DType) -> tuple[Array, Array]:
+    """As ``_mingru_coefficients``."""
+    a_f, a_i, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 3, axis=-1)
+    # f / (f + i), of logarithms of sigmoids: never 0 / 0.
+    kept = jax.nn.sigmoid(jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i))
+    return kept, (1 - kept) * n
+
+
+def _linear_sequence(
+    coefficients: Callable, inputs: Array, weights: Weights, carry: Carry, mask: None, dtype: DType
+) -> tuple[Array, Carry]:
+    a, b = coefficients(inputs, weights, dtype)
+    b = b.at[0].add(a[0] * carry[0])
+
+    def then(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
+        return one[0] * other[0], other[0] * one[1] + other[1]
+
+    _, hs = lax.associative_scan(then, (a, b))
+    return hs, (hs[-1],)
+
+
+def _linear_step(
+    coefficients: Callable, inputs: Array, weights: Weights, carry: Carry, dtype: DType
+) -> tuple[Array, Carry]:
+    a, b = coefficients(inputs, weights, dtype)
+    h = a * carry[0] + b
+    return h, (h,)
+
+
+def _linear(gates: int, forget_gate: int | None, coefficients: Callable) -> Cell:
+    sequence, step = (functools.partial(f, coefficients) for f in (_linear_sequence, _linear_step))
+    return Cell(gates, 1, False, False, forget_gate, sequence, step)
+
+
+CELLS: dict[str, Cell] = {
+    "lstm": Cell(4, 2, True, False, 1, _lstm, _lstm_step),
+    "gru": Cell(3, 1, True, True, None, gru, gru_step),
+    "rnn": Cell(1, 1, True, False, None, rnn, rnn_step),
+    "mingru": _linear(2, None, _mingru_coefficients),
+    "minlstm": _linear(3, 0, _minlstm_coefficients),
+}

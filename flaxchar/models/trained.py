@@ -1,0 +1,30 @@
+"""A trained model as a record: what generation and analysis need, and nothing they could do with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+from flaxchar.config import Config
+from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.models.charlm import CharLM, Params, make_model
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """Parameters with the vocabulary and the settings they belong to.
+
+    Attributes:
+      params: the parameters, a plain pytree of float32 arrays.
+      vocabulary: text ↔ ids.
+      config: all settings it was trained with.
+    """
+
+    params: Params
+    vocabulary: Vocabulary
+    config: Config
+
+    @functools.cached_property
+    def model(self) -> CharLM:
+        """The Flax module: ``model.apply({"params": params}, ids)``."""
+        return make_model(self.vocabulary, self.config.model)

@@ -1,0 +1,1 @@
+"""From batches to trained parameters: optimiser, training step, loop, plan and run directory."""

@@ -1,0 +1,111 @@
+"""The n-gram models against a loop over dictionaries, and the compressors against themselves."""
+
+from __future__ import annotations
+
+import lzma
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from flaxchar import DataConfig, Vocabulary
+from flaxchar.analysis.baselines import LONGEST, baselines, compressed_bits, kneser_ney_nats, make_stream
+from flaxchar.data.cache import encode_corpus
+from flaxchar.data.corpus import make_corpus
+
+
+def texts_of(rng, count, letters="aab"):
+    return ["".join(rng.choice(list(letters), rng.integers(1, 9))) for _ in range(count)]
+
+
+def loop_probability(train, context, token, vocab):
+    """Interpolated Kneser-Ney by the book: ``train`` is a list of (tokens, positions predicted)."""
+
+    def probability(context, highest):
+        if context is None:
+            return 1 / (vocab - 1)
+        n = len(context)
+        counts = Counter()
+        longer = Counter()
+        for tokens, predicted in train:
+            for t in predicted:
+                counts[tokens[t - n : t], tokens[t]] += 1
+                longer[tokens[max(0, t - n - 1) : t], tokens[t]] += 1
+        if not highest:
+            counts = Counter((before[-n:] if n else (), token) for before, token in longer)
+        discounts = Counter(counts.values())
+        once, twice = discounts[1], discounts[2]
+        d = once / (once + 2 * twice) if once else 0.5
+        mine = {token: count for (before, token), count in counts.items() if before == context}
+        shorter = probability(context[1:] if n else None, False)
+        if not mine:
+            return shorter
+        total = sum(mine.values())
+        return max(mine.get(token, 0) - d, 0) / total + d * len(mine) / total * shorter
+
+    return probability(context, True)
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_kneser_ney_equals_a_loop_over_dictionaries(bos):
+    rng = np.random.default_rng(0)
+    learned, asked = texts_of(rng, 12), texts_of(rng, 4)
+    vocabulary = Vocabulary.build(learned)
+    longest, eos = 4, vocabulary.eos
+    encoded = [vocabulary.encode_texts(texts)[0] for texts in (learned, asked)]
+    streams = [make_stream(texts, eos, longest - 1, bos) for texts in encoded]
+    results = kneser_ney_nats(*streams, longest, vocabulary.size)
+    lead = longest - 1
+    train = []
+    for text in learned:
+        tokens = (eos,) * lead + tuple(map(int, vocabulary.encode(text))) + (eos,)
+        train.append((tokens, range(lead + (not bos), len(tokens))))
+    for n in range(1, longest + 1):
+        expected = []
+        for text in asked:
+            tokens = (eos,) * lead + tuple(map(int, vocabulary.encode(text))) + (eos,)
+            for t in range(lead + (not bos), len(tokens)):
+                expected.append(-np.log(loop_probability(train, tokens[t - n + 1 : t], tokens[t], vocabulary.size)))
+        np.testing.assert_allclose(results[n - 1], expected, rtol=1e-9)
+
+
+def test_probabilities_sum_to_one():
+    rng = np.random.default_rng(1)
+    learned = texts_of(rng, 40, "abcd")
+    vocabulary = Vocabulary.build(learned)
+    eos = vocabulary.eos
+    train = make_stream(vocabulary.encode_texts(learned)[0], eos, 2)
+    for context in ([1, 2], [4, 4], [eos, 3]):
+        total = np.zeros(3)
+        for token in range(1, vocabulary.size):
+            stream = make_stream(vocabulary.encode_texts(["a"])[0], eos, 2)
+            ids = np.array([*context, token])
+            stream = stream._replace(ids=ids, predicted=np.array([False, False, True]))
+            total += [np.exp(-nats[0]) for nats in kneser_ney_nats(train, stream, 3, vocabulary.size)]
+        np.testing.assert_allclose(total, 1, rtol=1e-9)
+
+
+def test_the_table_finds_what_there_is_to_find():
+    rng = np.random.default_rng(2)
+
+    # The next letter is told by the two before it, up to one bit.
+    def text():
+        letters = [0, 1]
+        for _ in range(200):
+            letters.append((letters[-1] + letters[-2] + rng.integers(2)) % 5)
+        return "".join("abcde"[k] for k in letters)
+
+    learned, asked = [text() for _ in range(60)], [text() for _ in range(10)]
+    bits = baselines(encode_corpus(make_corpus(learned, asked, DataConfig(), 0), DataConfig()), bos=True)
+    ngrams = [f"Kneser-Ney {n}-gram" for n in range(2, LONGEST + 1)]
+    assert list(bits) == ["uniform", "unigram", *ngrams, "xz, after the training texts", "bz2"]
+    assert bits["uniform"] == pytest.approx(np.log2(6))
+    assert bits["Kneser-Ney 2-gram"] > 2.0
+    assert bits["Kneser-Ney 3-gram"] == pytest.approx(1.02, abs=0.06)
+
+
+def test_xz_knows_the_training_texts():
+    text = "".join(map(chr, np.random.default_rng(3).integers(97, 123, 3000)))
+    bits = compressed_bits(text, text)
+    assert bits["xz, after the training texts"] < 0.1 * 8 * len(lzma.compress(text.encode()))
+    assert bits["bz2"] > 8 * 0.5 * len(text)

@@ -1,0 +1,70 @@
+"""Grids of settings: what is trained, what is told, and going on."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from helpers import run_command
+
+from flaxchar.commands.compare import split_grid
+from flaxchar.config import InputError
+from flaxchar.data.headlines import generate_headlines
+
+
+def test_the_grids_flags_are_told_from_those_of_train():
+    given = "--data a.txt b.txt --cell lstm gru --steps 5 --hidden 8 16 8 --no-bos"
+    grid, rest = split_grid(given.split())
+    assert grid == {"cell": ["lstm", "gru"], "hidden": [8, 16]}
+    assert rest == ["--data", "a.txt", "b.txt", "--steps", "5", "--no-bos"]
+    with pytest.raises(InputError, match=r"--hidden wide: not a number"):
+        split_grid(["--hidden", "wide"])
+    with pytest.raises(InputError, match=r"--cell needs at least one value"):
+        split_grid(["--cell", "--hidden", "8"])
+
+
+def test_a_grid_is_trained_reported_and_gone_on_with(tmp_path):
+    data = tmp_path / "texts.txt"
+    data.write_text("".join(text + "\n" for text in generate_headlines(120, seed=1)))
+    folder = tmp_path / "grid"
+    common = ("compare", "--data", str(data), "--steps", "8", "--buckets", "1", "--workdir", str(folder))
+    result = run_command(*common, "--cell", "gru", "rnn", "--hidden", "4")
+    assert result.returncode == 0, result.stderr
+    first = json.loads((folder / "compare.json").read_text())
+    assert [outcome["settings"] for outcome in first] == [{"cell": cell, "hidden": 4} for cell in ("gru", "rnn")]
+    metrics = [json.loads(line) for line in (folder / "cell=rnn_hidden=4" / "metrics.jsonl").read_text().splitlines()]
+    held_out = [m["held_out_bits_per_character"] for m in metrics if "held_out_bits_per_character" in m]
+    assert first[1]["held_out"] == min(held_out)
+    assert [point[2] for point in first[1]["curve"]] == held_out
+    assert (folder / "compare.png").read_bytes().startswith(b"\x89PNG")
+    rows = re.findall(r"^\| (gru|rnn) \| 4 \|.*\| ([\d.]+) \| [\d.]+ \|$", (folder / "compare.md").read_text(), re.M)
+    assert [float(bits) for _, bits in rows] == sorted(float(bits) for _, bits in rows)
+
+    # One more value: what is done is not done again, and one failure does not keep the others from being told.
+    (folder / "cell=rnn_hidden=4" / "vocabulary.json").write_text("{")
+    again = run_command(*common, "--cell", "gru", "rnn", "lstm", "--hidden", "4")
+    assert again.returncode == 1
+    second = json.loads((folder / "compare.json").read_text())
+    assert second[0] == first[0]
+    assert second[1]["failure"]
+    assert second[2]["failure"] is None
+
+
+def test_a_setting_that_cannot_work_is_told_before_anything_is_trained(tmp_path):
+    result = run_command(
+        "compare", "--dataset", "headlines", "--cell", "lstm", "lstn", "--workdir", str(tmp_path / "g")
+    )
+    assert result.returncode == 2
+    assert "--cell is 'lstn'" in result.stderr
+    assert not (tmp_path / "g").exists()
+
+
+def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path):
+    data = tmp_path / "rows.csv"
+    data.write_text("".join(f"{kind},{kind}{k}\n" for k, kind in enumerate("ab" * 30)))
+    what = ("--data", str(data), "--fields", "2", "--label-field", "1", "--steps", "2", "--buckets", "1")
+    result = run_command("compare", *what, "--hidden", "4", "--workdir", str(tmp_path / "grid"))
+    assert result.returncode == 0, result.stderr
+    settings = json.loads((tmp_path / "grid" / "hidden=4" / "config.json").read_text())["config"]["data"]
+    assert (settings["bos"], settings["window"]) == (False, 0)

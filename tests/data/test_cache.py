@@ -1,0 +1,117 @@
+"""Large corpora are encoded once, kept by content, and never half."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flaxchar.config import Config, InputError
+from flaxchar.data import cache as encoding
+from flaxchar.data.cache import load_encoded
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """A settings object for a file of 300 lines, in a world where 1,000 bytes are many; and where ids are kept."""
+    monkeypatch.setattr(encoding, "LARGE", 1000)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "texts.txt"
+    path.write_text("".join(f"line {k * k} é\n" for k in range(300)), encoding="utf-8")
+    return Config().replace(data=(str(path),)), tmp_path / "cache" / "flaxchar" / "corpora"
+
+
+def same(one, other) -> bool:
+    """Whether two encoded corpora are the same but for the lines that tell where they came from."""
+    for a, b in ((one.train, other.train), (one.held_out, other.held_out)):
+        np.testing.assert_array_equal(a.ids, b.ids)
+        np.testing.assert_array_equal(a.offsets, b.offsets)
+        assert a.ids.dtype == b.ids.dtype
+    rest = ("vocabulary", "train_characters", "held_out_characters", "missing", "record")
+    return all(getattr(one, name) == getattr(other, name) for name in rest)
+
+
+def test_what_is_kept_is_what_was_encoded(corpus, monkeypatch):
+    config, folder = corpus
+    first, _ = load_encoded(config)
+    assert len(list(folder.iterdir())) == 1
+    monkeypatch.setattr(encoding, "load_corpus", lambda _: pytest.fail("the file was read again"))
+    again, _ = load_encoded(config)
+    assert isinstance(again.train.ids, np.memmap)
+    assert same(first, again)
+    assert "encoded before" in again.report[-1]
+    assert str(folder) in again.report[-1]
+    monkeypatch.undo()
+    never_kept, _ = load_encoded(config)  # the file is small again
+    assert same(first, never_kept)
+
+
+def test_a_copy_of_the_file_is_known_and_a_change_is_seen(corpus, tmp_path):
+    config, folder = corpus
+    load_encoded(config)
+    path = Path(config.data.data[0])
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(path.read_bytes())
+    load_encoded(config.replace(data=(str(copy),)))
+    assert len(list(folder.iterdir())) == 1
+    path.write_text(path.read_text(encoding="utf-8").replace("line 4 ", "line 5 "), encoding="utf-8")
+    changed, _ = load_encoded(config)
+    assert len(list(folder.iterdir())) == 2
+    assert "encoded before" not in changed.report[-1]
+
+
+@pytest.mark.parametrize("settings", [{"unit": "word"}, {"window": 32}, {"seed": 1}, {"val_fraction": 0.2}])
+def test_other_settings_are_another_corpus(corpus, settings):
+    config, folder = corpus
+    load_encoded(config)
+    load_encoded(config.replace(**settings))
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_what_does_not_change_the_ids_is_no_other_corpus(corpus):
+    config, folder = corpus
+    load_encoded(config.replace(window=32))
+    load_encoded(config.replace(window=64, hidden=16, batch_size=3))
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "train", "train_offsets.npy", "held_out.npy"])
+@pytest.mark.parametrize("damage", ["gone", "short"])
+def test_damage_is_mended(corpus, name, damage):
+    config, folder = corpus
+    first, _ = load_encoded(config)
+    first = dataclasses.replace(first, train=dataclasses.replace(first.train, ids=np.array(first.train.ids)))
+    (kept,) = folder.iterdir()
+    if damage == "gone":
+        (kept / name).unlink()
+    else:
+        content = (kept / name).read_bytes()
+        (kept / name).write_bytes(content[: len(content) // 2])
+    mended, _ = load_encoded(config)
+    assert "are kept in" in mended.report[-1]
+    assert same(first, mended)
+    again, _ = load_encoded(config)
+    assert "encoded before" in again.report[-1]
+    assert same(first, again)
+
+
+def test_where_nothing_can_be_kept_training_goes_on(corpus, tmp_path):
+    config, _ = corpus
+    (tmp_path / "cache").write_text("a file, where a folder should be")
+    encoded, _ = load_encoded(config)
+    assert len(encoded.train) == 285
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(corpus, monkeypatch):
+    config, folder = corpus
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(encoding, "_write", full)
+    with pytest.raises(InputError, match=r"No space left on device.*XDG_CACHE_HOME"):
+        load_encoded(config)
+    assert list(folder.iterdir()) == []
