@@ -1,0 +1,120 @@
+"""Storage: the user's cache folder, keys made of content, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import platformdirs
+
+
+def cache_folder(*parts: str) -> Path:
+    """Path of a folder in the user's cache, ``~/.cache/flaxchar/…`` on Linux; not yet created.
+
+    Everything in it can be deleted at any time. ``XDG_CACHE_HOME`` moves it.
+
+    Example::
+
+        cache_folder("corpora")  # ~/.cache/flaxchar/corpora
+    """
+    return platformdirs.user_cache_path("flaxchar").joinpath(*parts)
+
+
+def content_key(*parts: bytes | str) -> str:
+    """Name for some content, 32 hexadecimal digits: the same for the same parts in the same order.
+
+    Each part is hashed with its length, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
+    """
+    key = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        key.update(len(data).to_bytes(8, "big") + data)
+    return key.hexdigest()[:32]
+
+
+def scratch_file() -> BinaryIO:
+    """Open a new file without a name, which disappears when it is closed.
+
+    It lies in the user's cache folder where that can be written: the system's folder for temporary files is often held
+    in memory, which is what a file is to spare.
+    """
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=cache_folder())
+    except OSError:
+        return tempfile.TemporaryFile()
+
+
+def replace_file(path: Path, content: bytes | str) -> None:
+    """Write a file whole: readers see the old content or the new, also after a power cut.
+
+    Text is written as UTF-8; half of a surrogate pair, which has no UTF-8, as a backslash escape.
+
+    Raises:
+      OSError: the file cannot be written; the old one is untouched.
+    """
+    with _beside(path, content) as beside:
+        beside.replace(path)
+
+
+def create_file(path: Path, content: bytes | str) -> None:
+    """Write a new file whole, as ``replace_file`` does, but never over an existing one.
+
+    Raises:
+      FileExistsError: the file exists.
+      OSError: the file cannot be written.
+    """
+    with _beside(path, content) as beside:
+        os.link(beside, path)  # unlike a renaming, this fails where the file exists
+
+
+@contextlib.contextmanager
+def _beside(path: Path, content: bytes | str) -> Iterator[Path]:
+    """A file of a random name beside ``path``, written and synchronised; removed on leaving if it is still there."""
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process' file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Fill a new folder that takes the place of ``path`` when the ``with`` block ends without an error.
+
+    Yields:
+      The folder to fill, beside ``path``.
+
+    Raises:
+      OSError: there is no room, or no permission, for a folder beside ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=path.parent))
+    old = new.with_suffix(".old")
+    try:
+        yield new
+        if path.exists():  # damaged, or another process was faster; a memory map of its files stays valid
+            path.rename(old)
+        new.rename(path)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""Files appear whole or not at all, and keys tell contents apart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flaxchar import storage
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    storage.replace_file(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (storage.replace_file, storage.create_file):
+        with pytest.raises(OSError, match="No space left"):
+            write(path, "new")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_link_beside_a_file_is_not_written_through(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    path = tmp_path / "run" / "baselines.json"
+    path.parent.mkdir()
+    (path.parent / "baselines.json.new").symlink_to(precious)
+    path.symlink_to(precious)
+    storage.replace_file(path, "{}")
+    assert precious.read_text() == "mine"
+    assert path.read_text() == "{}"
+
+
+def test_a_new_file_is_never_written_over_an_old_one(tmp_path):
+    path = tmp_path / "text.flaxchar"
+    storage.create_file(path, b"first")
+    with pytest.raises(FileExistsError):
+        storage.create_file(path, b"second")
+    assert path.read_bytes() == b"first"
+
+
+def test_written_files_have_the_permissions_of_any_other_new_file(tmp_path):
+    (tmp_path / "usual").write_text("")
+    storage.replace_file(tmp_path / "ours", "")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "corpora" / "key"
+    for content in ("first", "second"):
+        with storage.replaced_folder(path) as folder:
+            (folder / "ids").write_text(content)
+        assert (path / "ids").read_text() == content
+    with pytest.raises(RuntimeError), storage.replaced_folder(path) as folder:  # noqa: PT012
+        (folder / "ids").write_text("third")
+        raise RuntimeError
+    assert (path / "ids").read_text() == "second"
+    assert [entry.name for entry in path.parent.iterdir()] == ["key"]
+
+
+def test_keys_differ_where_parts_are_cut_otherwise():
+    keys = [
+        storage.content_key(*parts) for parts in (("ab", "c"), ("a", "bc"), ("abc",), ("ab", "c", ""), (b"ab", b"c"))
+    ]
+    assert len(set(keys[:4])) == 4
+    assert keys[0] == keys[4]
+    assert len(keys[0]) == 32
+
+
+def test_the_cache_lies_where_xdg_cache_home_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert storage.cache_folder("corpora") == tmp_path / "flaxchar" / "corpora"
+
+
+def test_a_scratch_file_has_no_name_and_needs_no_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with storage.scratch_file() as file:
+        file.write(b"text")
+        assert not list(Path(tmp_path, "flaxchar").iterdir())
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with storage.scratch_file() as file:
+        assert file.write(b"text") == 4
