@@ -1,13 +1,19 @@
-"""Presets: the settings a run begins with, by name or by size and kind of its corpus."""
+"""Presets: the settings a run starts with, by name and by the size and kind of its corpus.
+
+``resolve`` is the one place that computes the configuration of a run. The measurements behind the numbers are in
+``benchmarks/recipes.md``.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from flaxchar.config import Config, DataConfig, ModelConfig, TrainingConfig
+from flaxchar.config import LENGTHS, Config, DataConfig, ModelConfig, TrainingConfig
 
 PRESETS: dict[str, Config] = {
-    # The teaching notebook flaxchar began as: Keras' LSTM(128) and RMSprop as Keras sets them up.
+    # The teaching notebook flaxchar began as: Keras' LSTM(128), RMSprop, batches of 8 in the order of the texts.
     "reference": Config(
         DataConfig(bos=False),
         ModelConfig(dropout=0.0, input_init="glorot"),
@@ -22,64 +28,164 @@ PRESETS: dict[str, Config] = {
             epochs=4,
         ),
     ),
-    # Names the class of a text, which is little to learn from: few units, of which many are dropped.
+    # One label a text is little to learn from: a small network with much dropout overfits last.
     "classifier": Config(
         model=ModelConfig(head="classifier", embedding=64, input_dropout=0.3, dropout=0.5, input_init="glorot"),
         training=TrainingConfig(optimizer="adam", learning_rate=0.005),
     ),
 }
 
-
-# Presets that depend on how much there is to learn; the first is what a run takes where nothing else is said.
+# Presets that depend on how much there is to learn. A run without any settings takes the first.
 SIZED_PRESETS = ("default", "fast", "best")
 
-
-# Texts of so many tokens on average are long: to a batch they bring as much as windows of running text.
+# Characters from which a corpus is of the next size: some thousand lines; a short book; a book or two; more.
+SIZES = (200_000, 1_000_000, 10_000_000)
+# Separate texts of this many tokens on average bring a batch as much as windows of running text do.
 LONG_TEXTS = 128
 
 
+class CorpusFacts(NamedTuple):
+    """What the configuration of a run depends on once its corpus is read.
+
+    Attributes:
+      data: the data settings, with those filled in that were left to the corpus (``dataset``, ``window``, ``bos``).
+      characters: how many characters there are to learn.
+      mean_length: tokens of a text on average, without its source.
+    """
+
+    data: DataConfig
+    characters: int
+    mean_length: float = 0.0
+
+
+def resolve(
+    settings: Mapping[str, Any],
+    preset: str | None = None,
+    base: Config | None = None,
+    corpus: CorpusFacts | None = None,
+) -> Config:
+    """Compute the configuration of a run, before its corpus is read and once more afterwards.
+
+    Settings the user gave come first, then those of the preset, or of ``base`` without a preset. A given length
+    (``epochs``, ``steps`` or ``time_budget``) replaces that of the preset.
+
+    Args:
+      settings: what the user set, by name; a setting that equals its default counts as set.
+      preset: name of a preset; None for ``base``, or for ``"default"`` without a base.
+      base: the configuration of the saved run that is continued, or one given from Python.
+      corpus: what is known of the corpus; None before it is read, when a preset that depends on it is not yet known
+        and its model and training settings are stand-ins.
+
+    Returns:
+      The configuration, not yet validated.
+    """
+    if preset is None and base is not None:
+        start = base
+    elif preset is None or preset in SIZED_PRESETS:
+        name = preset or SIZED_PRESETS[0]
+        start = (
+            Config()
+            if corpus is None
+            else make_preset(name, corpus.characters, corpus.data.running, corpus.mean_length)
+        )
+    else:
+        start = PRESETS[preset]
+    if set(settings) & set(LENGTHS):
+        start = start.without_length()
+    config = start.replace(**settings)
+    if corpus is not None:
+        return dataclasses.replace(config, data=corpus.data)
+    if preset is not None and base is not None:
+        config = _fill_open_data(config, base.data)
+    return config
+
+
+def _fill_open_data(config: Config, saved: DataConfig) -> Config:
+    """Fill in the data settings that were left to the corpus as they were filled in when the saved run began."""
+    if config.data.dataset is None and not config.data.data:
+        config = config.replace(dataset=saved.dataset)
+    if config.data.window is None:
+        config = config.replace(window=saved.window)
+    return config if config.data.before_field is None else config.replace(bos=False)
+
+
 def make_preset(name: str, characters: int, running: bool = False, mean_length: float = 0.0) -> Config:
-    """The settings of a preset, as found in benchmarks/recipes.md: ``fast`` takes a minute, ``best`` half an hour.
+    """The settings of a preset: ``fast`` trains for a minute, ``best`` for half an hour.
 
     Args:
       name: one of ``PRESETS`` or ``SIZED_PRESETS``.
-      characters: how many there are to learn.
-      running: whether they are running text, in windows.
-      mean_length: tokens of a text on average, its source left out.
+      characters: how many characters there are to learn.
+      running: whether they are running text, read in windows.
+      mean_length: tokens of a text on average, without its source.
+
+    Example::
+
+        flaxchar.make_preset("best", characters=500_000)
     """
     if name in PRESETS:
         return PRESETS[name]
-    size = sum(characters >= limit for limit in (200_000, 1_000_000, 10_000_000))
-
-    def by_size(*values: Any) -> Any:
-        """What goes with some thousand lines, with a short book, with a book or two of any kind, and with more."""
-        return values[size if size > 1 else int(running)]
-
-    # A long text, or a window, is as much as several lines: fewer of them make a step, and there are more steps.
+    size = sum(characters >= limit for limit in SIZES)
+    # A long text, or a window, holds as much as several lines: smaller batches, so that there are more steps.
     long = running or mean_length >= LONG_TEXTS
     usual = Config().replace(batch_size=16 if size else 8) if long else Config()
-    if size == 0:  # after so many passes it is known by heart, whatever the time
-        little = usual.replace(optimizer="adamw", dropout=0.5, epochs=16, learning_rate=0.014 if running else 0.02)
-        return little if name != "best" else little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014)
-    if name != "best":
-        dropout, decay = by_size(0.2, 0.2, 0.1, 0.0), by_size(0.1, 0.1, 0.1, 0.01)
-        return usual.replace(dropout=dropout, weight_decay=decay, time_budget="1m" if name == "fast" else None)
-    return Config(
-        model=ModelConfig(
-            hidden=by_size(768, 512, 512, 512),
-            embedding=128,
-            input_dropout=by_size(0.3, 0.2, 0.1, 0.0),
-            dropout=by_size(0.5, 0.4, 0.2, 0.1),
-            recurrent_dropout=by_size(0.15, 0.0, 0.0, 0.0),
-            input_init="glorot",
-        ),
-        training=TrainingConfig(
-            optimizer=by_size("adamw", "muon", "muon", "muon"),
-            weight_decay=by_size(0.1, 0.1, 0.1, 0.01),
-            learning_rate=by_size(0.012, 0.014, 0.014, 0.014),
-            clip_norm=by_size(1.0, 0.25, 0.25, 0.25),
-            batch_size=16 if long else by_size(32, 16, 16, 32),
-            epochs=by_size(None, 12, None, None),
-            time_budget=by_size("30m", None, "30m", "30m"),
-        ),
+    if size == 0:
+        return _little_text(usual, running, best=name == "best")
+    if name == "best":
+        return _best(size, running, long)
+    # The more text, the less it is overfitted: less dropout, in the end less weight decay.
+    dropout, weight_decay = {1: (0.2, 0.1), 2: (0.1, 0.1), 3: (0.0, 0.01)}[size]
+    return usual.replace(dropout=dropout, weight_decay=weight_decay, time_budget="1m" if name == "fast" else None)
+
+
+def _little_text(usual: Config, running: bool, best: bool) -> Config:
+    """Under 200,000 characters: after 16 passes the text is known by heart, whatever the time."""
+    # Muon gains nothing over AdamW where texts are read so often. Windows want a lower rate, as small batches do.
+    little = usual.replace(optimizer="adamw", dropout=0.5, epochs=16, learning_rate=0.014 if running else 0.02)
+    # 512 units learn a little more than 256 (768 no more than that) if the embedding is dropped too.
+    return little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014) if best else little
+
+
+def _best(size: int, running: bool, long: bool) -> Config:
+    """Half an hour of training: more units, and as much dropout as keeps them from overfitting."""
+    lines = size == 1 and not running
+    book = size == 1 and running
+    model = ModelConfig(hidden=512, embedding=128, input_init="glorot")
+    training = TrainingConfig(
+        optimizer="muon",
+        learning_rate=0.014,  # 0.02 is too high for so many units
+        batch_size=16 if long or size == 2 else 32,
+        # A short book is known by heart after 12 passes.
+        epochs=12 if book else None,
+        time_budget=None if book else "30m",
+        weight_decay=0.01 if size == 3 else 0.1,
     )
+    input_dropout, dropout = {1: (0.2, 0.4), 2: (0.1, 0.2), 3: (0.0, 0.1)}[size]
+    if lines:
+        # Some thousand lines bear 768 units for half an hour only with recurrent dropout, AdamW and a norm of 1.
+        model = dataclasses.replace(model, hidden=768, recurrent_dropout=0.15)
+        training = dataclasses.replace(training, optimizer="adamw", learning_rate=0.012, clip_norm=1.0)
+        input_dropout, dropout = 0.3, 0.5
+    return Config(model=dataclasses.replace(model, input_dropout=input_dropout, dropout=dropout), training=training)
+
+
+def describe_by_corpus(name: str) -> str | None:
+    """What the default preset makes of a setting for each kind of corpus, in words; None if it is always the same.
+
+    Example::
+
+        describe_by_corpus("dropout")
+        # "0.5 under 200,000 characters, 0.2 under 1,000,000, 0.1 under 10,000,000, else 0.0"
+    """
+    short, long = (_describe_by_size(name, mean_length=length) for length in (0, LONG_TEXTS))
+    running = _describe_by_size(name, running=True)
+    if short == running:
+        return short if " else " in short else None
+    return f"{short}; for running text {'and long texts ' if long == running else ''}{running}"
+
+
+def _describe_by_size(name: str, running: bool = False, mean_length: float = 0) -> str:
+    values = [make_preset("default", size, running, mean_length).by_name()[name] for size in (0, *SIZES)]
+    changes = [k for k in range(len(SIZES)) if values[k] != values[k + 1]]
+    words = [f"{values[k]} under {SIZES[k]:,}{' characters' * (n == 0)}" for n, k in enumerate(changes)]
+    last = "none" if values[-1] is None else str(values[-1])
+    return ", ".join([*words, f"else {last}"]) if words else last

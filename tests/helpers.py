@@ -50,6 +50,8 @@ def python(program: str, **variables: str) -> str:
     ).stdout
 
 
+# Flags of a training that takes a moment.
+SMALL = ("--hidden", "8", "--batch-size", "8")
 PALINDROMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
 
 

@@ -1,14 +1,26 @@
-"""What the README promises: its Python runs, its flags exist, and the public names are there."""
+"""What the README promises: its Python runs, its commands are understood, and the public names are there."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
 
 import pytest
-from helpers import ROOT, run_command
+from helpers import ROOT
 
 import flaxchar
+from flaxchar.commands.classify import ClassifyOptions
+from flaxchar.commands.compare import GRID, CompareOptions
+from flaxchar.commands.compress import CompressOptions, DecompressOptions
+from flaxchar.commands.flags import SETTINGS
 from flaxchar.commands.main import SUMMARIES
+from flaxchar.commands.novelty import NoveltyOptions
+from flaxchar.commands.options import parse
+from flaxchar.commands.sample import SampleOptions
+from flaxchar.commands.score import ScoreOptions
+from flaxchar.commands.train import TrainOptions
+from flaxchar.config import Config
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -20,11 +32,46 @@ def test_the_readmes_python_runs(block, tmp_path, monkeypatch, capsys):
     assert "nan" not in capsys.readouterr().out
 
 
-def test_the_readmes_flags_exist():
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help", "--debug"}
-    known = "".join(run_command(f"{name}.py", "--help").stdout for name in ("train", "sample"))
-    known += "".join(run_command(name, "--help").stdout for name in SUMMARIES)
-    assert {flag for flag in flags if flag not in known} == set()
+KINDS = {
+    "train": (TrainOptions, True, ()),
+    "sample": (SampleOptions, False, ()),
+    "score": (ScoreOptions, False, ()),
+    "classify": (ClassifyOptions, False, ()),
+    "compress": (CompressOptions, False, ()),
+    "decompress": (DecompressOptions, False, ()),
+    "compare": (CompareOptions, True, GRID),
+    "novelty": (NoveltyOptions, False, ()),
+}
+COMMAND = re.compile(r"(?:python3? (\w+)\.py|flaxchar (\w+))(?= |$)(.*)")
+
+
+def command_lines() -> list[tuple[str, str]]:
+    """Every flaxchar command in the README's code blocks, with its arguments."""
+    lines = [line for block in re.findall(r"```\w*\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+    parts = [part for line in lines for part in re.split(r" && |; | \| ", line.removeprefix("$ "))]
+    matches = [match for part in parts if (match := COMMAND.match(part.strip()))]
+    return [(match[1] or match[2], match[3]) for match in matches]
+
+
+@pytest.mark.parametrize(("name", "arguments"), command_lines())
+def test_the_readmes_commands_are_understood(name, arguments):
+    kind, with_settings, several = KINDS[name]
+    words = [word for word in shlex.split(arguments, comments=True) if word not in ("...", "…")]
+    parsed = parse(kind, name, words, with_settings, several)
+    Config().replace(**{name: value for name, value in parsed.settings.items() if name not in several}).validate()
+
+
+def test_every_command_is_in_the_readme():
+    assert {name for name, _ in command_lines()} == set(SUMMARIES) == set(KINDS)
+
+
+def test_the_readmes_other_flags_exist():
+    """Flags in the text, between the code blocks."""
+    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    flags = {flag.removeprefix("--").replace("-", "_") for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
+    known = {field.name for kind, *_ in KINDS.values() for field in dataclasses.fields(kind)} | SETTINGS
+    no_forms = {f"no_{name}" for name, value in Config().by_name().items() if isinstance(value, bool)}
+    assert flags - known - no_forms - {"help", "target_field"} == set()
 
 
 def test_every_public_name_is_there_for_python_and_for_type_checkers():

@@ -14,7 +14,7 @@ from helpers import run_command
 
 import flaxchar
 from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, Vocabulary, init_params, pad_texts
-from flaxchar.commands.sample import training_texts
+from flaxchar.commands.novelty import training_texts
 from flaxchar.data.cache import load_encoded
 from flaxchar.data.vocabulary import SOURCE_END
 from flaxchar.generation.beam import beam_search

@@ -1,4 +1,4 @@
-"""``flaxchar compare``: the same texts, a grid of settings, and what came of each."""
+"""``flaxchar compare``: train a grid of settings on the same texts and rank the results."""
 
 from __future__ import annotations
 
@@ -9,142 +9,89 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flaxchar.commands import process
-from flaxchar.commands.main import TrainOptions, absolute, parse, with_base
-from flaxchar.config import Config, InputError, flag
-from flaxchar.presets import PRESETS
+from flaxchar.commands.comparison import Outcome, table, write_report
+from flaxchar.commands.flags import as_flags
+from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
+from flaxchar.config import Config, InputError
+from flaxchar.presets import CorpusFacts, resolve
+from flaxchar.validation import setting
 
 if TYPE_CHECKING:
     from flaxchar.data.cache import EncodedCorpus
+    from flaxchar.training.devices import Layout
 
-# Settings that may be given several values, and what a value is.
-GRID = {
-    "cell": str,
-    "hidden": int,
-    "embedding": int,
-    "layers": int,
-    "dropout": float,
-    "recurrent_dropout": float,
-    "learning_rate": float,
-    "optimizer": str,
-    "batch_size": int,
-    "seed": int,
-}
-_USAGE = f"""usage: flaxchar compare [FLAG VALUE …] … [OPTIONS OF TRAIN]
-
-where FLAG is {", ".join(map(flag, GRID))}.
-
-Trains a model for each combination of the values, for --time-budget (each), --steps or --epochs, each in a folder of
-its own under --workdir, and writes compare.md, compare.json and compare.png there. The same command again goes on where
-it was interrupted. flaxchar train --help tells the other options."""
+# Settings that may be given several values.
+GRID = (
+    *("cell", "hidden", "embedding", "layers", "dropout", "recurrent_dropout"),
+    *("learning_rate", "optimizer", "batch_size", "seed"),
+)
 
 
-class Outcome(NamedTuple):
-    """What came of one combination.
+@dataclasses.dataclass(frozen=True)
+class CompareOptions(DebugOptions):
+    """Train a model for every combination of some settings and rank the results.
 
-    Attributes:
-      settings: the combination.
-      parameters: how many numbers the model has.
-      steps: steps of the best evaluation.
-      seconds: seconds of training until then.
-      held_out: bits per character on the held-out texts, at best.
-      training: bits per character on the texts learned, about then (with dropout, where there is some).
-      curve: (step, seconds, held-out bits per character) of each evaluation.
-      failure: what went wrong, or None.
+    These may be given several values: `cell`, `hidden`, `embedding`, `layers`, `dropout`, `recurrent_dropout`,
+    `learning_rate`, `optimizer`, `batch_size`, `seed`. Each model is trained for `time_budget`, `steps` or `epochs`, in
+    a folder of its own. compare.md, compare.json and compare.png show the results. The same command again continues
+    where it was interrupted.
     """
 
-    settings: dict[str, Any]
-    parameters: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    held_out: float = float("nan")
-    training: float = float("nan")
-    curve: tuple[tuple[int, float, float], ...] = ()
-    failure: str | None = None
+    HEADING: ClassVar = "Run"
 
-    @property
-    def name(self) -> str:
-        """The combination in a word; also its folder."""
-        return "_".join(f"{name}={value}" for name, value in self.settings.items()) or "model"
+    workdir: str = setting("runs/compare", "Folder of the runs and of the comparison.", metavar="DIR")
+    preset: Literal["default", "classifier", "reference"] | None = setting(
+        None, "Settings to start with; as for train. (fast and best are themselves results of comparisons.)"
+    )
+    devices: int | None = setting(
+        None, "Devices to train on. Without it: every GPU or TPU, or the CPU as one device.", least=1
+    )
 
 
-def split_grid(arguments: Sequence[str]) -> tuple[dict[str, list[Any]], list[str]]:
-    """The values of the grid's flags, and all other arguments.
-
-    Raises:
-      InputError: a value is not of its kind, or there is none.
-    """
-    grid: dict[str, list[Any]] = {}
-    rest, name = [], None
-    for argument in arguments:
-        if argument.startswith("--"):
-            name = argument[2:].replace("-", "_")
-            name = name if name in GRID else None
-            if name is None:
-                rest.append(argument)
-            else:
-                grid[name] = []
-        elif name is None:
-            rest.append(argument)
-        else:
-            try:
-                grid[name].append(GRID[name](argument))
-            except ValueError:
-                raise InputError(f"{flag(name)} {argument}: not a number") from None
-    for name, values in grid.items():
-        if not values:
-            raise InputError(f"{flag(name)} needs at least one value")
-    return {name: list(dict.fromkeys(values)) for name, values in grid.items()}, rest
-
-
-def compare_command(arguments: Sequence[str]) -> int:
-    """``flaxchar compare``."""
-    if {"-h", "--help"} & set(arguments):
-        print(_USAGE)
-        return 0
-    started = time.monotonic()
-    grid, rest = split_grid(arguments)
-    options = parse(TrainOptions, "flaxchar compare", rest, TrainOptions(workdir="runs/compare"))
-    preset = options.preset or "default"
-    if preset in ("fast", "best"):
-        raise InputError("fast and best are what came of comparing; compare begins from another --preset")
-    base = absolute(with_base("flaxchar compare", rest, PRESETS.get(preset, Config())))
+def compare(arguments: Sequence[str]) -> int:
+    """Run ``flaxchar compare`` and return the exit status."""
+    options, settings = parse(CompareOptions, "compare", arguments, with_settings=True, several=GRID)
+    settings = with_absolute_paths(settings)
+    grid = {name: tuple(dict.fromkeys(settings.pop(name))) for name in GRID if name in settings}
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    for settings in combinations:
-        base.replace(**settings).validate()
+    for combination in combinations:
+        resolve({**settings, **combination}, options.preset).validate()
     process.prepare(options.devices)
 
     from flaxchar.data.cache import load_encoded
+    from flaxchar.training.devices import make_layout
 
+    corpus, config = load_encoded(resolve(settings, options.preset))
+    if not len(corpus.held_out):
+        raise InputError("nothing is held out to compare by; see `val_fraction` and `val_data`")
+    facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
+    configs = [resolve({**settings, **combination}, options.preset, corpus=facts) for combination in combinations]
+    layouts = [make_layout(config.training, options.devices) for config in configs]
     folder = Path(options.workdir)
     folder.mkdir(parents=True, exist_ok=True)
-    corpus, settled = load_encoded(base)
     for line in corpus.report:
-        print(line, flush=True)
-    if not len(corpus.held_out):
-        raise InputError("nothing is held out to compare by; see --val-fraction and --val-data")
-    if preset not in PRESETS:
-        sized = corpus.preset(preset, settled.data.running)
-        base = with_base("flaxchar compare", rest, sized)
+        print(as_flags(line), flush=True)
     outcomes: list[Outcome] = []
-    for settings in combinations:
-        # No setting of the grid is about the data.
-        config = dataclasses.replace(base.replace(**settings), data=settled.data)
-        outcome = _train(Outcome(settings), config, folder, corpus, started)
+    started = process.STARTED  # the first run's time budget counts from the start of the command
+    for combination, config, layout in zip(combinations, configs, layouts, strict=True):
+        outcome = _train(Outcome(combination), config, folder, corpus, started, layout)
         outcomes.append(outcome)
-        figures = outcome.failure or f"{outcome.held_out:.4f} bits per character after {outcome.seconds:.0f} s"
-        print(f"{outcome.name}: {figures}", flush=True)
+        result = outcome.failure or f"held-out {outcome.held_out:.4f} bits/char after {outcome.seconds:.0f} s"
+        print(f"{outcome.name}: {result}", flush=True)
         write_report(folder, outcomes)
         started = time.monotonic()
     print("\n".join(table(outcomes)))
-    print(f"in {folder}: compare.md, compare.json, compare.png")
+    print(f"written to {folder}: compare.md, compare.json, compare.png")
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
-def _train(outcome: Outcome, config: Config, folder: Path, corpus: EncodedCorpus, started: float) -> Outcome:
-    """Train, or go on, or do nothing where it is done; a failure is told and kept from the others."""
+def _train(
+    outcome: Outcome, config: Config, folder: Path, corpus: EncodedCorpus, started: float, layout: Layout
+) -> Outcome:
+    """Train one combination, or continue it, or read its results if it is complete. A failure ends only this one."""
     import jax
 
     from flaxchar.models.charlm import count_params
@@ -152,83 +99,32 @@ def _train(outcome: Outcome, config: Config, folder: Path, corpus: EncodedCorpus
 
     path = folder / outcome.name
     try:
-        params, _ = train_corpus(corpus, config, path, started=started)
+        params, _ = train_corpus(corpus, config, path, started=started, layout=layout)
     except InputError as error:
-        return outcome._replace(failure=str(error))
+        return outcome._replace(failure=as_flags(str(error)))
     except Exception as error:
         print(f"{outcome.name} failed: {error}", file=sys.stderr)
         return outcome._replace(failure=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     finally:
-        jax.clear_caches()  # each combination compiles its own; kept, they would fill the memory
-    curve, seconds, training, best = [], 0.0, float("nan"), None
+        jax.clear_caches()  # no combination uses the programs of another; together they would fill the memory
+    return _read_metrics(outcome._replace(parameters=count_params(params)), path)
+
+
+def _read_metrics(outcome: Outcome, path: Path) -> Outcome:
+    """Fill in the results that a run wrote to ``metrics.jsonl``."""
+    curve: list[tuple[int, float, float]] = []
+    seconds, training, training_at_best = 0.0, float("nan"), float("nan")
+    best: tuple[int, float, float] | None = None
     for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+        record: dict[str, Any] = json.loads(line)
         seconds += record.get("seconds", 0.0)
         training = record.get("bits_per_character", training)
         if (bits := record.get("held_out_bits_per_character")) is not None:
             curve.append((record["step"], round(seconds, 2), bits))
             if best is None or bits < best[2]:
-                best = (*curve[-1], training)
-    assert best is not None
-    return Outcome(outcome.settings, count_params(params), best[0], best[1], best[2], best[3], tuple(curve))
-
-
-def table(outcomes: Sequence[Outcome]) -> list[str]:
-    """The outcomes as a Markdown table, the best first."""
-    names = list(outcomes[0].settings)
-    header = [*(name.replace("_", " ") for name in names), "parameters", "steps", "seconds", "held out", "training"]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    for outcome in sorted(outcomes, key=lambda o: (o.failure is not None, o.held_out)):
-        figures = [f"{outcome.parameters:,}", f"{outcome.steps:,}", f"{outcome.seconds:.0f}"]
-        figures += [f"{outcome.held_out:.4f}", f"{outcome.training:.4f}"]
-        if outcome.failure is not None:
-            figures = ["", "", "", outcome.failure, ""]
-        lines.append("| " + " | ".join([*map(str, outcome.settings.values()), *figures]) + " |")
-    return lines
-
-
-def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """``compare.md``, ``compare.json`` and ``compare.png`` of what there is so far."""
-    text = [
-        "Bits per character on the held-out texts at the best evaluation, and on the texts learned about then; steps "
-        "and seconds of training until then.",
-        "",
-        *table(outcomes),
-    ]
-    from flaxchar.training.run_directory import replace_file
-
-    replace_file(folder / "compare.md", "\n".join(text) + "\n")
-    records = [outcome._asdict() for outcome in outcomes]
-    replace_file(folder / "compare.json", json.dumps(records, indent=1) + "\n")
-    draw([outcome for outcome in outcomes if outcome.failure is None], folder / "compare.png")
-
-
-def draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Held-out and training bits per character against parameters, and held-out ones against steps and seconds."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (by_size, by_steps, by_seconds) = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
-    colors = [plt.get_cmap("tab20")(k) for k in range(20)]
-    for number, outcome in enumerate(outcomes):
-        color = colors[number % len(colors)]
-        label = ", ".join(map(str, outcome.settings.values())) or "model"
-        by_size.plot([outcome.parameters] * 2, [outcome.training, outcome.held_out], color=color, linewidth=0.8)
-        by_size.scatter(outcome.parameters, outcome.held_out, color=color)
-        by_size.scatter(outcome.parameters, outcome.training, facecolors="none", edgecolors=color)
-        steps, seconds, bits = zip(*outcome.curve, strict=True)
-        by_steps.plot(steps, bits, color=color, marker=".", label=label)
-        by_seconds.plot(seconds, bits, color=color, marker=".")
-    by_size.set_xscale("log")
-    by_size.set(xlabel="parameters", ylabel="bits per character", title="held out (filled) and training (hollow)")
-    by_steps.set(xlabel="steps", title="held out")
-    by_seconds.set(xlabel="seconds of training", title="held out")
-    if outcomes:
-        names = ", ".join(outcomes[0].settings).replace("_", " ")
-        figure.legend(title=names, loc="outside right upper", fontsize="small")
-    temporary = path.with_name(".compare.png")
-    figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
-    temporary.replace(path)
+                best, training_at_best = curve[-1], training
+    assert best is not None, "texts are held out, so every run evaluates at its end"
+    steps, seconds, held_out = best
+    return outcome._replace(
+        steps=steps, seconds=seconds, held_out=held_out, training=training_at_best, curve=tuple(curve)
+    )

@@ -1,7 +1,7 @@
-"""What a command sets for its own process: how memory is kept, what is compiled where, how JAX hands over work.
+"""Set-up of a command's process: memory allocation, devices, compiled programs, and the job it belongs to.
 
-Only the commands call this, before JAX is imported; ``import flaxchar`` changes nothing in the process it comes to.
-What the user has set in the environment is left as it is.
+Only the commands call this, before JAX looks for devices; ``import flaxchar`` changes nothing in its process. Variables
+that the user has set in the environment are respected.
 """
 
 from __future__ import annotations
@@ -10,51 +10,98 @@ import ctypes
 import gc
 import os
 import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import platformdirs
+from flaxchar.config import InputError
+from flaxchar.storage import cache_folder
 
-# glibc's numbers of what mallopt sets (malloc.h).
+if TYPE_CHECKING:
+    from flaxchar.language_model import LanguageModel
+
+# The start of the command, from which a time budget counts: nothing slow has been imported yet.
+STARTED = time.monotonic()
+
+# Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE = 1 << 30
-# Objects made and not let go of after which Python looks for those that only refer to each other.
-_COLLECT_AFTER = 10_000
 
 
-def prepare(devices: int | None = None, together: tuple | None = None) -> None:
-    """Set up this process for training or sampling; imports JAX.
+class Job(NamedTuple):
+    """The processes that train together; None is found out from Slurm, Kubernetes, Open MPI or the TPU pod.
+
+    Attributes:
+      coordinator: ``HOST:PORT`` of the first process.
+      processes: how many processes there are.
+      process_id: which of them this is, from 0.
+    """
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process_id: int | None = None
+
+
+def prepare(devices: int | None = None) -> None:
+    """Set up this process and start the native kernel; imports JAX.
 
     Args:
-      devices: as how many devices JAX is to treat the CPU, where that is what it finds; None for one.
-      together: arguments for ``join``, where this process is one of several.
+      devices: into how many devices JAX divides the CPU, if there is no accelerator; None for one.
     """
+    set_up(devices)
+    start_kernel(devices)
+
+
+def set_up(devices: int | None = None) -> None:
+    """Set up this process; imports JAX, prints and compiles nothing. ``devices`` as for ``prepare``."""
     keep_memory()
     if devices is not None and devices > 1:
-        share_cpu(devices)
+        divide_cpu(devices)
     keep_compiled_programs()
-    if together is not None:
-        join(*together)
 
+
+def start_kernel(devices: int | None = None) -> None:
+    """Compile the native kernel in the background if this machine has none yet, and say so.
+
+    Call it when the arguments are known to be good, and before JAX looks for devices, because it also tells JAX to run
+    each step in the calling thread. ``devices`` as for ``prepare``.
+    """
     import jax
 
     from flaxchar.kernels import cpu
 
     if cpu.prepare(devices) and jax.process_index() == 0:
-        print("compiling the native kernel for this processor, once; some seconds", file=sys.stderr, flush=True)
+        print("compiling the native kernel for this processor (once, a few seconds)", file=sys.stderr, flush=True)
 
 
-def collect_seldom() -> None:
-    """Let Python look for unreachable objects more seldom.
+def load_model(workdir: str) -> LanguageModel:
+    """Load the model of a run directory, in a process that is set up for it.
 
-    It looks whenever some hundreds more exist, and the imports alone make hundreds of thousands, which all stay: a
+    Raises:
+      InputError: there is no model in the folder.
+    """
+    set_up()
+    from flaxchar.language_model import load
+    from flaxchar.training.run_directory import Run
+
+    Run.open(Path(workdir)).close()  # complains about a wrong folder before anything is compiled
+    start_kernel()
+    return load(workdir)
+
+
+def collect_garbage_less_often() -> None:
+    """Raise the threshold of Python's garbage collector from 700 new objects to 10,000.
+
+    Imports and tracing make hundreds of thousands of objects that stay; looking through them again and again takes a
     tenth of the time to the first step.
     """
-    if gc.get_threshold()[0] < _COLLECT_AFTER:
-        gc.set_threshold(_COLLECT_AFTER)
+    if gc.get_threshold()[0] < 10_000:
+        gc.set_threshold(10_000)
 
 
-def share_cpu(devices: int) -> None:
-    """Make several JAX devices of the CPU: the same program then runs on each, with a thread of its own."""
-    # XLA's thread pool has as many threads as cores; devices that wait for one another would fill it.
+def divide_cpu(devices: int) -> None:
+    """Divide the CPU into several JAX devices. Each runs the same program with one thread."""
+    # XLA's thread pool has a thread per core; devices that wait for each other would occupy all of them.
     os.environ.setdefault("NPROC", str(max(os.cpu_count() or 1, 2 * devices)))
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
@@ -66,55 +113,53 @@ def share_cpu(devices: int) -> None:
         jax.config.update("jax_num_cpu_devices", devices)
 
 
-def join(coordinator: str | None, processes: int | None, process_id: int | None) -> None:
-    """Join the other processes of a job; what is None is found out from Slurm, Kubernetes, Open MPI or the TPU pod.
+def join(job: Job) -> None:
+    """Join the other processes of a job.
 
     Raises:
       InputError: nothing tells which processes there are.
     """
     import jax
 
-    from flaxchar.config import InputError
-
     try:
-        jax.distributed.initialize(coordinator, processes, process_id)
+        jax.distributed.initialize(*job)
     except ValueError as error:
         raise InputError(
-            f"the other processes cannot be found ({str(error).splitlines()[0]}); name --coordinator HOST:PORT, "
-            "--processes and --process-id"
+            f"the other processes cannot be found ({str(error).splitlines()[0]}); name them with "
+            '`coordinator="HOST:PORT"`, `processes` and `process_id`'
         ) from error
 
 
 def keep_memory() -> None:
-    """Let the allocator keep what is freed, where it is glibc's.
+    """Tell glibc to keep freed memory instead of returning it to the system.
 
-    XLA allocates a step's buffers anew each time. By default glibc returns large ones to the system, which maps and
-    clears them anew: a fifth to a third of a training step.
+    XLA allocates the buffers of each step anew. By default glibc returns large ones to the system, which must map and
+    clear them again: a fifth to a third of a training step.
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, another system
+    except (AttributeError, OSError, TypeError):  # another C library or system
         return
-    # One arena: only the first can hold buffers of any size.
-    for what, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, 2 * _LARGE - 1)):
-        mallopt(what, value)
+    # One arena, because only the first arena can hold buffers of any size.
+    for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, 2 * _LARGE - 1)):
+        mallopt(parameter, value)
 
 
 def keep_compiled_programs() -> None:
-    """Keep what is compiled in the user's cache directory: most of the start of the next command."""
+    """Keep JAX's compiled programs in the user's cache folder, which saves most of the next command's start."""
     import jax
 
     from flaxchar.kernels import cpu
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        # Programs are compiled for the processor at hand, which JAX's own key leaves out, and homes may be shared.
-        directory = platformdirs.user_cache_path("flaxchar") / "compiled" / cpu.processor()
+        # Programs are compiled for one kind of processor. JAX's own key leaves it out, and machines may share a home.
+        folder = cache_folder("compiled", cpu.processor())
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError:
-            return  # nowhere to keep them: every command compiles anew
-        jax.config.update("jax_compilation_cache_dir", str(directory))
-        # The many small ones too, which together take most of a second.
+            return  # no place to keep them: every command compiles anew
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        # Keep the many small programs too; together they take most of a second.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,4 +1,4 @@
-"""What training shows on a terminal, or in a log: a progress bar or plain lines, evaluations and samples."""
+"""Progress of training on a terminal or in a log: a progress bar or plain lines, evaluations and samples."""
 
 from __future__ import annotations
 
@@ -10,54 +10,53 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from flaxchar.commands.flags import as_flags
 from flaxchar.training import step as training
 from flaxchar.training.session import Observer, Report
 
 # Seconds between plain lines where there is no terminal.
-PLAIN_EVERY = 5.0
-# Characters of a sample; samples.jsonl holds the whole.
+PLAIN_INTERVAL = 5.0
+# Characters that are shown of a sample; samples.jsonl holds all of it.
 SHOWN = 100
 
 
 class ConsoleObserver(Observer):
-    """Shows how training goes and turns Ctrl-C and SIGTERM into a request to stop.
+    """Shows the progress of training, and turns Ctrl-C and SIGTERM into a request to save and stop.
 
     Attributes:
       interrupted: the signal that asked to stop, or None.
-      last: the report of the last evaluation, or of where the run began.
     """
 
-    def __init__(
-        self, floor: float | None, quiet: bool = False, per: Literal["character", "text"] = "character"
-    ) -> None:
-        """``floor``: bits per character that no model can beat, where that is known; ``quiet``: print nothing.
+    def __init__(self, floor: float | None, quiet: bool = False, per: Literal["char", "text"] = "char") -> None:
+        """Make an observer.
 
-        ``per``: what bits are counted by, of a classifier texts.
+        Args:
+          floor: entropy of the held-out texts, bits per character, if it is known.
+          quiet: print nothing.
+          per: the unit that bits are counted by; a classifier counts by text.
         """
         self.console = Console(highlight=False, markup=False, soft_wrap=True, quiet=quiet)
         self.interrupted: signal.Signals | None = None
-        self.last: Report | None = None
         self._floor, self._per = floor, per
         self._bar: Progress | None = None
-        self._begun = (0.0, 0)
+        self._start = (time.monotonic(), 0)  # when this process took its first step, and which
         self._printed = 0.0
 
     def say(self, line: str) -> None:
-        """Print a line, above the progress bar where there is one."""
+        """Print a line, above the progress bar if there is one."""
         self.console.print(line)
 
     def prepared(self, lines: list[str]) -> None:
-        """Print what was prepared."""
+        """Print a description of the texts, the network or the machine."""
         for line in lines:
-            self.say(line)
+            self.say(as_flags(line))
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
-        """Say how long the run is, and listen to signals from here on."""
-        self.last = at
+        """Print how long the run is, start the progress bar, and listen to signals."""
         epochs = at.steps / steps_per_epoch
-        begin = f"going on from step {at.step:,} of" if at.step else "training for"
-        self.say(f"{begin} {at.steps:,} steps ({epochs:,.1f} epochs; --steps {at.steps} repeats this run exactly)")
-        self._begun = (time.monotonic(), at.step)
+        verb = f"continuing at step {at.step:,} of" if at.step else "training for"
+        self.say(f"{verb} {at.steps:,} steps ({epochs:,.1f} epochs; --steps {at.steps} repeats this run exactly)")
+        self._start = (time.monotonic(), at.step)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)
         if self.console.is_terminal:
@@ -72,64 +71,62 @@ class ConsoleObserver(Observer):
             self._bar.start()
 
     def progressed(self, progress: training.Progress, steps: int, bits_per_character: float, characters: float) -> None:
-        """Move the bar, or print a line now and then."""
+        """Move the bar, or print a plain line every few seconds."""
         now = time.monotonic()
-        begun, first = self._begun
-        left = (now - begun) / max(1, progress.step - first) * (steps - progress.step)
+        start, first_step = self._start
+        seconds_left = (now - start) / max(1, progress.step - first_step) * (steps - progress.step)
         per_second = characters / max(1e-9, progress.seconds)
         speed = f"{per_second:,.0f} texts/s" if self._per == "text" else f"{per_second / 1000:,.0f}k chars/s"
         figures = (
-            f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/{self._per[:4]}  "
-            f"{speed}  {_clock(left)} left"
+            f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/{self._per}  "
+            f"{speed}  {_clock(seconds_left)} left"
         )
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.step, figures=figures)
-        elif now - self._printed > PLAIN_EVERY:
+        elif now - self._printed > PLAIN_INTERVAL:
             self.say(f"step {progress.step:,}/{steps:,}  {figures}")
             self._printed = now
 
     def evaluated(self, report: Report) -> None:
-        """Print the held-out figures and the samples."""
-        self.last = report
+        """Print the held-out result and the samples."""
         result = report.evaluation
-        floor = "" if self._floor is None else f" ({self._floor:.4f} at best)"
+        floor = "" if self._floor is None else f" (entropy floor {self._floor:.4f})"
         held_out = (
             "nothing held out"
             if result is None
-            else f"held out: {result.bits_per_character:.4f} bits per {self._per}{floor}, loss {result.loss:.4f}, "
+            else f"held-out {result.bits_per_character:.4f} bits/{self._per}{floor}, loss {result.loss:.4f}, "
             f"accuracy {result.accuracy:.1%}"
         )
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")
         for sample in report.samples:
-            how = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
-            self.say(f"  {how} | {shortened(sample.text)}")
+            temperature = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
+            self.say(f"  {temperature} | {shorten(sample.text)}")
 
     def should_stop(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal asked to stop."""
         return self.interrupted is not None
 
     def close(self) -> None:
-        """Take the bar away and give the signals back."""
+        """Remove the bar and restore the default handling of signals."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = signal.Signals(number)
-        # A second one stops at once, as it would without us.
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
 
 
-def shortened(text: str) -> str:
-    """A text on one line, its end left out where it is long."""
+def shorten(text: str) -> str:
+    """A text on one line, cut off after ``SHOWN`` characters."""
     text = printable(text)
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def printable(text: str) -> str:
-    """A text on one line: control characters as Python writes them."""
+    """A text on one line: characters that cannot be printed become escapes, as in Python strings."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxchar.config import Config, InputError, flag
+from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import Params
 
@@ -119,7 +119,7 @@ class Run:
     def check_settings(self, config: Config) -> None:
         """Raise ``InputError``, with a list, where a configuration differs from the one the run was begun with."""
         if changed := self.config.differences(config):
-            listed = ", ".join(f"{flag(name)} was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
+            listed = ", ".join(f"`{name}` was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
             raise InputError(
                 f"the run in {self.path} was begun with other settings: {listed}; leave them out to go on with it, or "
                 "begin anew with --fresh, which moves the old run aside"

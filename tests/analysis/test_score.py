@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import jax
 import numpy as np
 import pytest
-from helpers import run_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import flaxchar
 from flaxchar import Config, InputError, LanguageModel, Vocabulary, init_params
 from flaxchar.analysis.compression import Decoder, Encoder, compress, decompress
 from flaxchar.analysis.score import score
@@ -147,84 +144,3 @@ def test_what_cannot_be_right_is_refused_by_name():
         decompress(lm, b"PK\3\4", "x.fc")
     with pytest.raises(InputError, match=r"another version"):
         decompress(lm, b"flaxchar\x07" + coded[9:], "x.fc")
-
-
-# -- commands ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The folder of a small trained run, and the file it learned from."""
-    folder = tmp_path_factory.mktemp("scoring")
-    data = folder / "texts.txt"
-    data.write_text("".join(text + "\n" for text in generate_headlines(300, seed=4)))
-    flaxchar_run = folder / "run"
-    arguments = (
-        "--data",
-        str(data),
-        "--steps",
-        "30",
-        "--hidden",
-        "8",
-        "--buckets",
-        "1",
-        "--workdir",
-        str(flaxchar_run),
-    )
-    assert run_command("train.py", *arguments).returncode == 0
-    return flaxchar_run, data
-
-
-def test_score_prints_each_text_and_all(run):
-    path, _ = run
-    result = run_command("score", "--workdir", str(path), "--rank", stdin=b"Today\n^^^^^^^^\n")
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    assert "bits per character in all: 2 texts" in lines[-1]
-    values = [float(line.split()[0]) for line in lines[:2]]
-    assert values == sorted(values, reverse=True)
-    lm = flaxchar.load(path)
-    expected = {text: score(lm, [text]).bits_per_character for text in ("Today", "^^^^^^^^")}
-    assert [line.split()[1] for line in lines[:2]] == sorted(expected, key=lambda text: -expected[text])
-    assert values == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-3)
-    assert "left out, for the model has never seen them: '^' (8 times)" in lines[-1]
-
-
-def test_score_in_json_numbers_the_lines_of_the_file(run):
-    result = run_command("score", "--workdir", str(run[0]), "--json", stdin=b"Today\n\nIraq\n")
-    assert result.returncode == 0, result.stderr
-    *lines, total = map(json.loads, result.stdout.splitlines())
-    assert [(record["line"], record["text"]) for record in lines] == [(1, "Today"), (3, "Iraq")]
-    assert total["texts"] == 2
-    assert sum(record["bits"] for record in lines) == pytest.approx(total["bits"])
-
-
-def test_a_file_is_compressed_and_restored_byte_for_byte(run, tmp_path):
-    path, _ = run
-    original = tmp_path / "a.bin"
-    original.write_bytes(b"Today Iraq\r\nZo\xeb \xf0\x9f\x98\x80\n")
-    for name, made in (("compress", "a.bin.flaxchar"), ("decompress", "a.bin")):
-        if name == "decompress":
-            kept = original.read_bytes()
-            original.unlink()
-        source = original if name == "compress" else tmp_path / "a.bin.flaxchar"
-        result = run_command(name, str(source), "--workdir", str(path))
-        assert result.returncode == 0, result.stderr
-        assert made in result.stdout
-    assert original.read_bytes() == kept
-    again = run_command("decompress", str(tmp_path / "a.bin.flaxchar"), "--workdir", str(path))
-    assert again.returncode == 2
-    assert "exists already" in again.stderr
-    assert original.read_bytes() == kept
-
-
-def test_novelty_tells_what_stands_in_the_training_texts(run):
-    path, data = run
-    result = run_command("novelty", "--workdir", str(path), "--num-samples", "20")
-    assert result.returncode == 0, result.stderr
-    assert "20 samples against 285 training texts" in result.stdout
-    data.rename(data.with_suffix(".away"))
-    gone = run_command("novelty", "--workdir", str(path))
-    data.with_suffix(".away").rename(data)
-    assert gone.returncode == 2
-    assert len(gone.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Grids of settings: what is trained, what is told, and going on."""
+"""``flaxchar compare``: parsing of the grid, results, failures and continuation."""
 
 from __future__ import annotations
 
@@ -8,20 +8,48 @@ import re
 import pytest
 from helpers import run_command
 
-from flaxchar.commands.compare import split_grid
-from flaxchar.config import InputError
+from flaxchar.commands.compare import GRID, CompareOptions
+from flaxchar.commands.main import main
+from flaxchar.commands.options import parse
 from flaxchar.data.headlines import generate_headlines
 
 
-def test_the_grids_flags_are_told_from_those_of_train():
+def test_a_setting_of_the_grid_takes_several_values_and_any_other_one():
     given = "--data a.txt b.txt --cell lstm gru --steps 5 --hidden 8 16 8 --no-bos"
-    grid, rest = split_grid(given.split())
-    assert grid == {"cell": ["lstm", "gru"], "hidden": [8, 16]}
-    assert rest == ["--data", "a.txt", "b.txt", "--steps", "5", "--no-bos"]
-    with pytest.raises(InputError, match=r"--hidden wide: not a number"):
-        split_grid(["--hidden", "wide"])
-    with pytest.raises(InputError, match=r"--cell needs at least one value"):
-        split_grid(["--cell", "--hidden", "8"])
+    settings = parse(CompareOptions, "compare", given.split(), with_settings=True, several=GRID).settings
+    assert settings == {
+        "data": ("a.txt", "b.txt"),
+        "cell": ("lstm", "gru"),
+        "steps": 5,
+        "hidden": (8, 16, 8),
+        "bos": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--hidden wide", "--hidden is 'wide'; it must be a whole number"),
+        ("--cell --hidden 8", "--cell needs a value"),
+        ("--cell lstm lstn", "--cell is 'lstn'"),
+        ("--dropout 0.1 1", "--dropout is 1.0; it must be"),
+        ("--preset best", "--preset is 'best'; it must be one of default, classifier, reference"),
+    ],
+)
+def test_bad_values_are_reported_before_anything_is_read_or_created(arguments, message, tmp_path, capsys):
+    folder = tmp_path / "grid"
+    assert main(["compare", "--data", "missing.txt", "--workdir", str(folder), *arguments.split()]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert not folder.exists()
+
+
+def test_the_folder_is_created_only_after_the_corpus_is_read(tmp_path, capsys):
+    folder = tmp_path / "grid"
+    assert main(["compare", "--data", str(tmp_path / "missing.txt"), "--workdir", str(folder), "--cell", "rnn"]) == 2
+    assert "there is no file" in capsys.readouterr().err
+    assert not folder.exists()
 
 
 def test_a_grid_is_trained_reported_and_gone_on_with(tmp_path):
@@ -49,15 +77,6 @@ def test_a_grid_is_trained_reported_and_gone_on_with(tmp_path):
     assert second[0] == first[0]
     assert second[1]["failure"]
     assert second[2]["failure"] is None
-
-
-def test_a_setting_that_cannot_work_is_told_before_anything_is_trained(tmp_path):
-    result = run_command(
-        "compare", "--dataset", "headlines", "--cell", "lstm", "lstn", "--workdir", str(tmp_path / "g")
-    )
-    assert result.returncode == 2
-    assert "--cell is 'lstn'" in result.stderr
-    assert not (tmp_path / "g").exists()
 
 
 def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path):

@@ -304,5 +304,5 @@ def test_recurrent_dropout_is_one_mask_a_sequence_and_a_row():
 
 
 def test_recurrent_dropout_where_nothing_is_fed_back_is_an_error():
-    with pytest.raises(InputError, match=r"--recurrent-dropout.*mingru"):
+    with pytest.raises(InputError, match=r"`recurrent_dropout`.*mingru"):
         Config().replace(cell="mingru", recurrent_dropout=0.1).validate()

@@ -20,7 +20,7 @@ from flaxchar import (
     masked_cross_entropy,
     train_step,
 )
-from flaxchar.config import Cell
+from flaxchar.config import CellName
 from flaxchar.training.step import copy_tree
 
 
@@ -109,7 +109,7 @@ def test_muon_makes_each_gates_change_nearly_orthogonal_and_adam_changes_the_res
 
 
 def test_muon_knows_the_gates_of_every_cell():
-    for cell in get_args(Cell):
+    for cell in get_args(CellName):
         model = CharLM(9, ModelConfig(hidden=8, cell=cell, layers=2, embedding=3))
         state = init_state(model, make_optimizer(TrainingConfig(optimizer="muon")), 2, jax.random.key(0))
         params, gates = state.params[f"{cell}_1"], state.params[f"{cell}_1"]["bias"].size // 8

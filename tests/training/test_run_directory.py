@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from flaxchar import Config, InputError, Vocabulary
-from flaxchar.config import parse_duration
 from flaxchar.training.run_directory import Run, check_free, move_aside
 
 VOCABULARY = Vocabulary.build(["añ\ud800😀\n"])
@@ -110,16 +109,3 @@ def test_a_run_of_another_version_is_refused(run):
     path.write_text('{"format": 99}')
     with pytest.raises(InputError, match="was not written by this version"):
         Run.open(run.path)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("2m", 120), ("1h30m", 5400), ("1.5h", 5400), ("1m30s", 90)]
-)
-def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "0", "-5", "soon", "1.2.3", "5x", "m"])
-def test_what_is_no_duration(text):
-    with pytest.raises(InputError, match="--time-budget"):
-        parse_duration(text)

@@ -241,13 +241,13 @@ def test_once_training_has_begun_nothing_is_compiled(settings):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden": 0}, "--hidden is 0"),
-        ({"dropout": 1.0}, "--dropout is 1.0"),
-        ({"learning_rate": float("nan")}, "--learning-rate is nan"),
-        ({"optimizer": "adagrad"}, "--optimizer is 'adagrad'; it must be one of adam"),
-        ({"time_budget": "soon"}, "--time-budget is 'soon'"),
-        ({"steps": 5, "epochs": 1}, "--epochs and --steps"),
-        ({"val_fraction": 1.0}, "--val-fraction"),
+        ({"hidden": 0}, "`hidden` is 0"),
+        ({"dropout": 1.0}, "`dropout` is 1.0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` is nan"),
+        ({"optimizer": "adagrad"}, "`optimizer` is 'adagrad'; it must be one of adam"),
+        ({"time_budget": "soon"}, "`time_budget` is 'soon'"),
+        ({"steps": 5, "epochs": 1}, "`epochs` and `steps`"),
+        ({"val_fraction": 1.0}, "`val_fraction`"),
         ({"sample_prompts": ("Zürich",)}, "never seen"),
     ],
 )
@@ -258,7 +258,7 @@ def test_settings_that_cannot_work_are_named(settings, message):
 
 def test_other_settings_on_an_existing_run_are_listed(tmp_path):
     flaxchar.train(TEXTS, steps=2, hidden=8, workdir=tmp_path / "r")
-    with pytest.raises(InputError, match=r"--learning-rate was 0\.02 and is 0\.5"):
+    with pytest.raises(InputError, match=r"`learning_rate` was 0\.02 and is 0\.5"):
         flaxchar.train(TEXTS, steps=2, hidden=8, learning_rate=0.5, workdir=tmp_path / "r")
 
 

@@ -1,0 +1,216 @@
+"""``flaxchar train``: begin or continue a run, and report what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from flaxchar.commands import process
+from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
+from flaxchar.config import Config, InputError
+from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
+from flaxchar.validation import setting
+
+if TYPE_CHECKING:
+    from flaxchar.commands.terminal import ConsoleObserver
+    from flaxchar.data.cache import EncodedCorpus
+    from flaxchar.training.run_directory import Run
+
+_MACHINES = "This machine, or several"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(DebugOptions):
+    """Train a language model on texts and see what it writes. In a folder that holds a run, continue that run."""
+
+    HEADING: ClassVar = "Run"
+
+    workdir: str = setting(
+        "runs", "Run directory, for settings, vocabulary, metrics, samples and checkpoints.", metavar="DIR"
+    )
+    preset: Literal["default", "fast", "best", "classifier", "reference"] | None = setting(
+        None,
+        "Settings to start with. default (2 minutes), fast (1 minute) and best (30 minutes) are chosen by the size and "
+        "kind of the corpus; classifier is for --head classifier; reference is the Keras notebook's LSTM(128). Your "
+        "own settings come first.",
+    )
+    fresh: bool = setting(False, "Begin a new run; one that is in the folder is renamed, never deleted.", switch=True)
+    devices: int | None = setting(
+        None,
+        "Devices to train on, in each process. Without it: every GPU or TPU, or the CPU as one device.",
+        least=1,
+        heading=_MACHINES,
+    )
+    model_shards: int = setting(
+        1, "Devices that share one model, for a model too large for one of them.", least=1, heading=_MACHINES
+    )
+    distributed: bool = setting(
+        False,
+        "Join the other processes of this Slurm, Kubernetes or Open MPI job, or of this TPU pod.",
+        heading=_MACHINES,
+        switch=True,
+    )
+    coordinator: str | None = setting(
+        None, "Join other processes: HOST:PORT of the first one.", metavar="ADDRESS", heading=_MACHINES
+    )
+    processes: int | None = setting(
+        None, "With --coordinator: how many processes there are.", least=1, heading=_MACHINES
+    )
+    process_id: int | None = setting(
+        None, "With --coordinator: which of them this is, from 0.", least=0, heading=_MACHINES
+    )
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run ``flaxchar train`` and return the exit status."""
+    options, settings = parse(TrainOptions, "train", arguments, with_settings=True)
+    settings = with_absolute_paths(settings)
+    path, job = Path(options.workdir), _job(options)
+    process.set_up(options.devices)
+    if job is not None:
+        process.join(job)
+        process.start_kernel(options.devices)  # here, because agreeing on anything makes JAX look for devices
+
+    from flaxchar.training.devices import leads, make_layout
+
+    run = _saved_run(path, options.fresh, together=job is not None)
+    saved = None if run is None else run.config
+    config = resolve(settings, options.preset, saved)
+    by_corpus = (options.preset or (SIZED_PRESETS[0] if run is None else None)) in SIZED_PRESETS
+    if run is not None and not by_corpus:
+        run.check_settings(config)
+    config.validate()
+    if job is None:
+        process.start_kernel(options.devices)
+    layout = make_layout(config.training, options.devices, options.model_shards)
+
+    from flaxchar.commands.terminal import ConsoleObserver
+    from flaxchar.data.cache import load_encoded
+    from flaxchar.training.session import train_corpus
+
+    corpus, config = load_encoded(config)
+    facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
+    config = resolve(settings, options.preset, saved, facts)
+    config.validate()
+    if run is not None:
+        run.check_settings(config)
+    observer = ConsoleObserver(corpus.floor, not leads(), "text" if corpus.vocabulary.classifies else "char")
+    observer.prepared(list(corpus.report))
+    try:
+        train_corpus(corpus, config, path, observer, process.STARTED, options.fresh, layout)
+    finally:
+        observer.close()
+    return _report(path, corpus, observer) if leads() else 0
+
+
+def _job(options: TrainOptions) -> process.Job | None:
+    """The job of several processes that this one belongs to; None if it trains alone."""
+    job = process.Job(options.coordinator, options.processes, options.process_id)
+    if 0 < job.count(None) < len(job):
+        raise InputError("`coordinator`, `processes` and `process_id` go together; give all three")
+    return job if options.distributed or options.coordinator is not None else None
+
+
+def _saved_run(path: Path, fresh: bool, together: bool) -> Run | None:
+    """The run in a folder that is to be continued; None if a new one begins.
+
+    Raises:
+      InputError: the folder holds something else.
+    """
+    from flaxchar.training.devices import agree
+    from flaxchar.training.run_directory import Run, check_free
+
+    continued = Run.exists(path) and not fresh
+    if agree(continued) if together else continued:  # the first process may have begun the run before this one looked
+        return Run.open(path)
+    if not Run.exists(path):
+        check_free(path)
+    return None
+
+
+# -- the report at the end --------------------------------------------------------------------------------------------
+
+
+class _Ending(NamedTuple):
+    """Where a run ended: the step and result of its best checkpoint, its last step, its planned steps, its settings."""
+
+    best: tuple[int, float | None] | None
+    last: int
+    steps: int
+    config: Config
+
+    @property
+    def result(self) -> tuple[int, float] | None:
+        """Step and held-out bits of the best checkpoint, if texts were held out."""
+        return None if self.best is None or self.best[1] is None else (self.best[0], self.best[1])
+
+
+def _report(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int:
+    """Print how the run ended and what can be done with the model; return the exit status."""
+    from flaxchar.training.run_directory import Run
+
+    run = Run.open(path)
+    ending = _Ending(run.best(), run.last_step() or 0, run.steps, run.config)
+    run.close()
+    folder = shlex.quote(str(path))
+    if ending.last < ending.steps and observer.interrupted is not None:
+        print(
+            f"stopped by {observer.interrupted.name} at step {ending.last:,} of {ending.steps:,} and saved in {path}; "
+            f"to continue: python train.py --workdir {folder}"
+        )
+        return 128 + observer.interrupted
+    if ending.last < ending.steps:
+        print(
+            f"stopped early at step {ending.last:,} of {ending.steps:,}: {ending.config.training.patience} evaluations "
+            "without a better result (--patience)"
+        )
+    if corpus.vocabulary.classifies:
+        _report_classifier(path, ending)
+        print(f"to classify texts: flaxchar classify FILE --workdir {folder}")
+        return 0
+    _report_language_model(run, corpus, ending)
+    label = f" --label {shlex.quote(corpus.vocabulary.labels[0])}" if corpus.vocabulary.labels else ""
+    print(f"to write more: python sample.py --workdir {folder} --temperature 0.8{label}")
+    return 0
+
+
+def _report_classifier(path: Path, ending: _Ending) -> None:
+    if ending.result is not None:
+        step, bits = ending.result
+        print(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/text ({path})")
+
+
+def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> None:
+    """Print the result of a language model beside its entropy floor and the baselines."""
+    if ending.result is None:
+        print(f"done at step {ending.last:,}; nothing was held out to evaluate on ({run.path})")
+        return
+    step, bits = ending.result
+    print(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/char ({run.path})", flush=True)
+    if corpus.floor is not None:
+        print(
+            f"  {bits / corpus.floor - 1:.1%} above the entropy of the source, {corpus.floor:.4f} bits/char, which no "
+            "model can beat",
+            flush=True,
+        )
+    from flaxchar.analysis.baselines import baselines
+
+    table = run.baselines(lambda: baselines(corpus, ending.config.data.bos))
+    print("bits/char of the same held-out texts:")
+    for name, value in [*table.items(), ("this model", bits)]:
+        print(f"  {value:7.4f}  {name}")
+    if corpus.held_out.source_end is not None and len(corpus.held_out) > 1:
+        print(f"  {_exchanged_bits(run.path, corpus):7.4f}  this model, given the source of another text")
+
+
+def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
+    """Bits per character of the held-out texts, each given the source of another: shows what a source is worth."""
+    from flaxchar.language_model import load
+    from flaxchar.models.losses import evaluate
+
+    lm, texts = load(path), corpus.held_out.exchanged()
+    result = evaluate(lm.model, lm.params, texts, corpus.held_out_characters, lm.vocabulary.eos, lm.config.data.bos)
+    return result.bits_per_character

@@ -1,0 +1,147 @@
+"""Settings as data: the default, the help text and the allowed values of a setting, declared together.
+
+``setting`` declares one field of a settings dataclass, ``problems`` checks the values of a whole dataclass, and
+``conflicts`` says which settings exclude or need each other. The command line builds its flags and its help from the
+same declarations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+# Upper limit of whole numbers that name no other: steps are counted in int32.
+MOST = 1_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known of a setting besides its name, type and default.
+
+    Attributes:
+      help: what it does and when to change it, for people.
+      least: smallest allowed value.
+      above: the value must be greater than this.
+      most: greatest allowed value.
+      below: the value must be less than this.
+      heading: heading of the help under which the flag stands; None for that of its section.
+      alias: a second name of its flag.
+      metavar: what stands for its value in the help.
+      positional: given on the command line without a flag.
+      repeated: the flag is given once for each value, not followed by all of them.
+      may_be_empty: the flag may be followed by no value.
+      switch: the flag turns it on; there is no ``--no-`` form.
+    """
+
+    help: str
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    heading: str | None = None
+    alias: str | None = None
+    metavar: str | None = None
+    positional: bool = False
+    repeated: bool = False
+    may_be_empty: bool = False
+    switch: bool = False
+
+    @property
+    def range(self) -> str:
+        """The allowed range in words, empty if every number is allowed: ``at least 0 and less than 1``."""
+        limits = {"at least": self.least, "above": self.above, "at most": self.most, "less than": self.below}
+        return " and ".join(f"{words} {limit:,}" for words, limit in limits.items() if limit is not None)
+
+    def allows(self, value: float) -> bool:
+        """Whether a number is finite and within the range."""
+        return (
+            math.isfinite(value)
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+
+def setting(default: Any, help: str, **details: Any) -> Any:
+    """Declare a field of a settings dataclass; ``details`` are the fields of ``Setting``.
+
+    Example::
+
+        @dataclasses.dataclass(frozen=True)
+        class ModelConfig:
+            hidden: int = setting(128, "Units of each recurrent layer.", least=1)
+    """
+    return dataclasses.field(default=default, metadata={"setting": Setting(help, **details)})
+
+
+def describe(field: dataclasses.Field) -> Setting:
+    """The declaration that ``setting`` attached to a field."""
+    return field.metadata["setting"]
+
+
+def types_of(section: type) -> dict[str, tuple[Any, bool]]:
+    """For each field of a settings dataclass its type without ``None``, and whether ``None`` is allowed."""
+    result = {}
+    for name, hint in get_type_hints(section).items():
+        options = get_args(hint)
+        optional = type(None) in options
+        kinds = [option for option in options if option is not type(None)]
+        result[name] = (kinds[0] if optional else hint, optional)
+    return result
+
+
+def problems(section: Any) -> Iterator[str]:
+    """Say of each setting that has the wrong type or is out of its range what it is and what it must be."""
+    types = types_of(type(section))
+    for field in dataclasses.fields(section):
+        kind, optional = types[field.name]
+        value = getattr(section, field.name)
+        if not (optional and value is None) and not _fits(value, kind, describe(field)):
+            yield f"`{field.name}` is {value!r}; it must be {expected(kind, describe(field))}"
+
+
+def expected(kind: Any, declared: Setting) -> str:
+    """The values a setting may have, in words: ``a finite number, at least 0 and less than 1``."""
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if kind is int and declared.most is None:
+        declared = dataclasses.replace(declared, most=MOST)
+    names = {int: "a whole number", float: "a finite number", str: "a string", bool: "True or False"}
+    name = names.get(kind, "a tuple of strings")
+    return f"{name}, {declared.range}" if declared.range else name
+
+
+def _fits(value: Any, kind: Any, declared: Setting) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kind in (int, float):
+        numeric = isinstance(value, int | kind) and not isinstance(value, bool)
+        limit = MOST if kind is int and declared.most is None else math.inf
+        return numeric and value <= limit and declared.allows(value)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return isinstance(value, kind)
+
+
+def conflicts(data: Any, model: Any) -> Iterator[str]:
+    """Say which settings of a ``DataConfig`` and a ``ModelConfig`` cannot work together."""
+    if data.dataset and data.data:
+        yield "`dataset` and `data` each say what to train on; give one of them"
+    if data.val_data and not data.data:
+        yield "`val_data` goes with `data`"
+    if data.label_field is not None and data.source_field is not None:
+        yield "`label_field` and `source_field` exclude each other; give one of them"
+    for name in ("label_field", "source_field"):
+        if getattr(data, name) is not None and data.window:
+            yield f"`{name}` and `window` exclude each other: running text has no fields"
+        if getattr(data, name) is not None and (data.dataset == "headlines" or "-" in data.data):
+            yield f"`{name}` needs a table, a .jsonl file or a data set with such a field"
+    if model.head == "classifier" and data.label_field is None:
+        yield '`head="classifier"` needs `label_field`, the field that holds the labels'
+    if model.input_dropout and not model.embedding:
+        yield "`input_dropout` is the dropout rate of the embedding, and there is none; set `embedding=64`, for example"
+    if model.recurrent_dropout and model.cell in ("mingru", "minlstm"):
+        yield f'`recurrent_dropout` cannot work with `cell="{model.cell}"`: no weights feed its state back'

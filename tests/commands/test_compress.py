@@ -1,0 +1,37 @@
+"""``flaxchar compress`` and ``flaxchar decompress``: files there and back."""
+
+from __future__ import annotations
+
+
+def test_a_file_is_compressed_and_restored_byte_for_byte(run, run_here, tmp_path):
+    path = run
+    original = tmp_path / "a.bin"
+    original.write_bytes(b"Today Iraq\r\nZo\xeb \xf0\x9f\x98\x80\n")
+    for name, made in (("compress", "a.bin.flaxchar"), ("decompress", "a.bin")):
+        if name == "decompress":
+            kept = original.read_bytes()
+            original.unlink()
+        source = original if name == "compress" else tmp_path / "a.bin.flaxchar"
+        result = run_here(name, str(source), "--workdir", str(path))
+        assert result.returncode == 0, result.stderr
+        assert made in result.stdout
+    assert original.read_bytes() == kept
+    again = run_here("decompress", str(tmp_path / "a.bin.flaxchar"), "--workdir", str(path))
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    assert original.read_bytes() == kept
+
+
+def test_problems_with_files_are_reported_before_the_model_is_loaded(tmp_path, run_here):
+    text = tmp_path / "a.txt"
+    text.write_text("a\n")
+    for arguments, told in (
+        (("compress",), "needs a FILE"),
+        (("compress", str(tmp_path / "b.txt")), "cannot be read"),
+        (("compress", str(text), "--output", str(tmp_path / "no" / "b")), "there is no folder"),
+        (("decompress", str(text)), "does not end in .flaxchar; name the file to write with --output"),
+    ):
+        result = run_here(*arguments, "--workdir", str(tmp_path / "missing"))
+        assert (result.returncode, result.stdout) == (2, "")
+        assert told in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

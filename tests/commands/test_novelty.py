@@ -1,0 +1,43 @@
+"""``flaxchar novelty``: what of the samples stands in the training texts."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import run_command
+
+from flaxchar.data.headlines import generate_headlines
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a small trained run, and the file it learned from."""
+    folder = tmp_path_factory.mktemp("scoring")
+    data = folder / "texts.txt"
+    data.write_text("".join(text + "\n" for text in generate_headlines(300, seed=4)))
+    flaxchar_run = folder / "run"
+    arguments = (
+        "--data",
+        str(data),
+        "--steps",
+        "30",
+        "--hidden",
+        "8",
+        "--buckets",
+        "1",
+        "--workdir",
+        str(flaxchar_run),
+    )
+    assert run_command("train.py", *arguments).returncode == 0
+    return flaxchar_run, data
+
+
+def test_novelty_tells_what_stands_in_the_training_texts(run, run_here):
+    path, data = run
+    result = run_here("novelty", "--workdir", str(path), "--num-samples", "20")
+    assert result.returncode == 0, result.stderr
+    assert "20 samples compared with 285 training texts" in result.stdout
+    data.rename(data.with_suffix(".away"))
+    gone = run_here("novelty", "--workdir", str(path))
+    data.with_suffix(".away").rename(data)
+    assert gone.returncode == 2
+    assert len(gone.stderr.splitlines()) == 1

@@ -1,0 +1,68 @@
+"""``flaxchar sample``: texts, streams, JSON, the grid."""
+
+from __future__ import annotations
+
+import json
+
+import flaxchar
+from flaxchar.commands import novelty
+
+
+def test_sample_prints_texts(run, run_here):
+    arguments = ("--workdir", str(run), "--temperature", "0.3", "--top-k", "5", "--top-p", "0.9", "--size", "40")
+    prompts = ("--prompt", "Today ", "--prompt", "On Sunday ", "--num-samples", "3", "--seed", "7")
+    result = run_here("sample", *arguments, *prompts)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert [line.startswith(("Today ", "On Sunday ")[k // 3]) for k, line in enumerate(lines)] == [True] * 6
+    assert max(map(len, lines)) <= 40
+    lm = flaxchar.load(run)
+    assert lines[:3] == lm.generate("Today ", temperature=0.3, top_k=5, top_p=0.9, size=40, num_samples=3, seed=7)
+
+
+def test_sample_streams_the_same_texts(run, run_here):
+    arguments = ("sample", "--workdir", str(run), "--num-samples", "2", "--prompt", "Today ")
+    assert run_here(*arguments, "--stream").stdout == run_here(*arguments).stdout
+
+
+def test_sample_prints_json(run, run_here):
+    result = run_here("sample", "--workdir", str(run), "--json", "--num-samples", "2")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["sample"] for record in records] == [0, 1]
+    assert set(records[0]) == {"prompt", "temperature", "seed", "sample", "text"}
+
+
+def test_the_grid_is_the_references_table(run, run_here):
+    result = run_here("sample", "--workdir", str(run), "--grid")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[::6] == [f"--- Temperature = {t}" for t in (0.3, 0.8, 1.0, 1.3, 1.8)]
+    assert len(lines) == 30
+    for block in range(5):
+        for line, prompt in zip(
+            lines[6 * block + 1 : 6 * block + 6], ("Today ", "On Sunday ", "Moscow, "), strict=False
+        ):
+            assert line.startswith(prompt)
+            assert len(line) <= 300
+
+
+def test_the_grid_takes_prompts_of_ones_own(run, run_here):
+    result = run_here("sample", "--workdir", str(run), "--grid", "--prompt", "Iraq ", "--json")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["temperature"] for record in records] == [0.3, 0.8, 1.0, 1.3, 1.8]
+    assert all(record["text"].startswith("Iraq ") for record in records)
+
+
+def test_novel_samples_are_the_first_that_are_not_training_texts(run, run_here, monkeypatch):
+    plain = run_here("sample", "--workdir", str(run), "--num-samples", "6").stdout.splitlines()
+    monkeypatch.setattr(novelty, "training_texts", lambda lm: [plain[0], plain[2]])
+    novel = run_here("sample", "--workdir", str(run), "--num-samples", "3", "--novel").stdout.splitlines()
+    assert novel == [plain[1], plain[3], plain[4]]
+
+
+def test_a_model_that_only_copies_is_reported(run, run_here, monkeypatch):
+    known = run_here("sample", "--workdir", str(run), "--num-samples", "128").stdout.splitlines()
+    monkeypatch.setattr(novelty, "training_texts", lambda lm: known)
+    result = run_here("sample", "--workdir", str(run), "--num-samples", "2", "--novel")
+    assert result.stdout == ""
+    assert "only 0 of 128 samples are not training texts" in result.stderr

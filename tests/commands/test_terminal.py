@@ -1,0 +1,65 @@
+"""Progress on a terminal: lines, evaluations, samples on one line."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
+from flaxchar.models.losses import Evaluation
+from flaxchar.training.session import Report, Sample
+from flaxchar.training.step import Progress
+
+
+@pytest.fixture
+def observer(capsys):
+    observer = ConsoleObserver(floor=0.5401)
+    yield observer
+    observer.close()
+
+
+def test_an_evaluation_names_the_entropy_floor(observer, capsys):
+    evaluation = Evaluation(loss=0.4185, bits_per_character=0.6037, accuracy=0.835, tokens=100)
+    observer.evaluated(Report(863, 3452, 0.46, evaluation, (Sample("Today ", 0.0, "Today\nrain"),)))
+    assert capsys.readouterr().out.splitlines() == [
+        "epoch 0.46, step 863: held-out 0.6037 bits/char (entropy floor 0.5401), loss 0.4185, accuracy 83.5%",
+        "  greedy  | Today\\nrain",
+    ]
+
+
+def test_what_nobody_knows_is_left_out(capsys):
+    ConsoleObserver(floor=None).evaluated(Report(1, 2, 0.5))
+    assert capsys.readouterr().out == "epoch 0.50, step 1: nothing held out\n"
+
+
+def test_a_plain_line_says_loss_speed_and_what_is_left(observer, capsys):
+    observer.planned(Report(0, 100, 0.0), steps_per_epoch=50)
+    progress = Progress()
+    progress.step, progress.nats, progress.tokens, progress.seconds = 10, 30.0, 20, 0.5
+    observer.progressed(progress, 100, 2.164, 20_000)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "training for 100 steps (2.0 epochs; --steps 100 repeats this run exactly)"
+    assert second.startswith("step 10/100  loss 1.500  2.164 bits/char  40k chars/s  0:0")
+
+
+def test_parameters_in_reports_are_shown_as_flags(observer, capsys):
+    observer.prepared(["decode them with `unescape_html`"])
+    assert capsys.readouterr().out == "decode them with --unescape-html\n"
+
+
+def test_a_signal_asks_to_stop_and_the_next_one_stops(observer):
+    observer.planned(Report(0, 100, 0.0), steps_per_epoch=50)
+    assert not observer.should_stop()
+    signal.raise_signal(signal.SIGTERM)
+    assert observer.should_stop()
+    assert observer.interrupted == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    observer.close()
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_texts_are_shown_on_one_line():
+    assert printable("a\tb\u2028\x1b[2J") == "a\\tb\\u2028\\x1b[2J"
+    assert shorten("x" * SHOWN) == "x" * SHOWN
+    assert shorten("x" * (SHOWN + 1)) == "x" * SHOWN + "…"

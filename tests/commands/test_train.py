@@ -1,0 +1,112 @@
+"""``flaxchar train``: reports, presets, progress, errors about folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ROOT, SMALL, environment, run_command
+
+import flaxchar
+
+
+def test_train_reports_texts_progress_results_and_what_to_do_next(texts, tmp_path):
+    path = tmp_path / "my runs"
+    prompts = ("--sample-prompts", "Today ", "President ")
+    result = run_command("train.py", "--data", texts, "--workdir", str(path), "--epochs", "2", *prompts, *SMALL)
+    assert result.returncode == 0
+    # The first command on a machine may say that it compiles the native kernel.
+    assert [line for line in result.stderr.splitlines() if "compiling the native kernel" not in line] == []
+    out = result.stdout
+    assert "headlines.txt: 380 texts to learn, 20 held out" in out
+    assert "vocabulary: " in out
+    assert "training for 96 steps (2.0 epochs" in out
+    assert "epoch 1.00, step 48: held-out " in out
+    assert "accuracy" in out
+    assert "  greedy  | Today " in out
+    assert "  T = 0.8 | President " in out
+    assert "bits/char" in out
+    assert f"python sample.py --workdir '{path}'" in out
+    config = json.loads((path / "config.json").read_text())
+    assert config["steps"] == 96
+    metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    held_out = [line for line in metrics if "held_out_loss" in line]
+    assert held_out[-1]["step"] == 96
+    assert held_out[-1]["held_out_bits_per_character"] == pytest.approx(held_out[-1]["held_out_loss"] / np.log(2))
+    samples = [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
+    assert {(s["prompt"], s["temperature"]) for s in samples} == {(p, t) for p in prompts[1:] for t in (0.0, 0.8)}
+    assert not list(path.rglob("*.pkl"))
+
+
+def test_standard_input_and_held_out_files(texts, tmp_path):
+    held_out = tmp_path / "held_out.txt"
+    held_out.write_text("Today Zürich\nOn Sunday\n")
+    result = run_command(
+        "train.py", "--data", "-", "--val-data", str(held_out), "--workdir", str(tmp_path / "r"), "--steps", "2",
+        "--layers", "2", "--dropout", "0.1", "--optimizer", "sgd", "--schedule", "constant", "--warmup-steps", "0",
+        "--learning-rate", "0.1", *SMALL,
+        stdin=Path(texts).read_bytes(),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "standard input: 400 texts to learn, 2 held out" in result.stdout
+    assert "the held-out texts hold 1 characters that never occur in training, left out there: 'ü'" in result.stdout
+
+
+@pytest.mark.slow
+def test_running_text_and_words(texts, tmp_path):
+    common = ("--data", texts, "--steps", "3", *SMALL)
+    result = run_command("train.py", *common, "--window", "32", "--workdir", str(tmp_path / "w"))
+    assert result.returncode == 0, result.stderr
+    assert "batches of 8 × 32 characters" in result.stdout
+    result = run_command("train.py", *common, "--unit", "word", "--max-vocab", "50", "--workdir", str(tmp_path / "v"))
+    assert result.returncode == 0, result.stderr
+    assert "53 ids (50 words, padding, <eos>, an unknown token)" in result.stdout
+    result = run_command("sample.py", "--workdir", str(tmp_path / "v"), "--num-samples", "2")
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_reference_preset_is_the_notebooks_own_set_up(texts, tmp_path):
+    result = run_command(
+        "train.py", "--preset", "reference", "--data", texts, "--workdir", str(tmp_path / "r"), "--steps", "2"
+    )
+    assert result.returncode == 0, result.stderr
+    config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]
+    assert config["data"]["bos"] is False
+    training = config["training"]
+    assert (config["model"]["cell"], config["model"]["hidden"], config["model"]["layers"]) == ("lstm", 128, 1)
+    assert config["model"]["embedding"] == 0
+    assert (training["optimizer"], training["learning_rate"], training["batch_size"]) == ("rmsprop", 1e-3, 8)
+    assert (training["schedule"], training["clip_norm"], training["epochs"]) == ("constant", None, None)
+    assert flaxchar.PRESETS["reference"].training.epochs == 4
+
+
+def test_progress_on_a_terminal_is_a_bar_that_leaves_no_trace(texts, tmp_path):
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), "--data", texts, "--workdir", str(tmp_path / "r"), "--steps", "400",
+         *SMALL],
+        stdout=slave, stderr=slave, env=environment(TERM="xterm", COLUMNS="100", LINES="30"),
+    )  # fmt: skip
+    os.close(slave)
+    seen = b""
+    while True:
+        ready, _, _ = select.select([master], [], [], 120)
+        try:
+            data = os.read(master, 65536) if ready else b""
+        except OSError:  # the other end is closed
+            break
+        if not data:
+            break
+        seen += data
+    assert process.wait(60) == 0
+    os.close(master)
+    assert "━".encode() in seen
+    assert b"bits/char" in seen
+    assert b"left" in seen
