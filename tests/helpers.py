@@ -10,7 +10,19 @@ from pathlib import Path
 
 import jax
 
-from flaxchar import CharLM, ModelConfig, TextBatches, TrainingConfig, Vocabulary, init_state, make_optimizer
+from flaxchar import (
+    CharLM,
+    Config,
+    LanguageModel,
+    ModelConfig,
+    TextBatches,
+    TrainingConfig,
+    Vocabulary,
+    init_params,
+    init_state,
+    make_optimizer,
+)
+from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,3 +72,12 @@ def small_training(training: TrainingConfig, model: ModelConfig | None = None):
     lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
     optimizer = make_optimizer(training)
     return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
+
+
+def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> LanguageModel:
+    """A model of fresh parameters, its logits scaled up so that its predictions differ from uniform ones."""
+    config = Config().replace(hidden=12, **settings)
+    vocabulary = Vocabulary.build(texts, config.data.unit, labels=labels, sources=sources)
+    params = init_params(make_model(vocabulary, config.model), jax.random.key(seed))
+    params["logits"]["kernel"] = params["logits"]["kernel"] * 8
+    return LanguageModel(params, vocabulary, config)

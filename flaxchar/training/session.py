@@ -18,7 +18,7 @@ from flaxchar.config import DEFAULT_TIME_BUDGET, Config, InputError, TrainingCon
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.generation.decode import generate
+from flaxchar.generation.generate import generate
 from flaxchar.generation.sampling import Sampling
 from flaxchar.kernels import cpu
 from flaxchar.kernels.threefry import fold_in, new_key
