@@ -13,7 +13,8 @@ import numpy as np
 from flaxchar.config import LENGTHS, Config, InputError
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.data.vocabulary import Vocabulary, labelled
+from flaxchar.data.examples import Example
+from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.decode import generate, stream
 from flaxchar.generation.sampling import Sampling
@@ -145,23 +146,7 @@ class LanguageModel:
 
     def _before(self, label: str | None, source: str | None, unknown: Literal["error", "drop"]) -> np.ndarray:
         """The ids that the model needs to be told before a text: those of a class, or of a source."""
-        vocabulary = self.vocabulary
-        if vocabulary.classifies:
-            raise InputError("the model names the class of a text (train --head classifier); it writes none")
-        before = np.empty(0, np.int32)
-        if label is not None:
-            before = np.array([vocabulary.label_id(label)])
-        elif vocabulary.labels:
-            known = ", ".join(map(repr, vocabulary.labels[:20]))
-            raise InputError(f"the model writes for a class; say which with --label: {known}")
-        if source is not None:
-            if vocabulary.source_end is None:
-                raise InputError("the model was not trained to write from a source; see train --source-field")
-            read = vocabulary.encode(source, unknown)
-            before = np.append(read[read != vocabulary.unknown] if unknown == "drop" else read, vocabulary.source_end)
-        elif vocabulary.source_end is not None:
-            raise InputError("the model writes from a source; give it with --source")
-        return before
+        return self.vocabulary.prefix(label, source, unknown)
 
     def refuse_sources(self) -> None:
         """Raise ``InputError`` where a text alone cannot be scored."""
@@ -183,9 +168,8 @@ class LanguageModel:
         if not self.vocabulary.labels:
             raise InputError("the model knows no classes; train one with --label-field")
         columns = []
-        for number in range(len(self.vocabulary.labels)):
-            as_class = [labelled(text, number, self.vocabulary.classifies) for text in texts]
-            encoded, _ = self.vocabulary.encode_texts(as_class)
+        for label in self.vocabulary.labels:
+            encoded, _ = self.vocabulary.encode_examples(Example(text, label) for text in texts)
             columns.append(score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos=False).nats)
         return np.stack(columns, axis=1).astype(np.float64)
 
@@ -253,9 +237,9 @@ def load(path: str | Path) -> LanguageModel:
 
 
 def train(
-    texts: Iterable[str],
+    texts: Iterable[str | Example],
     *,
-    held_out: Iterable[str] | None = None,
+    held_out: Iterable[str | Example] | None = None,
     workdir: str | Path | None = None,
     config: Config | None = None,
     **settings: Any,
@@ -282,8 +266,11 @@ def train(
 
     settled = changed(config or Config())
     settled.validate()
-    corpus = make_corpus(texts, held_out, settled.data, settled.training.seed)
+    classify = settled.model.head == "classifier"
+    corpus = make_corpus(texts, held_out, settled.data, settled.training.seed, classify=classify)
     encoded = encode_corpus(corpus, settled.data)
     config = changed(config or encoded.preset("default", settled.data.running))
+    if not corpus.train.plain:
+        config = config.replace(bos=False)
     params, vocabulary = train_corpus(encoded, config, None if workdir is None else Path(workdir))
     return LanguageModel(params, vocabulary, config)

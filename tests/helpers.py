@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
 from flaxchar import CharLM, ModelConfig, TextBatches, TrainingConfig, Vocabulary, init_state, make_optimizer
+from flaxchar.data import encoded, files, texts
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,3 +63,17 @@ def small_training(training: TrainingConfig, model: ModelConfig | None = None):
     lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
     optimizer = make_optimizer(training)
     return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
+
+
+@contextlib.contextmanager
+def small_blocks(block: int, large: int = 40) -> Iterator[None]:
+    """Blocks of a few characters, and files for data of more than ``large`` bytes."""
+    modules = (texts, files, encoded)
+    kept = [(module.BLOCK, getattr(module, "LARGE", None)) for module in modules]
+    for module in modules:
+        module.BLOCK, module.LARGE = block, large
+    try:
+        yield
+    finally:
+        for module, (characters, size) in zip(modules, kept, strict=True):
+            module.BLOCK, module.LARGE = characters, size

@@ -220,7 +220,7 @@ def decompress(lm: LanguageModel, data: bytes, name: str = "the file") -> str:
     words: list[str] = []
     done = 0
     for gap, token in [*exceptions, (len(ids), "")]:
-        words += ("\n" if k == lm.vocabulary.eos else lm.vocabulary.tokens[k - 1] for k in ids[done : done + gap])
+        words += ("\n" if k == lm.vocabulary.eos else lm.vocabulary.decode([k]) for k in ids[done : done + gap])
         words.append(token)
         done += gap
     text = "".join(words)
