@@ -32,7 +32,7 @@ from .presets import make_preset as make_preset  # settings by name, size and ki
 from .training.optimizers import learning_rates as learning_rates  # the learning rate of every step
 from .training.optimizers import make_optimizer as make_optimizer  # TrainingConfig → Optax optimizer
 from .training.step import TrainState as TrainState  # step, params, opt_state, carry
-from .training.step import TrainStep as TrainStep  # one training step: (state, batch, learning rate) → (state, sums)
 from .training.step import init_state as init_state  # the state before the first step
+from .training.step import train_step as train_step
 
 __version__: str

@@ -15,7 +15,7 @@ import flaxchar
 from flaxchar import Config, InputError, ModelConfig, TextBatches, init_params, pad_texts
 from flaxchar.commands.sample import training_texts
 from flaxchar.data.cache import load_encoded
-from flaxchar.data.vocabulary import SOURCE_END
+from flaxchar.data.examples import Example
 from flaxchar.models.attention import attend
 from flaxchar.models.charlm import make_model
 from flaxchar.models.losses import score_batch
@@ -37,7 +37,8 @@ def table(tmp_path_factory):
 def test_only_what_follows_the_source_is_predicted(table):
     config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
     corpus, config = load_encoded(config)
-    predicted = corpus.vocabulary.predicted_characters([long + SOURCE_END + short for long, short in ROWS], bos=False)
+    examples = [Example(short, source=long) for long, short in ROWS]
+    predicted = corpus.vocabulary.predicted_characters(examples, bos=False)
     assert predicted == sum(len(short) + 1 for _, short in ROWS)
     assert corpus.train.sources.tolist() == [len(long) + 1 for long, _ in ROWS]
     assert corpus.train.mean_length == np.mean([len(short) for _, short in ROWS])
@@ -52,8 +53,8 @@ def test_only_what_follows_the_source_is_predicted(table):
 def test_exchanged_texts_follow_the_source_of_another(table):
     config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
     corpus, _ = load_encoded(config)
-    exchanged = corpus.vocabulary.encode_texts(
-        [ROWS[(k + 1) % len(ROWS)][0] + SOURCE_END + short for k, (_, short) in enumerate(ROWS)]
+    exchanged = corpus.vocabulary.encode_examples(
+        [Example(short, source=ROWS[(k + 1) % len(ROWS)][0]) for k, (_, short) in enumerate(ROWS)]
     )[0]
     found = corpus.train.exchanged()
     np.testing.assert_array_equal(found.ids, exchanged.ids)
@@ -139,7 +140,7 @@ def test_the_source_is_used(table, tmp_path):
     refused = run_command("novelty", "--workdir", str(path))
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "nothing tells that of these texts" in refused.stderr
-    with pytest.raises(InputError, match="--source"):
+    with pytest.raises(InputError, match="`source`"):
         lm.generate()
     with pytest.raises(InputError, match="source"):
         lm.score(["cdb"])
@@ -147,5 +148,5 @@ def test_the_source_is_used(table, tmp_path):
 
 def test_a_source_for_a_model_without_is_an_error():
     lm = flaxchar.train(["ab", "ba"], steps=1, hidden=4)
-    with pytest.raises(InputError, match="--source-field"):
+    with pytest.raises(InputError, match="`source_field`"):
         lm.generate(source="a")

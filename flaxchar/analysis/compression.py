@@ -7,7 +7,7 @@ A compressed file proves bits per character, for it can be restored. It holds::
     8 bytes         which model: the beginning of a SHA-256 hash of its settings, vocabulary and parameters
     4 bytes         CRC-32 of the content
     4 bytes         CRC-32 of all that follows
-    numbers         of a text: tokens, bytes of the exceptions; of examples: examples, bytes of the fields, of the exceptions
+    numbers         of a text: tokens, bytes of exceptions; of examples: examples, bytes of fields, of exceptions
     fields          of examples: labels and sources; JSON, deflated
     exceptions      tokens outside the vocabulary and where they stand; JSON, deflated
     the rest        the tokens, by a range coder
@@ -36,7 +36,7 @@ from flaxchar.models.trained import TrainedModel
 MAGIC = b"flaxchar"
 _TEXT, _EXAMPLES = 1, 2
 _HEADER = len(MAGIC) + 17
-# A text is coded in so many rows that each has at least this many tokens; every row but the first starts without context.
+# A text is cut into rows of at least this many tokens. Every row but the first starts without context.
 TOKENS_PER_ROW, MOST_ROWS = 4096, 64
 
 

@@ -97,14 +97,14 @@ class Novelty(NamedTuple):
     """How new some samples are.
 
     Attributes:
-      samples: the samples.
+      samples: how many samples there are.
       copies: samples that are training texts, character for character.
       duplicates: samples that repeat an earlier sample.
       matches: the longest match of each sample.
       shares: length of the longest match as a share of the sample's length, float64 ``[samples]``.
     """
 
-    samples: list[str]
+    samples: int
     copies: int
     duplicates: int
     matches: list[Match]
@@ -115,7 +115,7 @@ def measure_novelty(samples: Sequence[str], index: TextIndex) -> Novelty:
     """Search each sample in the indexed texts."""
     matches = [index.longest_match(sample) for sample in samples]
     return Novelty(
-        list(samples),
+        len(samples),
         sum(match.is_copy for match in matches),
         len(samples) - len(set(samples)),
         matches,

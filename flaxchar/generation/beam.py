@@ -55,8 +55,8 @@ def beam_search(
 
     Returns:
       The ids after the prompt without ``<eos>``, and their summed log-probability, ``<eos>`` included. Among finished
-      texts the one with the highest mean log-probability of a token is chosen, because by the sum short texts win (Wu et
-      al. 2016, https://arxiv.org/abs/1609.08144, section 7, with alpha = 1).
+      texts the one with the highest mean log-probability of a token is chosen, because by the sum short texts win
+      (Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 7, with alpha = 1).
 
     Raises:
       InputError: ``beams`` is less than 1.

@@ -1,7 +1,7 @@
 """Decode loop: feed a token, draw the next one, write it down; compiled once, with the recurrent state carried along.
 
-The prompt goes through the same loop as the rest. At each position the loop feeds the token that stands there; after the
-prompt it draws the next token and writes it. A token costs one step of the network, however long the text before it is.
+The prompt goes through the same loop as the rest. At each position the loop feeds the token that stands there; after
+the prompt it draws the next token and writes it. A token costs one step of the network, however long the text is.
 """
 
 from __future__ import annotations

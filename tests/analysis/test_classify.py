@@ -34,7 +34,7 @@ def test_probabilities_of_very_long_texts_do_not_underflow():
 
 
 def test_what_a_classifier_says_depends_neither_on_padding_nor_on_the_rest_of_the_batch():
-    lm = untrained_model(["abxyz"], labels=("low", "high"), sources=True, head="classifier", bos=False)
+    lm = untrained_model(["abxyz"], labels=("low", "high"), head="classifier", bos=False)
     alone = class_nats(lm, ["ab"])
     together = class_nats(lm, ["ab", "zyx" * 10, "x"])
     np.testing.assert_allclose(alone[0], together[0], atol=1e-5)

@@ -115,7 +115,7 @@ def test_what_has_no_score_is_refused():
     assert lm.score([]) == []
     with pytest.raises(InputError, match="one str"):
         lm.score("Anna")
-    classifier = untrained_model(["ab"], labels=("x", "y"), sources=True, head="classifier", bos=False)
+    classifier = untrained_model(["ab"], labels=("x", "y"), head="classifier", bos=False)
     with pytest.raises(InputError, match="gives texts no probability"):
         classifier.score(["ab"])
     with pytest.raises(InputError, match="neither labels nor sources"):
