@@ -81,9 +81,8 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
         raise InputError('the model names the label of a text (`head="classifier"`); it gives texts no probability')
     if vocabulary.labels and all(example.label is None for example in examples):
         return _score_mixture(trained, [example.text for example in examples], adapt)
+    _refuse_unknown_fields(trained, examples)
     running = trained.config.data.running
-    if running:
-        _refuse_fields(examples)
     encoded, missing = vocabulary.encode_examples(Examples.of(examples))
     token_text = np.repeat(np.arange(len(examples)), encoded.lengths)  # the text of each token, [tokens]
     nats = np.zeros(len(examples))
@@ -127,9 +126,12 @@ def _score_mixture(trained: TrainedModel, texts: Sequence[str], adapt: bool) -> 
     return Scores(nats, np.array([len(text) + 1 for text in texts]), missing)
 
 
-def _refuse_fields(examples: Sequence[Example]) -> None:
-    if any(example.label is not None or example.source is not None for example in examples):
-        raise InputError("the model was trained on running text, which has neither labels nor sources")
+def _refuse_unknown_fields(trained: TrainedModel, examples: Sequence[Example]) -> None:
+    """Raise ``InputError`` for labels or sources that the model was trained without: they would change nothing."""
+    known = {"label": bool(trained.vocabulary.labels), "source": trained.vocabulary.source_end is not None}
+    for field, is_known in known.items():
+        if not is_known and any(getattr(example, field) is not None for example in examples):
+            raise InputError(f"the model was trained without {field}s; leave out `{field}s`")
 
 
 def _separate(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterator[tuple[np.ndarray, Batch]]:

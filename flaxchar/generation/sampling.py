@@ -37,11 +37,8 @@ class Sampling(NamedTuple):
             raise InputError(
                 f"`temperature` is {self.temperature!r}; it must be a number, 0 (the most probable text) or above"
             )
-        if (
-            isinstance(self.top_k, bool)
-            or not isinstance(self.top_k, numbers.Integral)
-            or not 0 <= int(self.top_k) < 2**31
-        ):
+        whole = isinstance(self.top_k, numbers.Integral) and not isinstance(self.top_k, bool)
+        if not (whole and 0 <= int(self.top_k) < 2**31):
             raise InputError(f"`top_k` is {self.top_k!r}; it must be a whole number, 1 or more, or 0 for no limit")
         if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise InputError(f"`top_p` is {self.top_p!r}; it must be a number above 0 and at most 1")

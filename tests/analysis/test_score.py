@@ -82,7 +82,7 @@ def test_a_text_is_scored_given_its_source():
     assert result.characters.tolist() == [4]
     with pytest.raises(InputError, match="source"):
         lm.score(["abb"])
-    with pytest.raises(InputError, match="label"):
+    with pytest.raises(InputError, match="trained without labels"):
         lm.score(["abb"], sources=["ba"], labels=["x"])
 
 
@@ -118,5 +118,5 @@ def test_what_has_no_score_is_refused():
     classifier = untrained_model(["ab"], labels=("x", "y"), head="classifier", bos=False)
     with pytest.raises(InputError, match="gives texts no probability"):
         classifier.score(["ab"])
-    with pytest.raises(InputError, match="neither labels nor sources"):
+    with pytest.raises(InputError, match="trained without labels; leave out `labels`"):
         untrained_model(["ab\n"], window=8).score(["ab"], labels=["x"])
