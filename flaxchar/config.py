@@ -99,11 +99,6 @@ class DataConfig:
         """Whether the files are read as running text rather than as separate texts."""
         return bool(self.window)
 
-    @property
-    def before_field(self) -> str | None:
-        """The field that the model is given before each text: its label or its source."""
-        return self.source_field if self.label_field is None else self.label_field
-
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -261,8 +256,11 @@ class Config:
         theirs = other.by_name()
         return [(name, ours, theirs[name]) for name, ours in self.by_name().items() if ours != theirs[name]]
 
-    def validate(self) -> None:
+    def validate(self, from_python: bool = False) -> None:
         """Check the type and range of every setting, then which settings exclude or need each other.
+
+        Args:
+          from_python: whether the texts come from Python, with their labels and sources, so that no field names them.
 
         Raises:
           InputError: a setting cannot work; the message names the first one.
@@ -273,7 +271,7 @@ class Config:
         lengths = [f"`{name}`" for name in LENGTHS if getattr(self.training, name) is not None]
         if len(lengths) > 1:
             raise InputError(f"{' and '.join(lengths)} each say how long to train; give one of them")
-        for conflict in conflicts(self.data, self.model):
+        for conflict in conflicts(self.data, self.model, from_python):
             raise InputError(conflict)
         if self.training.time_budget is not None:
             parse_duration(self.training.time_budget)

@@ -106,7 +106,8 @@ def _fill_open_data(config: Config, saved: DataConfig) -> Config:
         config = config.replace(dataset=saved.dataset)
     if config.data.window is None:
         config = config.replace(window=saved.window)
-    return config if config.data.before_field is None else config.replace(bos=False)
+    conditional = config.data.label_field is not None or config.data.source_field is not None
+    return config.replace(bos=False) if conditional else config
 
 
 def make_preset(name: str, characters: int, running: bool = False, mean_length: float = 0.0) -> Config:

@@ -126,8 +126,11 @@ def _fits(value: Any, kind: Any, declared: Setting) -> bool:
     return isinstance(value, kind)
 
 
-def conflicts(data: Any, model: Any) -> Iterator[str]:
-    """Say which settings of a ``DataConfig`` and a ``ModelConfig`` cannot work together."""
+def conflicts(data: Any, model: Any, from_python: bool = False) -> Iterator[str]:
+    """Say which settings of a ``DataConfig`` and a ``ModelConfig`` cannot work together.
+
+    ``from_python`` as for ``Config.validate``.
+    """
     if data.dataset and data.data:
         yield "`dataset` and `data` each say what to train on; give one of them"
     if data.val_data and not data.data:
@@ -139,7 +142,7 @@ def conflicts(data: Any, model: Any) -> Iterator[str]:
             yield f"`{name}` and `window` exclude each other: running text has no fields"
         if getattr(data, name) is not None and (data.dataset == "headlines" or "-" in data.data):
             yield f"`{name}` needs a table, a .jsonl file or a data set with such a field"
-    if model.head == "classifier" and data.label_field is None:
+    if model.head == "classifier" and data.label_field is None and not from_python:
         yield '`head="classifier"` needs `label_field`, the field that holds the labels'
     if model.input_dropout and not model.embedding:
         yield "`input_dropout` is the dropout rate of the embedding, and there is none; set `embedding=64`, for example"

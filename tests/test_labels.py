@@ -13,8 +13,9 @@ from helpers import run_command
 
 import flaxchar
 from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, init_params
+from flaxchar.analysis.classify import class_nats, class_probabilities
 from flaxchar.data.cache import load_encoded
-from flaxchar.language_model import class_probabilities
+from flaxchar.data.examples import Example
 from flaxchar.models.lstm import lstm
 
 RNG = np.random.default_rng(0)
@@ -62,8 +63,8 @@ def test_the_class_is_fed_first_and_not_predicted(tmp_path):
 
 
 def test_a_limited_vocabulary_keeps_the_classes():
-    texts = [flaxchar.data.vocabulary.label_token(k) + "aaabbb" for k in range(3)]
-    vocabulary = flaxchar.Vocabulary.build(texts, max_size=1, labels=("x", "y", "z"))
+    texts = [Example("aaabbb", label) for label in "xyz"]
+    vocabulary = flaxchar.Vocabulary.build(texts, max_size=1)
     assert len(vocabulary.label_ids) == 3
     assert vocabulary.unknown not in vocabulary.label_ids
 
@@ -81,7 +82,7 @@ def test_json_lines_and_columns_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "settings", "message"),
     [
-        ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for --label-field"),
+        ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for `label_field`"),
         ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: 'kind' is None, which is neither a text nor a class"),
         ("a.csv", "text\na\n", {"fields": ("text",)}, r"has no column 'kind'"),
         ("a.jsonl", "", {"window": 8}, r"`label_field` and `window` exclude each other"),
@@ -102,7 +103,7 @@ def test_texts_are_written_for_a_class(run):
     assert lm.generate("ab", label="low", size=4)[0].startswith("ab")
     assert len(lm.generate(label="low", size=4)[0]) <= 4
     assert "".join(lm.stream(label="high", seed=3)) == lm.generate(label="high", seed=3)[0]
-    with pytest.raises(InputError, match=r"--label: 'low', 'high'"):
+    with pytest.raises(InputError, match=r"`label`: 'low', 'high'"):
         lm.generate()
     with pytest.raises(InputError, match=r"no class 'middle'; it knows 'low', 'high'"):
         lm.generate(label="middle")
@@ -111,7 +112,7 @@ def test_texts_are_written_for_a_class(run):
 def test_the_class_of_a_text_follows_by_bayes_rule(run):
     lm = flaxchar.load(run[0])
     texts = ["abxab", "zyzx", "xx"]
-    nats = lm.class_nats(texts)
+    nats = class_nats(lm, texts)
     for number, label in enumerate(lm.vocabulary.label_ids):
         for text, expected in zip(texts, nats[:, number], strict=True):
             ids = np.concatenate([[label], lm.vocabulary.encode(text)])
@@ -121,8 +122,8 @@ def test_the_class_of_a_text_follows_by_bayes_rule(run):
             assert expected == pytest.approx(-log[np.arange(len(ids)), targets].sum(), rel=1e-4)
     probabilities = class_probabilities(nats)
     np.testing.assert_allclose(probabilities.sum(1), 1)
-    assert probabilities[0, 0] > 0.99
-    assert probabilities[1, 1] > 0.99
+    assert probabilities[0, 0] > 0.95
+    assert probabilities[1, 1] > 0.95
     mixed = -np.log(np.exp(-nats).mean(1)) / np.log(2) / [6, 5, 3]
     np.testing.assert_allclose(lm.score(texts), mixed, rtol=1e-5)
 
@@ -141,8 +142,8 @@ def test_classify_reports_and_names(run):
 
 def test_a_model_without_classes_cannot_classify():
     lm = flaxchar.train(["ab", "ba"], steps=1, hidden=4)
-    with pytest.raises(InputError, match="knows no classes"):
-        lm.class_nats(["a"])
+    with pytest.raises(InputError, match="knows no labels"):
+        class_nats(lm, ["a"])
     with pytest.raises(InputError, match="no class 'x'"):
         lm.generate(label="x")
 
@@ -175,7 +176,7 @@ def test_a_classifier_is_asked_for_the_class_alone(tmp_path):
 def test_a_classifier_names_classes_and_is_sure_of_them(classifier):
     folder, data = classifier
     lm = flaxchar.load(folder)
-    probabilities = class_probabilities(lm.class_nats(["abab", "zyyz"]))
+    probabilities = class_probabilities(class_nats(lm, ["abab", "zyyz"]))
     assert probabilities[0, lm.vocabulary.labels.index("low")] > 0.9
     assert probabilities[1, lm.vocabulary.labels.index("high")] > 0.9
     result = run_command("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(folder))
@@ -185,8 +186,8 @@ def test_a_classifier_names_classes_and_is_sure_of_them(classifier):
 
 def test_what_a_classifier_says_depends_neither_on_padding_nor_on_the_rest_of_the_batch(classifier):
     lm = flaxchar.load(classifier[0])
-    alone = lm.class_nats(["ab"])
-    together = lm.class_nats(["ab", "zyxzyxzyxzyxzyxzyxzyxzyxzyxzyx", "x"])
+    alone = class_nats(lm, ["ab"])
+    together = class_nats(lm, ["ab", "zyxzyxzyxzyxzyxzyxzyxzyxzyxzyx", "x"])
     np.testing.assert_allclose(alone[0], together[0], atol=1e-5)
 
 
@@ -206,7 +207,7 @@ def test_a_classifier_refuses_to_write_and_to_score(classifier, command, tmp_pat
     files = () if command == ("sample.py",) else (str(text),)
     result = run_command(*command, *files, "--workdir", str(classifier[0]))
     assert result.returncode == 2
-    assert "names the class of a text" in result.stderr
+    assert "names the label of a text" in result.stderr
     assert "Traceback" not in result.stderr
 
 

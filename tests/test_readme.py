@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import shlex
@@ -75,11 +76,12 @@ def test_the_readmes_other_flags_exist():
 
 
 def test_every_public_name_is_there_for_python_and_for_type_checkers():
-    source = (ROOT / "flaxchar" / "__init__.py").read_text(encoding="utf-8")
-    for_type_checkers = set(
-        re.findall(r"\w+", " ".join(re.findall(r"^    from flaxchar\.[\w.]+ import (.*)$", source, re.M)))
-    )
-    assert set(flaxchar.__all__) == for_type_checkers
+    source = ast.parse((ROOT / "flaxchar" / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(source) if isinstance(node, ast.ImportFrom)]
+    for_type_checkers = [
+        name.name for node in imports if (node.module or "").startswith("flaxchar.") for name in node.names
+    ]
+    assert sorted(flaxchar.__all__) == sorted(for_type_checkers)
     for name in flaxchar.__all__:
         assert getattr(flaxchar, name) is not None
     assert set(flaxchar.__all__) <= set(dir(flaxchar))

@@ -99,7 +99,7 @@ def _train(
 
     path = folder / outcome.name
     try:
-        params, _ = train_corpus(corpus, config, path, started=started, layout=layout)
+        trained = train_corpus(corpus, config, path, started=started, layout=layout)
     except InputError as error:
         return outcome._replace(failure=as_flags(str(error)))
     except Exception as error:
@@ -107,7 +107,7 @@ def _train(
         return outcome._replace(failure=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     finally:
         jax.clear_caches()  # no combination uses the programs of another; together they would fill the memory
-    return _read_metrics(outcome._replace(parameters=count_params(params)), path)
+    return _read_metrics(outcome._replace(parameters=count_params(trained.params)), path)
 
 
 def _read_metrics(outcome: Outcome, path: Path) -> Outcome:

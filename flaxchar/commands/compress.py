@@ -1,35 +1,45 @@
-"""``flaxchar compress`` and ``flaxchar decompress``: a text file as small as a model makes it, and back."""
+"""``flaxchar compress`` and ``flaxchar decompress``: texts as small as a model makes them, and back."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
-from flaxchar.commands.options import ModelOptions, parse
+from flaxchar.commands.options import FieldOptions, ModelOptions, parse
 from flaxchar.config import InputError
 from flaxchar.storage import create_file
 from flaxchar.validation import setting
+
+if TYPE_CHECKING:
+    from flaxchar.data.examples import Example
 
 _SUFFIX = ".flaxchar"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CompressOptions(ModelOptions):
-    """Compress a text file with a model. The same model restores it byte for byte."""
+class CompressOptions(FieldOptions):
+    """Compress a text file with a model. The same model restores it byte for byte.
 
-    file: str = setting(dataclasses.MISSING, "Text file.", positional=True)
+    A model trained with labels or sources needs them: with `label_field` or `source_field`, the texts of a table or
+    .jsonl file are compressed with their labels and sources, and restored as .jsonl.
+    """
+
+    file: str = setting(dataclasses.MISSING, "File to compress.", positional=True)
     output: str | None = setting(
         None,
-        f"File to write, which must not exist. Without it: the name of the file with {_SUFFIX} added.",
+        f"File to write, which must not exist. Without it: the name of the file with {_SUFFIX} added (.jsonl{_SUFFIX} "
+        "with labels or sources).",
         metavar="FILE",
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecompressOptions(ModelOptions):
-    """Restore a text file that flaxchar compress made smaller, with the model it was compressed with."""
+    """Restore a file that flaxchar compress made smaller, with the model it was compressed with."""
 
     file: str = setting(dataclasses.MISSING, "Compressed file.", positional=True)
     output: str | None = setting(
@@ -42,18 +52,27 @@ class DecompressOptions(ModelOptions):
 def compress(arguments: Sequence[str]) -> int:
     """Run ``flaxchar compress`` and return the exit status."""
     options = parse(CompressOptions, "compress", arguments).options
-    output = Path(options.output or options.file + _SUFFIX)
-    data = _read(options.file, output)
-    lm = process.load_model(options.workdir)
-
-    from flaxchar.analysis.compression import compress as compress_text
-
-    text = data.decode("utf-8", "surrogateescape")
-    compressed = compress_text(lm, text)
+    with_fields = options.label_field is not None or options.source_field is not None
+    if options.fields and not with_fields:
+        raise InputError(
+            "`fields` goes with `label_field` or `source_field`; without them the whole file is compressed"
+        )
+    output = Path(options.output or options.file + ".jsonl" * with_fields + _SUFFIX)
+    _check_output(output)
+    content: str | list[Example]
+    if with_fields:
+        content = options.read([options.file])
+        original = _as_json_lines(content)
+        characters = sum(len(example.text) + 1 for example in content)
+    else:
+        original = _read(options.file)
+        content = original.decode("utf-8", "surrogateescape")
+        characters = len(content)
+    compressed = process.load_model(options.workdir).compress(content)
     _create(output, compressed)
     print(
-        f"{output}: {len(compressed):,} bytes instead of {len(data):,}, "
-        f"{8 * len(compressed) / max(1, len(text)):.4f} bits/char"
+        f"{output}: {len(compressed):,} bytes instead of {len(original):,}, "
+        f"{8 * len(compressed) / max(1, characters):.4f} bits/char"
     )
     return 0
 
@@ -64,27 +83,35 @@ def decompress(arguments: Sequence[str]) -> int:
     if options.output is None and not options.file.endswith(_SUFFIX):
         raise InputError(f"{options.file} does not end in {_SUFFIX}; name the file to write with `output`")
     output = Path(options.output or options.file.removesuffix(_SUFFIX))
-    data = _read(options.file, output)
+    _check_output(output)
+    data = _read(options.file)
     lm = process.load_model(options.workdir)
 
-    from flaxchar.analysis.compression import decompress as decompress_text
+    from flaxchar.analysis.compression import decompress as decompress_content
 
-    restored = decompress_text(lm, data, options.file).encode("utf-8", "surrogateescape")
+    content = decompress_content(lm, data, options.file)
+    restored = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else _as_json_lines(content)
     _create(output, restored)
     print(f"{output}: {len(restored):,} bytes from {len(data):,}")
     return 0
 
 
-def _read(name: str, output: Path) -> bytes:
-    """Read a file, after a check that its output has a place.
+def _as_json_lines(examples: Sequence[Example]) -> bytes:
+    """Examples as a .jsonl file that ``--fields text`` and ``--label-field label`` read."""
+    records = [{name: value for name, value in example._asdict().items() if value is not None} for example in examples]
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+    return "".join(lines).encode("utf-8", "backslashreplace")
 
-    Raises:
-      InputError: the output exists already, or the file cannot be read.
-    """
+
+def _check_output(output: Path) -> None:
+    """Raise ``InputError`` if a file cannot be created there."""
     if output.exists():
         raise InputError(f"{output} exists already; move it away, or name another file with `output`")
     if not output.parent.is_dir():
         raise InputError(f"there is no folder {output.parent} to write {output.name} in")
+
+
+def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,10 +16,13 @@ from flaxchar.validation import setting
 
 if TYPE_CHECKING:
     from flaxchar.analysis.novelty import Novelty
+    from flaxchar.data.corpus import Corpus
     from flaxchar.language_model import LanguageModel
 
 # Texts that are shown at either end.
 _SHOWN_TEXTS = 3
+# Sources that samples are written from: each new length of a source is compiled for.
+_MOST_SOURCES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,27 +32,47 @@ class NoveltyOptions(DrawOptions):
     The training texts must still be where they were read.
     """
 
-    num_samples: int = setting(200, "Number of texts to write, for each label if there are labels.", least=1)
+    num_samples: int = setting(200, "Number of texts to write, for each label if there are several.", least=1)
+    label: str | None = setting(
+        None, "Label to write for, with a model trained with --label-field. Without it: every label in turn."
+    )
+    source: str | None = setting(
+        None, "Source to write from, with a model trained with --source-field. Without it: sources of held-out texts."
+    )
 
 
 def novelty(arguments: Sequence[str]) -> int:
     """Run ``flaxchar novelty`` and return the exit status."""
     options = parse(NoveltyOptions, "novelty", arguments).options
     lm = process.load_model(options.workdir)
-    lm.refuse_sources()
-
-    from flaxchar.analysis.novelty import TextIndex, measure_novelty
-
-    names = ("temperature", "num_samples", "top_k", "top_p", "size", "seed")
-    drawing = {name: getattr(options, name) for name in names}
-    samples = [text for label in lm.vocabulary.labels or (None,) for text in lm.generate(**drawing, label=label)]
-    texts = training_texts(lm)
-    result = measure_novelty(samples, TextIndex(texts))
+    corpus = read_corpus(lm)
+    samples = _write_samples(lm, corpus, options)
+    result = lm.novelty(samples, corpus.train.texts)
     if options.json:
         _print_json(samples, result)
     else:
-        _print_report(samples, result, len(texts))
+        _print_report(samples, result, len(corpus.train))
     return 0
+
+
+def _write_samples(lm: LanguageModel, corpus: Corpus, options: NoveltyOptions) -> list[str]:
+    """Write the samples: for each label, or from some sources, or from nothing."""
+    names = ("temperature", "top_k", "top_p", "size", "seed")
+    drawing = {name: getattr(options, name) for name in names}
+    count = options.num_samples
+    labels = lm.vocabulary.labels if options.label is None and lm.vocabulary.labels else (options.label,)
+    if options.source is None and lm.vocabulary.source_end is not None:
+        examples = corpus.held_out if len(corpus.held_out) else corpus.train
+        sources = [example.source for example in itertools.islice(examples, min(_MOST_SOURCES, count))]
+        shares = [len(range(k, count, len(sources))) for k in range(len(sources))]
+    else:
+        sources, shares = [options.source], [count]
+    return [
+        text
+        for label in labels
+        for source, share in zip(sources, shares, strict=True)
+        for text in lm.generate(**drawing, num_samples=share, label=label, source=source)
+    ]
 
 
 def _print_json(samples: Sequence[str], result: Novelty) -> None:
@@ -76,20 +100,16 @@ def _print_report(samples: Sequence[str], result: Novelty, texts: int) -> None:
         print(f"  {result.shares[k]:4.0%}  {printable(samples[k])[:SHOWN]}  ({result.matches[k].length} characters)")
 
 
-def training_texts(lm: LanguageModel) -> list[str]:
-    """Read the texts again that a model was trained on.
+def read_corpus(lm: LanguageModel) -> Corpus:
+    """Read the corpus again that a model was trained on.
 
     Raises:
-      InputError: they are no longer where they were, or cannot be read twice.
+      InputError: it is no longer where it was, or cannot be read twice.
     """
     from flaxchar.data.corpus import load_corpus
-    from flaxchar.data.vocabulary import SOURCE_END
 
     if not (lm.config.data.data or lm.config.data.dataset):
         raise InputError("the model was trained from Python, on texts that only that program has")
     if "-" in lm.config.data.data:
         raise InputError("the model was trained on standard input, which cannot be read again")
-    texts = load_corpus(lm.config)[0].train
-    if lm.vocabulary.labels:
-        return [text[1:] for text in texts]  # after the class
-    return [text.rpartition(SOURCE_END)[2] for text in texts]
+    return load_corpus(lm.config)[0]

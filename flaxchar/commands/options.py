@@ -14,12 +14,15 @@ import os
 import shlex
 import shutil
 from collections.abc import Collection, Sequence
-from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
 from flaxchar.commands.flags import SETTINGS, as_flags, flag
 from flaxchar.config import Config, InputError
 from flaxchar.presets import describe_by_corpus
 from flaxchar.validation import Setting, describe, problems, setting, types_of
+
+if TYPE_CHECKING:
+    from flaxchar.data.examples import Example
 
 Options = TypeVar("Options")
 
@@ -41,10 +44,9 @@ class ModelOptions(DebugOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class TextOptions(ModelOptions):
-    """Options of the commands that read texts for a trained model."""
+class FieldOptions(ModelOptions):
+    """Options that say where the texts, labels and sources of a file are."""
 
-    files: tuple[str, ...] = setting(("-",), "Files, as for train --data; - for standard input.", positional=True)
     fields: tuple[str, ...] = setting(
         (), "Columns or JSON keys that hold the text, as for train.", heading="Texts", alias="target_field"
     )
@@ -52,18 +54,20 @@ class TextOptions(ModelOptions):
     source_field: str | None = setting(None, "Column or JSON key that holds the source of each text.", heading="Texts")
     encoding: str = setting("utf-8", "Encoding of the files, by its Python name.", heading="Texts")
 
-    def read_texts(self) -> list[str]:
-        """Read the texts of the files."""
-        return self.read_labelled_texts()[1]
-
-    def read_labelled_texts(self) -> tuple[list[str], list[str]]:
-        """Read the labels and the texts of the files; labels are empty without ``label_field``."""
+    def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
+        """Read the examples of files; ``running`` as for ``flaxchar.data.files.read_files``."""
+        from flaxchar.data.examples import Examples
         from flaxchar.data.files import read_files
-        from flaxchar.data.texts import BEFORE_END
 
-        stretches = read_files(self.files, self.fields, self.encoding, before=self.label_field)
-        parts = [text.rpartition(BEFORE_END) for stretch in stretches for text in stretch.texts]
-        return [label for label, _, _ in parts], [text for _, _, text in parts]
+        chunks = read_files(names, self.fields, self.encoding, running, self.label_field, self.source_field)
+        return list(Examples.from_chunks(chunks))
+
+
+@dataclasses.dataclass(frozen=True)
+class TextOptions(FieldOptions):
+    """Options of the commands that read texts for a trained model."""
+
+    files: tuple[str, ...] = setting(("-",), "Files, as for train --data; - for standard input.", positional=True)
 
 
 # -- parsing ----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from flaxchar.config import InputError
+from flaxchar.config import Config, InputError
 from flaxchar.storage import cache_folder
 
 if TYPE_CHECKING:
@@ -74,18 +74,30 @@ def start_kernel(devices: int | None = None) -> None:
         print("compiling the native kernel for this processor (once, a few seconds)", file=sys.stderr, flush=True)
 
 
+def saved_config(workdir: str) -> Config:
+    """The settings of the model in a run directory, in a process that is set up for it.
+
+    Raises:
+      InputError: there is no run in the folder.
+    """
+    set_up()
+    from flaxchar.training.run_directory import Run
+
+    run = Run.open(Path(workdir))
+    run.close()
+    return run.config
+
+
 def load_model(workdir: str) -> LanguageModel:
     """Load the model of a run directory, in a process that is set up for it.
 
     Raises:
       InputError: there is no model in the folder.
     """
-    set_up()
-    from flaxchar.language_model import load
-    from flaxchar.training.run_directory import Run
-
-    Run.open(Path(workdir)).close()  # complains about a wrong folder before anything is compiled
+    saved_config(workdir)  # complains about a wrong folder before anything is compiled
     start_kernel()
+    from flaxchar.language_model import load
+
     return load(workdir)
 
 

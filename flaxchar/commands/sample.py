@@ -156,9 +156,9 @@ def _texts(
 
 def _novel_texts(lm: LanguageModel, options: SampleOptions, prompt: str) -> Iterator[tuple[int, str]]:
     """The first samples that are not training texts, and their numbers."""
-    from flaxchar.commands.novelty import training_texts
+    from flaxchar.commands.novelty import read_corpus
 
-    known = set(training_texts(lm))
+    known = set(read_corpus(lm).train.texts)
     wanted = options.num_samples
     for factor in itertools.takewhile(lambda factor: factor <= _MOST_TRIES, (2**k for k in itertools.count())):
         samples = [(number, text) for number, text in _texts(lm, options, prompt, factor * wanted) if text not in known]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
+from flaxchar.data.examples import Example
 from flaxchar.validation import setting
 
 _SHOWN_CHARACTERS = 8
@@ -28,15 +30,19 @@ class ScoreOptions(TextOptions):
 def score(arguments: Sequence[str]) -> int:
     """Run ``flaxchar score`` and return the exit status."""
     options = parse(ScoreOptions, "score", arguments).options
-    given = options.read_texts()
-    lines = [number for number, text in enumerate(given, start=1) if text]
-    texts = [text for text in given if text]
+    running = process.saved_config(options.workdir).data.running
+    given = options.read(options.files, running)
+    if running:  # a line keeps its line feed: the lines one after another are the text
+        given = [Example(line) for example in given for line in re.findall(r"[^\n]*\n|[^\n]+", example.text)]
+    lines = [number for number, example in enumerate(given, start=1) if example.text]
+    examples = [example for example in given if example.text]
     lm = process.load_model(options.workdir)
 
-    from flaxchar.analysis.score import score as score_texts
+    from flaxchar.analysis.score import score_examples
     from flaxchar.commands.terminal import shorten
 
-    scores = score_texts(lm, texts, options.adapt)
+    scores = score_examples(lm, examples, options.adapt)
+    texts = [example.text.removesuffix("\n") if running else example.text for example in examples]
     bits = (scores.nats / math.log(2)).tolist()
     per_character = [value / max(1, count) for value, count in zip(bits, scores.characters.tolist(), strict=True)]
     order = sorted(range(len(texts)), key=lambda k: -per_character[k]) if options.rank else range(len(texts))
@@ -58,7 +64,7 @@ def score(arguments: Sequence[str]) -> int:
     else:
         print(
             f"{total['bits_per_character']:7.4f}  bits/char of all {len(texts):,} texts, {total['characters']:,} "
-            f"characters including ends of texts{_left_out(scores.missing)}"
+            f"characters{'' if running else ' including ends of texts'}{_left_out(scores.missing)}"
         )
     return 0
 

@@ -17,14 +17,14 @@ import numpy as np
 from flaxchar.config import DEFAULT_TIME_BUDGET, Config, InputError, TrainingConfig, parse_duration
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
-from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.generation.decode import generate
+from flaxchar.generation.generate import generate
 from flaxchar.generation.sampling import Sampling
 from flaxchar.kernels import cpu
 from flaxchar.kernels.threefry import fold_in, new_key
 from flaxchar.models.charlm import Params, count_params, make_model
 from flaxchar.models.losses import Evaluation, evaluate
 from flaxchar.models.lstm import natively
+from flaxchar.models.trained import TrainedModel
 from flaxchar.training.devices import Layout, agree, leads, make_layout
 from flaxchar.training.optimizers import learning_rates, make_optimizer
 from flaxchar.training.run_directory import Run, move_aside
@@ -107,7 +107,7 @@ def train_corpus(
     started: float | None = None,
     fresh: bool = False,
     layout: Layout | None = None,
-) -> tuple[Params, Vocabulary]:
+) -> TrainedModel:
     """Train a model on a corpus, going on with the run in ``path`` where there is one.
 
     Args:
@@ -143,7 +143,7 @@ def train_corpus(
             session.run = run
     try:
         session.fit()
-        return session.best_params(), session.vocabulary
+        return TrainedModel(session.best_params(), session.vocabulary, config)
     finally:
         if session.run is not None:
             session.run.close()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import numpy as np
 import pytest
+from helpers import run_command
 
-from flaxchar.commands.classify import _evaluate, _indices
-from flaxchar.config import InputError
+import flaxchar
+from flaxchar.analysis.classify import Classification, judge
+from flaxchar.commands.classify import _report
 
 NAMES = ("low", "high")
 PROBABILITIES = np.array([[0.95, 0.05], [0.85, 0.15], [0.35, 0.65], [0.65, 0.35]])
 
 
 def test_accuracy_confusion_and_calibration():
-    lines = _evaluate(PROBABILITIES, np.array([0, 1, 1, 1]), NAMES)
+    lines = _report(judge(Classification(NAMES, PROBABILITIES), ["low", "high", "high", "high"]), NAMES)
     assert lines[0] == "accuracy 50.0% on 4 texts"
     rows = [line.split() for line in lines]
     assert rows[3] == ["low", "high"]
@@ -23,7 +28,79 @@ def test_accuracy_confusion_and_calibration():
     assert ["65.0%", "50.0%", "(2", "texts)"] in rows
 
 
-def test_a_label_the_model_does_not_know_is_named():
-    assert _indices(["high", "low"], NAMES).tolist() == [1, 0]
-    with pytest.raises(InputError, match=r"'middle', which the model does not know; it knows low, high"):
-        _indices(["low", "middle"], NAMES)
+ROWS = [(("low", "high")[k % 2], ("abab", "yzzy")[k % 2] + "x" * (k % 3)) for k in range(60)]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """The folder of a run with labels, and the table it learned from."""
+    folder = tmp_path_factory.mktemp("labels")
+    table = folder / "rows.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([("kind", "text"), *ROWS])
+    learn = (
+        "--fields",
+        "text",
+        "--label-field",
+        "kind",
+        "--steps",
+        "60",
+        "--val-fraction",
+        "0",
+        "--hidden",
+        "8",
+        "--buckets",
+        "1",
+    )
+    result = run_command("train.py", "--data", str(table), *learn, "--workdir", str(folder / "run"))
+    assert result.returncode == 0, result.stderr
+    return str(folder / "run"), str(table)
+
+
+def test_an_unknown_label_is_named(labelled, run_here, tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_text("kind,text\nmiddle,ab\n")
+    result = run_here("classify", str(table), "--fields", "text", "--label-field", "kind", "--workdir", labelled[0])
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "'middle' is no label of the model" in result.stderr
+
+
+def test_texts_are_scored_given_their_labels_or_under_the_mixture(labelled, run_here):
+    run, table = labelled
+    lm = flaxchar.load(run)
+    given = run_here("score", table, "--fields", "text", "--label-field", "kind", "--json", "--workdir", run)
+    scored = [json.loads(line)["bits_per_character"] for line in given.stdout.splitlines()[:-1]]
+    expected = lm.score([text for _, text in ROWS], labels=[kind for kind, _ in ROWS])
+    assert scored == pytest.approx(expected, rel=1e-5)
+    mixture = run_here("score", table, "--fields", "text", "--json", "--workdir", run)
+    scored = [json.loads(line)["bits_per_character"] for line in mixture.stdout.splitlines()[:-1]]
+    assert scored == pytest.approx(lm.score([text for _, text in ROWS]), rel=1e-5)
+
+
+def test_a_labelled_table_is_compressed_and_restored_as_json_lines(labelled, run_here, tmp_path):
+    run, table = labelled
+    output = tmp_path / "rows.jsonl.flaxchar"
+    what = ("--fields", "text", "--label-field", "kind", "--output", str(output), "--workdir", run)
+    result = run_here("compress", table, *what)
+    assert result.returncode == 0, result.stderr
+    result = run_here("decompress", str(output), "--workdir", run)
+    assert result.returncode == 0, result.stderr
+    restored = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert restored == [{"text": text, "label": kind} for kind, text in ROWS]
+
+
+def test_a_grid_is_written_for_a_label(labelled, run_here):
+    result = run_here("sample", "--grid", "--label", "low", "--prompt", "a", "--prompt", "b", "--workdir", labelled[0])
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line[0] for line in lines] == ["-", "a", "b"] * 5
+    refused = run_here("sample", "--grid", "--workdir", labelled[0])
+    assert refused.returncode == 2
+    assert "--label: 'low', 'high'" in refused.stderr
+
+
+def test_novelty_writes_for_every_label_or_one(labelled, run_here):
+    for arguments, count in (((), 8), (("--label", "low"), 4)):
+        result = run_here("novelty", "--num-samples", "4", *arguments, "--workdir", labelled[0])
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith(f"{count} samples compared with {len(ROWS)} training texts")

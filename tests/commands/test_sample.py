@@ -6,6 +6,8 @@ import json
 
 import flaxchar
 from flaxchar.commands import novelty
+from flaxchar.data.corpus import Corpus
+from flaxchar.data.examples import Examples
 
 
 def test_sample_prints_texts(run, run_here):
@@ -53,16 +55,22 @@ def test_the_grid_takes_prompts_of_ones_own(run, run_here):
     assert all(record["text"].startswith("Iraq ") for record in records)
 
 
+def known_texts(monkeypatch, texts):
+    """Let the model have been trained on some texts."""
+    corpus = Corpus("texts", Examples.of(texts), Examples.of([]))
+    monkeypatch.setattr(novelty, "read_corpus", lambda lm: corpus)
+
+
 def test_novel_samples_are_the_first_that_are_not_training_texts(run, run_here, monkeypatch):
     plain = run_here("sample", "--workdir", str(run), "--num-samples", "6").stdout.splitlines()
-    monkeypatch.setattr(novelty, "training_texts", lambda lm: [plain[0], plain[2]])
+    known_texts(monkeypatch, [plain[0], plain[2]])
     novel = run_here("sample", "--workdir", str(run), "--num-samples", "3", "--novel").stdout.splitlines()
     assert novel == [plain[1], plain[3], plain[4]]
 
 
 def test_a_model_that_only_copies_is_reported(run, run_here, monkeypatch):
     known = run_here("sample", "--workdir", str(run), "--num-samples", "128").stdout.splitlines()
-    monkeypatch.setattr(novelty, "training_texts", lambda lm: known)
+    known_texts(monkeypatch, known)
     result = run_here("sample", "--workdir", str(run), "--num-samples", "2", "--novel")
     assert result.stdout == ""
     assert "only 0 of 128 samples are not training texts" in result.stderr

@@ -8,7 +8,7 @@ import pytest
 from helpers import run_command
 
 import flaxchar
-from flaxchar.analysis.score import score
+from flaxchar.data.headlines import generate_headlines
 
 
 def test_score_prints_each_text_and_all(run):
@@ -20,7 +20,7 @@ def test_score_prints_each_text_and_all(run):
     values = [float(line.split()[0]) for line in lines[:2]]
     assert values == sorted(values, reverse=True)
     lm = flaxchar.load(path)
-    expected = {text: score(lm, [text]).bits_per_character for text in ("Today", "^^^^^^^^")}
+    expected = {text: lm.score([text], unknown="drop")[0] for text in ("Today", "^^^^^^^^")}
     assert [line.split()[1] for line in lines[:2]] == sorted(expected, key=lambda text: -expected[text])
     assert values == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-3)
     assert "left out 8 characters that the model has never seen: '^'" in lines[-1]
@@ -33,3 +33,21 @@ def test_score_in_json_numbers_the_lines_of_the_file(run):
     assert [(record["line"], record["text"]) for record in lines] == [(1, "Today"), (3, "Iraq")]
     assert total["texts"] == 2
     assert sum(record["bits"] for record in lines) == pytest.approx(total["bits"])
+
+
+def test_running_text_is_scored_as_lm_score_does(tmp_path, run_here):
+    text = "".join(f"{headline}\n\n  {headline[::-1]}\n" for headline in generate_headlines(30, seed=2))
+    file = tmp_path / "book.txt"
+    file.write_text(text)
+    path = tmp_path / "run"
+    train = ("--window", "16", "--steps", "10", "--hidden", "8", "--batch-size", "4", "--workdir", str(path))
+    assert run_command("train.py", "--data", str(file), *train).returncode == 0
+    result = run_here("score", str(file), "--json", "--workdir", str(path))
+    assert result.returncode == 0, result.stderr
+    *lines, total = map(json.loads, result.stdout.splitlines())
+    assert total["characters"] == len(text)
+    assert [record["text"] for record in lines] == text.removesuffix("\n").split("\n")
+    lm = flaxchar.load(path)
+    assert total["bits_per_character"] == pytest.approx(lm.score([text])[0], rel=1e-6)
+    each = lm.score([line + "\n" for line in text.removesuffix("\n").split("\n")])
+    assert [record["bits_per_character"] for record in lines] == pytest.approx(each, rel=1e-6)
