@@ -14,6 +14,7 @@ import jax
 
 from flaxchar import CharLM, ModelConfig, TextBatches, TrainingConfig, Vocabulary, init_state, make_optimizer
 from flaxchar.data import encoded, files, texts
+from flaxchar.data.examples import Example, Examples
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,3 +78,21 @@ def small_blocks(block: int, large: int = 40) -> Iterator[None]:
     finally:
         for module, (characters, size) in zip(modules, kept, strict=True):
             module.BLOCK, module.LARGE = characters, size
+
+
+def read_texts(*arguments, **settings) -> list[str]:
+    """All the texts of ``files.read_files`` at once, those whole that come in parts."""
+    read: list[str] = []
+    whole = True
+    for chunk in files.read_files(*arguments, **settings):
+        if not whole:
+            read[-1] += chunk.texts[0]
+        read += chunk.texts if whole else chunk.texts[1:]
+        whole = chunk.complete
+    assert whole
+    return read
+
+
+def read_examples(*arguments, **settings) -> list[Example]:
+    """All the examples of ``files.read_files`` at once."""
+    return list(Examples.from_chunks(files.read_files(*arguments, **settings)))
