@@ -45,11 +45,11 @@ _PUBLIC = {
     "masked_cross_entropy": "models.losses",  # (sum, count) over a mask
     "score_texts": "models.losses",  # nats of each text
     "evaluate": "models.losses",  # loss, bits per character, accuracy
-    "TrainState": "training.step",  # step, params, opt_state, carry
-    "init_state": "training.step",  # the state before the first step
+    "TrainState": "training.state",  # step, params, opt_state, carry
+    "init_state": "training.state",  # the state before the first step
     "make_optimizer": "training.optimizers",  # TrainingConfig → Optax optimiser
     "learning_rates": "training.optimizers",  # the rate of every step
-    "train_step": "training.step",  # (state, batch) → (state, sums)
+    "TrainStep": "training.step",  # (state, batch, learning rate) → (state, sums), compiled for each width
     "Sampling": "generation.sampling",  # temperature, top-k, top-p
     "DecodeState": "generation.decode",  # where the decode loop is
     "decode": "generation.decode",  # the decode loop
@@ -80,4 +80,5 @@ if TYPE_CHECKING:
     from flaxchar.models.lstm import lstm, lstm_step
     from flaxchar.presets import PRESETS, make_preset
     from flaxchar.training.optimizers import learning_rates, make_optimizer
-    from flaxchar.training.step import TrainState, init_state, train_step
+    from flaxchar.training.state import TrainState, init_state
+    from flaxchar.training.step import TrainStep

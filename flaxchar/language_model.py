@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from flaxchar.config import LENGTHS, Config, InputError
@@ -17,7 +16,7 @@ from flaxchar.data.vocabulary import Vocabulary, labelled
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.decode import generate, stream
 from flaxchar.generation.sampling import Sampling
-from flaxchar.models.charlm import Params, init_params, make_model
+from flaxchar.models.charlm import Params, make_model
 from flaxchar.models.losses import score_texts
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
@@ -224,7 +223,7 @@ class LanguageModel:
           InputError: the folder holds something already, or cannot be written.
         """
         run = Run.create(Path(path), self.config, self.vocabulary, {}, steps=0)
-        run.save(0, self.params)
+        run.checkpoints.save(0, self.params)
         run.close()
 
 
@@ -242,14 +241,10 @@ def load(path: str | Path) -> LanguageModel:
     """
     run = Run.open(Path(path))
     try:
-        best = run.best()
-        if best is None:
-            raise InputError(f"{path} holds no checkpoint yet: its training was stopped before the first was saved")
-        template = jax.eval_shape(lambda: init_params(make_model(run.vocabulary, run.config.model), jax.random.key(0)))
-        params, _ = run.restore(best[0], template)
+        trained = run.load_model()
     finally:
         run.close()
-    return LanguageModel(params, run.vocabulary, run.config)
+    return LanguageModel(trained.params, trained.vocabulary, trained.config)
 
 
 def train(
@@ -285,5 +280,5 @@ def train(
     corpus = make_corpus(texts, held_out, settled.data, settled.training.seed)
     encoded = encode_corpus(corpus, settled.data)
     config = changed(config or encoded.preset("default", settled.data.running))
-    params, vocabulary = train_corpus(encoded, config, None if workdir is None else Path(workdir))
-    return LanguageModel(params, vocabulary, config)
+    trained = train_corpus(encoded, config, None if workdir is None else Path(workdir))
+    return LanguageModel(trained.params, trained.vocabulary, trained.config)
