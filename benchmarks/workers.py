@@ -142,7 +142,7 @@ def flaxchar_write(task):
     import jax
 
     from flaxchar import CharLM, ModelConfig, Sampling, Vocabulary, init_params
-    from flaxchar.generation.decode import generate
+    from flaxchar.generation.generate import generate
 
     model = CharLM(VOCAB, ModelConfig(hidden=task["hidden"]))
     params = init_params(model, jax.random.key(0))

@@ -67,11 +67,6 @@ class DataConfig:
         """Whether it is running text, and not texts by themselves."""
         return bool(self.window)
 
-    @property
-    def before_field(self) -> str | None:
-        """The field that is read before each text: its class, or what it is written from."""
-        return self.source_field if self.label_field is None else self.label_field
-
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:

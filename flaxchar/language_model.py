@@ -1,29 +1,39 @@
-"""The library's front: train a language model on texts, write with it, score with it, save and load it."""
+"""The library's front: train a language model on texts, write with it, score, classify and compress texts with it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+import numbers
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import numpy as np
-
+from flaxchar.analysis.classify import Classification, classify
+from flaxchar.analysis.compression import compress, decompress
+from flaxchar.analysis.novelty import Novelty, TextIndex, measure_novelty
+from flaxchar.analysis.score import score_examples
 from flaxchar.config import LENGTHS, Config, InputError
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.data.vocabulary import Vocabulary, labelled
+from flaxchar.data.examples import Example
+from flaxchar.data.from_python import examples_from
 from flaxchar.generation.beam import beam_search
-from flaxchar.generation.decode import generate, stream
+from flaxchar.generation.generate import generate, stream
+from flaxchar.generation.prompt import encode_prompt
 from flaxchar.generation.sampling import Sampling
-from flaxchar.models.charlm import Params, make_model
-from flaxchar.models.losses import score_texts
+from flaxchar.models.trained import TrainedModel
+from flaxchar.presets import PRESETS, SIZED_PRESETS
+from flaxchar.training.devices import make_layout
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
 
+Unknown = Literal["error", "drop"]
+# Settings that say where texts are read from; ``train`` is given the texts themselves.
+_FILE_SETTINGS = ("dataset", "data", "fields", "label_field", "source_field", "data_dir", "encoding", "val_data")
 
-class LanguageModel:
-    """A trained model: writes texts and scores them.
+
+class LanguageModel(TrainedModel):
+    """A trained model: writes, scores, classifies and compresses texts.
 
     Attributes:
       params: the parameters, a plain pytree of float32 arrays.
@@ -31,11 +41,6 @@ class LanguageModel:
       config: all settings it was trained with.
       model: the Flax module: ``model.apply({"params": params}, ids)``.
     """
-
-    def __init__(self, params: Params, vocabulary: Vocabulary, config: Config) -> None:
-        """Use ``train`` or ``load``."""
-        self.params, self.vocabulary, self.config = params, vocabulary, config
-        self.model = make_model(vocabulary, config.model)
 
     def generate(
         self,
@@ -47,33 +52,41 @@ class LanguageModel:
         top_p: float = 1.0,
         size: int = 300,
         seed: int = 0,
-        unknown: Literal["error", "drop"] = "error",
+        unknown: Unknown = "error",
         label: str | None = None,
         source: str | None = None,
     ) -> list[str]:
-        """Texts that begin with the prompt.
+        """Write texts that begin with a prompt.
 
         Args:
-          prompt: how they begin; without one they begin as the training texts do.
-          temperature: below 1 for likelier texts, above for wilder ones; 0 for the most probable character each time.
-          num_samples: how many.
+          prompt: how the texts begin; without one they begin as the training texts do.
+          temperature: divides the logits: below 1 for likelier texts, above 1 for wilder ones, 0 for the most probable
+            character each time.
+          num_samples: how many texts.
           top_k: draw only among this many most probable characters; 0 for all.
-          top_p: draw only among the most probable characters that together have this probability.
-          size: the longest text, in characters (words where the unit is words), the prompt included.
-          seed: the same seed gives the same texts, and text ``i`` whatever ``num_samples`` is.
-          unknown: for characters of the prompt that the model has never seen: raise an error, or leave them out.
-          label: the class to write for; a model that knows classes needs one.
-          source: what to write from; a model that was trained with sources needs one.
+          top_p: draw only among the most probable characters that together have at least this probability.
+          size: the longest text, in characters (words for a model of words), the prompt counted.
+          seed: the same seed gives the same texts; text ``i`` does not depend on ``num_samples``.
+          unknown: what to do with characters of the prompt outside the vocabulary: raise an error, or leave them out.
+          label: the label to write for; a model trained with labels needs one.
+          source: the source to write from; a model trained with sources needs one.
 
         Raises:
-          InputError: an argument is out of its range, the prompt is longer than ``size``, or it holds the unknown.
+          InputError: an argument is out of its range, the prompt is longer than ``size`` or holds unknown characters.
+
+        Example::
+
+            lm.generate("Today ", temperature=0.5, num_samples=3)
         """
-        prompt, ids, size = self._prompt(prompt, size, num_samples, unknown, label, source)
+        if isinstance(num_samples, bool) or not isinstance(num_samples, numbers.Integral) or num_samples < 1:
+            raise InputError(f"`num_samples` is {num_samples!r}; it must be a whole number, 1 or more")
+        begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
+        bos = self.config.data.bos
         texts = generate(
-            self.model, self.params, self.vocabulary, ids, num_samples, size, seed, sampling, self.config.data.bos
+            self.model, self.params, self.vocabulary, begin.ids, num_samples, begin.size, seed, sampling, bos
         )
-        return [prompt + self.vocabulary.decode(text) for text in texts]
+        return [begin.text + self.vocabulary.decode(text) for text in texts]
 
     def stream(
         self,
@@ -85,17 +98,16 @@ class LanguageModel:
         size: int = 300,
         seed: int = 0,
         sample: int = 0,
-        unknown: Literal["error", "drop"] = "error",
+        unknown: Unknown = "error",
         label: str | None = None,
         source: str | None = None,
     ) -> Iterator[str]:
-        """Text number ``sample`` of ``generate`` in pieces as it is written, the prompt first; arguments as there."""
-        prompt, ids, size = self._prompt(prompt, size, 1, unknown, label, source)
+        """Write text number ``sample`` of ``generate`` and yield it in pieces, the prompt first; arguments as there."""
+        begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
-        pieces = stream(
-            self.model, self.params, self.vocabulary, ids, sample, size, seed, sampling, self.config.data.bos
-        )
-        yield prompt
+        bos = self.config.data.bos
+        pieces = stream(self.model, self.params, self.vocabulary, begin.ids, sample, begin.size, seed, sampling, bos)
+        yield begin.text
         for piece in pieces:
             yield self.vocabulary.decode(piece)
 
@@ -105,116 +117,108 @@ class LanguageModel:
         *,
         beams: int = 8,
         size: int = 300,
-        unknown: Literal["error", "drop"] = "error",
+        unknown: Unknown = "error",
         label: str | None = None,
         source: str | None = None,
     ) -> str:
-        """The most probable text that a beam search finds; arguments as ``generate`` takes them.
+        """Write the most probable text that a beam search finds; arguments as ``generate``.
 
         Raises:
           InputError: as ``generate``, and where ``beams`` is less than 1.
         """
-        prompt, ids, size = self._prompt(prompt, size, 1, unknown, label, source)
+        begin = encode_prompt(self, prompt, size, unknown, label, source)
         bos = self.config.data.bos
-        text, _ = beam_search(self.model, self.params, self.vocabulary, ids, beams, size, bos)
-        return prompt + self.vocabulary.decode(text)
+        text, _ = beam_search(self.model, self.params, self.vocabulary, begin.ids, beams, begin.size, bos)
+        return begin.text + self.vocabulary.decode(text)
 
-    def _prompt(
+    def score(
         self,
-        prompt: str,
-        size: int,
-        num_samples: int,
-        unknown: Literal["error", "drop"],
-        label: str | None,
-        source: str | None,
-    ) -> tuple[str, np.ndarray, int]:
-        """The prompt as it will be read; its ids, after its class or source; and ``size`` with these counted."""
-        if num_samples < 1:
-            raise InputError(f"--num-samples is {num_samples}; it must be 1 or more")
-        if size < 1:
-            raise InputError(f"--size is {size}; it must be 1 or more")
-        ids = self.vocabulary.encode(prompt, unknown)
-        if unknown == "drop":
-            ids = ids[ids != self.vocabulary.unknown]
-            prompt = self.vocabulary.decode(ids)
-        if len(ids) > size:
-            raise InputError(f"the prompt {prompt[:40]!r} is longer than --size {size}, which counts it")
-        before = self._before(label, source, unknown)
-        return prompt, np.concatenate([before, ids]).astype(np.int32), size + len(before)
+        texts: Iterable[str | Example],
+        *,
+        labels: Iterable[str] | None = None,
+        sources: Iterable[str] | None = None,
+        adapt: bool = False,
+        unknown: Unknown = "error",
+    ) -> list[float]:
+        """Bits per character of each text: how surprising it is to the model.
 
-    def _before(self, label: str | None, source: str | None, unknown: Literal["error", "drop"]) -> np.ndarray:
-        """The ids that the model needs to be told before a text: those of a class, or of a source."""
-        vocabulary = self.vocabulary
-        if vocabulary.classifies:
-            raise InputError("the model names the class of a text (train --head classifier); it writes none")
-        before = np.empty(0, np.int32)
-        if label is not None:
-            before = np.array([vocabulary.label_id(label)])
-        elif vocabulary.labels:
-            known = ", ".join(map(repr, vocabulary.labels[:20]))
-            raise InputError(f"the model writes for a class; say which with --label: {known}")
-        if source is not None:
-            if vocabulary.source_end is None:
-                raise InputError("the model was not trained to write from a source; see train --source-field")
-            read = vocabulary.encode(source, unknown)
-            before = np.append(read[read != vocabulary.unknown] if unknown == "drop" else read, vocabulary.source_end)
-        elif vocabulary.source_end is not None:
-            raise InputError("the model writes from a source; give it with --source")
-        return before
+        The ``<eos>`` that ends a text counts as a character. A model of running text reads the texts one after another
+        as one text, without ``<eos>``; a line then holds its line feed.
 
-    def refuse_sources(self) -> None:
-        """Raise ``InputError`` where a text alone cannot be scored."""
-        if self.vocabulary.classifies:
-            raise InputError(
-                "the model names the class of a text (train --head classifier); of the text it says nothing"
-            )
-        if self.vocabulary.source_end is not None:
-            raise InputError("the model writes from a source, and nothing tells that of these texts")
-
-    def class_nats(self, texts: Sequence[str]) -> np.ndarray:
-        """What each text costs as a text of each class, nats ``[texts, classes]``; what is unknown is left out.
-
-        Of a classifier: what each class costs as that of the text.
+        Args:
+          texts: texts, ``Example`` records or ``(text, label)`` pairs.
+          labels: the label of each text, for a model trained with labels; without any, a text is scored under the
+            mixture of all labels.
+          sources: the source of each text, for a model trained with sources.
+          adapt: let the model learn from each few texts after scoring them; the model itself is not changed.
+          unknown: what to do with characters outside the vocabulary: raise an error, or leave them out.
 
         Raises:
-          InputError: the model knows no classes.
+          InputError: a text holds unknown characters, nothing of it is predicted (an empty text without ``<eos>``
+            before it), or labels or sources are missing or unexpected.
+
+        Example::
+
+            lm.score(["Oil prices rise", "xqzw"])  # [1.9, 9.7]
         """
-        if not self.vocabulary.labels:
-            raise InputError("the model knows no classes; train one with --label-field")
-        columns = []
-        for number in range(len(self.vocabulary.labels)):
-            as_class = [labelled(text, number, self.vocabulary.classifies) for text in texts]
-            encoded, _ = self.vocabulary.encode_texts(as_class)
-            columns.append(score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos=False).nats)
-        return np.stack(columns, axis=1).astype(np.float64)
-
-    def mixed_nats(self, texts: Sequence[str]) -> np.ndarray:
-        """What each text costs whatever its class, all being as probable beforehand, nats ``[texts]``."""
-        return -np.logaddexp.reduce(-self.class_nats(texts), axis=1) + math.log(len(self.vocabulary.labels))
-
-    def score(self, texts: Sequence[str]) -> list[float]:
-        """Bits per character of each text: how surprising it is, ``<eos>`` counted as a character.
-
-        Raises:
-          InputError: a text holds something the vocabulary does not, or is empty where the first character does not
-            count (``bos`` off).
-        """
-        self.refuse_sources()
-        texts = list(texts)
-        bos = self.config.data.bos
-        for text in texts:
-            self.vocabulary.encode(text)
-            if not text and not self.vocabulary.labels and not bos:
-                raise InputError("an empty text has no score under a model trained with --no-bos")
-        if not texts:
+        examples = list(examples_from(texts, labels, sources))
+        if not examples:
             return []
-        if self.vocabulary.labels:
-            nats, counts = self.mixed_nats(texts), [len(text) + 1 for text in texts]
-        else:
-            encoded, _ = self.vocabulary.encode_texts(texts)
-            nats = score_texts(self.model, self.params, encoded, self.vocabulary.eos, bos).nats
-            counts = [self.vocabulary.predicted_characters([text], bos) for text in texts]
-        return [float(n) / math.log(2) / count for n, count in zip(nats, counts, strict=True)]
+        if unknown not in get_args(Unknown):
+            raise InputError(f"`unknown` is {unknown!r}; it must be 'error' or 'drop'")
+        if unknown == "error":
+            for example in examples:
+                self.vocabulary.encode(example.text)
+        scores = score_examples(self, examples, adapt)
+        for example, characters in zip(examples, scores.characters, strict=True):
+            if not characters:
+                raise InputError(f"nothing of the text {example.text[:40]!r} is predicted, so it has no score")
+        return scores.bits_per_character_by_text.tolist()
+
+    def classify(self, texts: Iterable[str]) -> Classification:
+        """Probabilities of the labels for each text: ``.labels`` are the most probable ones, ``.probabilities`` all.
+
+        Raises:
+          InputError: the model was trained without labels, or there is no text.
+
+        Example::
+
+            lm.classify(["Oil prices rise"]).labels  # ["business"]
+        """
+        return classify(self, [example.text for example in examples_from(texts)])
+
+    def compress(self, content: str | Iterable[Example]) -> bytes:
+        """Code a text in about as many bits as the model's score says; ``decompress`` restores it.
+
+        Args:
+          content: one text; or ``Example`` records, for a model trained with labels or sources.
+
+        Raises:
+          InputError: the model needs records instead of a text, or a text instead of records, or is a classifier.
+        """
+        return compress(self, content if isinstance(content, str) else examples_from(content, name="content"))
+
+    def decompress(self, data: bytes) -> str | list[Example]:
+        """Restore what ``compress`` coded.
+
+        Raises:
+          InputError: the data is damaged, or was made by another model.
+        """
+        return decompress(self, data, "`data`")
+
+    def novelty(self, samples: Iterable[str], texts: Iterable[str | Example]) -> Novelty:
+        """Search samples in texts: which are copies, and how long the longest common parts are.
+
+        Args:
+          samples: what the model wrote.
+          texts: the texts it was trained on.
+
+        Example::
+
+            lm.novelty(lm.generate(num_samples=100), texts).copies
+        """
+        index = TextIndex(example.text for example in examples_from(texts))
+        return measure_novelty([example.text for example in examples_from(samples, name="samples")], index)
 
     def save(self, path: str | Path) -> None:
         """Save the model as a run directory of its own, for ``load`` and ``sample.py``.
@@ -227,17 +231,11 @@ class LanguageModel:
         run.close()
 
 
-def class_probabilities(nats: np.ndarray) -> np.ndarray:
-    """Bayes' rule with classes as probable beforehand: nats ``[texts, classes]`` → probabilities likewise."""
-    likelihoods = np.exp(nats.min(axis=1, keepdims=True) - nats)
-    return likelihoods / likelihoods.sum(axis=1, keepdims=True)
-
-
 def load(path: str | Path) -> LanguageModel:
-    """The best model of a run directory.
+    """Load the best model of a run directory.
 
     Raises:
-      InputError: there is no run, or no checkpoint in it yet, or it is damaged.
+      InputError: there is no run, no checkpoint in it yet, or it is damaged.
     """
     run = Run.open(Path(path))
     try:
@@ -248,37 +246,71 @@ def load(path: str | Path) -> LanguageModel:
 
 
 def train(
-    texts: Iterable[str],
+    texts: Iterable[str | Example],
     *,
-    held_out: Iterable[str] | None = None,
+    labels: Iterable[str] | None = None,
+    sources: Iterable[str] | None = None,
+    held_out: Iterable[str | Example] | None = None,
     workdir: str | Path | None = None,
+    preset: str | None = None,
     config: Config | None = None,
+    devices: int | None = None,
     **settings: Any,
 ) -> LanguageModel:
     """Train a model on texts.
 
     Args:
-      texts: any iterable of strings.
-      held_out: texts to judge by; None to hold out ``val_fraction`` of ``texts``.
-      workdir: keep the run in this folder, and go on with it where it was interrupted; None to keep nothing.
-      config: settings to begin with; None for the defaults, which depend on how much text there is.
-      **settings: changes to them, each by its flag's name: ``steps=500``, ``hidden=256``, ``time_budget="5m"``.
+      texts: strings, ``Example`` records, ``(text, label)`` pairs, or a column of a pandas or pyarrow table.
+      labels: the label of each text: the model then writes text for a label, or with ``head="classifier"`` learns to
+        name it.
+      sources: the source of each text: the model then writes a text from a source.
+      held_out: texts to evaluate on, as ``texts``; None to hold out a share ``val_fraction`` of ``texts``.
+      workdir: keep the run in this folder, and continue the run that is in it; None to keep nothing.
+      preset: ``"default"``, ``"fast"``, ``"best"``, ``"classifier"`` or ``"reference"``.
+      config: all settings to begin with, instead of a preset.
+      devices: how many devices to train on; None for all.
+      **settings: changes to preset or config, by the name of the setting: ``steps=500``, ``hidden=256``,
+        ``time_budget="5m"``. Settings about files have no place here.
 
     Returns:
-      The model of the best held-out bits per character (the last one where nothing is held out).
+      The model with the fewest held-out bits per character, or the last one where nothing is held out.
 
     Raises:
       InputError: a setting or a text cannot be used.
-      TypeError: there is no setting of that name.
+
+    Example::
+
+        lm = flaxchar.train(["up 3 %", "down 2 %"] * 50, labels=["good", "bad"] * 50, steps=200)
+        lm.generate(label="good")
     """
+    if misplaced := [name for name in _FILE_SETTINGS if name in settings]:
+        raise InputError(f"`{misplaced[0]}` says how files are read; `train` is given the texts themselves")
+    if preset is not None and config is not None:
+        raise InputError("`preset` and `config` both say which settings to begin with; give one of them")
+    if preset is not None and preset not in (*PRESETS, *SIZED_PRESETS):
+        raise InputError(f"`preset` is {preset!r}; it must be one of {', '.join((*SIZED_PRESETS, *PRESETS))}")
 
     def changed(base: Config) -> Config:
         return (base.without_length() if set(settings) & set(LENGTHS) else base).replace(**settings)
 
-    settled = changed(config or Config())
+    base = config or PRESETS.get(preset or "", Config())
+    settled = changed(base)
     settled.validate()
-    corpus = make_corpus(texts, held_out, settled.data, settled.training.seed)
-    encoded = encode_corpus(corpus, settled.data)
-    config = changed(config or encoded.preset("default", settled.data.running))
-    trained = train_corpus(encoded, config, None if workdir is None else Path(workdir))
+    examples = examples_from(texts, labels, sources)
+    corpus = make_corpus(
+        examples,
+        None if held_out is None else examples_from(held_out, name="held_out"),
+        settled.data,
+        settled.training.seed,
+        classify=settled.model.head == "classifier",
+    )
+    data = settled.data
+    if corpus.labels or corpus.train.sources is not None:
+        data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>
+    encoded = encode_corpus(corpus, data)
+    if config is None and preset not in PRESETS:
+        settled = changed(encoded.preset(preset or "default", data.running))
+    settled = dataclasses.replace(settled, data=data)
+    layout = make_layout(settled.training, devices)
+    trained = train_corpus(encoded, settled, None if workdir is None else Path(workdir), layout=layout)
     return LanguageModel(trained.params, trained.vocabulary, trained.config)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
-from flaxchar import CharLM, ModelConfig, TextBatches, TrainingConfig, Vocabulary, init_state, make_optimizer
+from flaxchar import (
+    CharLM,
+    Config,
+    Example,
+    LanguageModel,
+    ModelConfig,
+    TextBatches,
+    TrainingConfig,
+    Vocabulary,
+    init_params,
+    init_state,
+    make_optimizer,
+)
+from flaxchar.data import encoded, files, texts
+from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,3 +76,35 @@ def small_training(training: TrainingConfig, model: ModelConfig | None = None):
     lm = CharLM(vocabulary.size, model or ModelConfig(hidden=8, dropout=0))
     optimizer = make_optimizer(training)
     return lm, optimizer, batches, init_state(lm, optimizer, batches.rows, jax.random.key(1))
+
+
+def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> LanguageModel:
+    """A model of fresh parameters, its logits scaled up so that its predictions differ from uniform ones."""
+    config = Config().replace(hidden=12, **settings)
+    count = max(len(texts), len(labels))
+    examples = [
+        Example(
+            texts[k % len(texts)],
+            labels[k % len(labels)] if labels else None,
+            texts[k % len(texts)] if sources and not labels else None,
+        )
+        for k in range(count)
+    ]
+    vocabulary = Vocabulary.build(examples, config.data.unit, classify=config.model.head == "classifier")
+    params = init_params(make_model(vocabulary, config.model), jax.random.key(seed))
+    params["logits"]["kernel"] = params["logits"]["kernel"] * 8
+    return LanguageModel(params, vocabulary, config)
+
+
+@contextlib.contextmanager
+def small_blocks(block: int, large: int = 40) -> Iterator[None]:
+    """Blocks of a few characters, and files for data of more than ``large`` bytes."""
+    modules = (texts, files, encoded)
+    kept = [(module.BLOCK, getattr(module, "LARGE", None)) for module in modules]
+    for module in modules:
+        module.BLOCK, module.LARGE = block, large
+    try:
+        yield
+    finally:
+        for module, (characters, size) in zip(modules, kept, strict=True):
+            module.BLOCK, module.LARGE = characters, size

@@ -14,6 +14,7 @@ from helpers import run_command
 import flaxchar
 from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, init_params
 from flaxchar.data.cache import load_encoded
+from flaxchar.data.examples import Example
 from flaxchar.language_model import class_probabilities
 from flaxchar.models.lstm import lstm
 
@@ -62,8 +63,8 @@ def test_the_class_is_fed_first_and_not_predicted(tmp_path):
 
 
 def test_a_limited_vocabulary_keeps_the_classes():
-    texts = [flaxchar.data.vocabulary.label_token(k) + "aaabbb" for k in range(3)]
-    vocabulary = flaxchar.Vocabulary.build(texts, max_size=1, labels=("x", "y", "z"))
+    texts = [Example("aaabbb", label) for label in "xyz"]
+    vocabulary = flaxchar.Vocabulary.build(texts, max_size=1)
     assert len(vocabulary.label_ids) == 3
     assert vocabulary.unknown not in vocabulary.label_ids
 
@@ -81,7 +82,7 @@ def test_json_lines_and_columns_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "settings", "message"),
     [
-        ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for --label-field"),
+        ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for `label_field`"),
         ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: 'kind' is None, which is neither a text nor a class"),
         ("a.csv", "text\na\n", {"fields": ("text",)}, r"has no column 'kind'"),
         ("a.jsonl", "", {"window": 8}, r"--label-field and --window exclude each other"),
@@ -102,7 +103,7 @@ def test_texts_are_written_for_a_class(run):
     assert lm.generate("ab", label="low", size=4)[0].startswith("ab")
     assert len(lm.generate(label="low", size=4)[0]) <= 4
     assert "".join(lm.stream(label="high", seed=3)) == lm.generate(label="high", seed=3)[0]
-    with pytest.raises(InputError, match=r"--label: 'low', 'high'"):
+    with pytest.raises(InputError, match=r"`label`: 'low', 'high'"):
         lm.generate()
     with pytest.raises(InputError, match=r"no class 'middle'; it knows 'low', 'high'"):
         lm.generate(label="middle")
@@ -121,8 +122,8 @@ def test_the_class_of_a_text_follows_by_bayes_rule(run):
             assert expected == pytest.approx(-log[np.arange(len(ids)), targets].sum(), rel=1e-4)
     probabilities = class_probabilities(nats)
     np.testing.assert_allclose(probabilities.sum(1), 1)
-    assert probabilities[0, 0] > 0.99
-    assert probabilities[1, 1] > 0.99
+    assert probabilities[0, 0] > 0.95
+    assert probabilities[1, 1] > 0.95
     mixed = -np.log(np.exp(-nats).mean(1)) / np.log(2) / [6, 5, 3]
     np.testing.assert_allclose(lm.score(texts), mixed, rtol=1e-5)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import math
 
 import jax
@@ -13,11 +12,10 @@ import pytest
 from helpers import run_command
 
 import flaxchar
-from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, Vocabulary, init_params, pad_texts
+from flaxchar import Config, InputError, ModelConfig, TextBatches, init_params, pad_texts
 from flaxchar.commands.sample import training_texts
 from flaxchar.data.cache import load_encoded
-from flaxchar.data.vocabulary import SOURCE_END
-from flaxchar.generation.beam import beam_search
+from flaxchar.data.examples import Example
 from flaxchar.models.attention import attend
 from flaxchar.models.charlm import make_model
 from flaxchar.models.losses import score_batch
@@ -39,7 +37,8 @@ def table(tmp_path_factory):
 def test_only_what_follows_the_source_is_predicted(table):
     config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
     corpus, config = load_encoded(config)
-    predicted = corpus.vocabulary.predicted_characters([long + SOURCE_END + short for long, short in ROWS], bos=False)
+    examples = [Example(short, source=long) for long, short in ROWS]
+    predicted = corpus.vocabulary.predicted_characters(examples, bos=False)
     assert predicted == sum(len(short) + 1 for _, short in ROWS)
     assert corpus.train.sources.tolist() == [len(long) + 1 for long, _ in ROWS]
     assert corpus.train.mean_length == np.mean([len(short) for _, short in ROWS])
@@ -54,8 +53,8 @@ def test_only_what_follows_the_source_is_predicted(table):
 def test_exchanged_texts_follow_the_source_of_another(table):
     config = Config().replace(data=(table,), fields=("short",), source_field="long", val_fraction=0)
     corpus, _ = load_encoded(config)
-    exchanged = corpus.vocabulary.encode_texts(
-        [ROWS[(k + 1) % len(ROWS)][0] + SOURCE_END + short for k, (_, short) in enumerate(ROWS)]
+    exchanged = corpus.vocabulary.encode_examples(
+        [Example(short, source=ROWS[(k + 1) % len(ROWS)][0]) for k, (_, short) in enumerate(ROWS)]
     )[0]
     found = corpus.train.exchanged()
     np.testing.assert_array_equal(found.ids, exchanged.ids)
@@ -141,7 +140,7 @@ def test_the_source_is_used(table, tmp_path):
     refused = run_command("novelty", "--workdir", str(path))
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "nothing tells that of these texts" in refused.stderr
-    with pytest.raises(InputError, match="--source"):
+    with pytest.raises(InputError, match="`source`"):
         lm.generate()
     with pytest.raises(InputError, match="source"):
         lm.score(["cdb"])
@@ -149,39 +148,5 @@ def test_the_source_is_used(table, tmp_path):
 
 def test_a_source_for_a_model_without_is_an_error():
     lm = flaxchar.train(["ab", "ba"], steps=1, hidden=4)
-    with pytest.raises(InputError, match="--source-field"):
+    with pytest.raises(InputError, match="`source_field`"):
         lm.generate(source="a")
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    model = CharLM(5, ModelConfig(hidden=6))
-    params = init_params(model, jax.random.key(2))
-    params["logits"]["kernel"] = params["logits"]["kernel"] * 6
-    return model, params, Vocabulary(tuple("abc"))
-
-
-def log_probability(tiny, text):
-    """Of a text and its end, by the model's logits for the whole."""
-    model, params, vocabulary = tiny
-    ids = [vocabulary.eos, *text, vocabulary.eos]
-    logits, _ = model.apply({"params": params}, jnp.array([ids[:-1]]))
-    return sum(float(jax.nn.log_softmax(logits)[0, k, token]) for k, token in enumerate(ids[1:]))
-
-
-def test_a_wide_beam_finds_the_likeliest_text_there_is(tiny):
-    size = 4
-    everything = [text for n in range(size) for text in itertools.product((1, 2, 3), repeat=n)]
-    best = max(everything, key=lambda text: log_probability(tiny, text) / (len(text) + 1))
-    text, total = beam_search(*tiny, np.empty(0, np.int32), beams=3**size, size=size)
-    assert tuple(text) == best
-    assert total == pytest.approx(log_probability(tiny, best), abs=1e-4)
-
-
-def test_more_beams_are_never_worse_than_greedy_and_respect_the_size(tiny):
-    greedy, wide = (beam_search(*tiny, np.array([1], np.int32), beams, size=6) for beams in (1, 8))
-    mean = [total / (len(text) + 1) for text, total in (greedy, wide)]
-    assert mean[1] >= mean[0] - 1e-6
-    assert all(len(text) <= 5 for text, _ in (greedy, wide))
-    with pytest.raises(InputError, match="--beam is 0"):
-        beam_search(*tiny, np.empty(0, np.int32), 0)

@@ -1,4 +1,4 @@
-"""How much of what a model writes stands in the texts it learned from."""
+"""Novelty: how much of a written text stands in the training texts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Common substrings are measured up to this many characters: the index is sorted no further.
-LONGEST = 1024
-# Between the texts of an index: in no text that was read as a line.
-_BETWEEN = "\n"
+# Common substrings are measured up to this many characters; the index is sorted no further.
+LONGEST_MATCH = 1024
+# Stands between the texts of an index. A text that was read as a line does not contain it.
+_SEPARATOR = "\n"
 
 
 class Match(NamedTuple):
-    """The longest part of a text that stands in the indexed texts, too.
+    """The longest substring of a text that also stands in the indexed texts.
 
     Attributes:
       start: where it begins in the text.
@@ -28,22 +28,26 @@ class Match(NamedTuple):
 
 
 class TextIndex:
-    """Texts, searchable for any substring: a suffix array, sorted by prefix doubling.
+    """Index of texts that finds any substring: a suffix array, sorted by prefix doubling.
 
     (Manber & Myers 1993, https://doi.org/10.1137/0222058.)
+
+    Example::
+
+        TextIndex(["oil prices rise", "rain"]).longest_match("oil prizes")  # Match(start=0, length=7, is_copy=False)
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Sort the suffixes of all texts, some seconds for a million characters."""
+        """Sort the suffixes of all texts: some seconds for a million characters."""
         texts = list(texts)
         self._whole = set(texts)
-        self._text = _BETWEEN.join(texts)
+        self._text = _SEPARATOR.join(texts)
         points = np.frombuffer(self._text.encode("utf-32-le", "surrogatepass"), np.uint32)
         rank = np.unique(points, return_inverse=True)[1].astype(np.int64) + 1
         self._suffixes = np.argsort(rank, kind="stable")
         width = 1
-        while width < LONGEST and len(rank) and rank.max() < len(rank):
-            # By the first `width` characters, then by those after: both are ranks already.
+        while width < LONGEST_MATCH and len(rank) and rank.max() < len(rank):
+            # Sort by the first `width` characters, then by the `width` after them. Both are known as ranks.
             after = np.zeros_like(rank)
             after[:-width] = rank[width:]
             key = rank * (len(rank) + 1) + after
@@ -53,47 +57,51 @@ class TextIndex:
             width *= 2
 
     def longest_match(self, text: str) -> Match:
-        """The longest substring, up to ``LONGEST`` characters, that a text has in common with the indexed ones."""
+        """Find the longest substring, up to ``LONGEST_MATCH`` characters, that a text shares with the indexed texts."""
         best = Match(0, 0, text in self._whole)
         for start in range(len(text)):
             if start + best.length >= len(text):
                 break
-            sought = text[start : start + LONGEST]
-            low, high = 0, len(self._suffixes)
-            while low < high:
-                middle = (low + high) // 2
-                at = self._suffixes[middle]
-                if self._text[at : at + len(sought)] < sought:
-                    low = middle + 1
-                else:
-                    high = middle
-            # What has the longest prefix in common with it stands beside its place.
-            length = max((_common(self._text, int(self._suffixes[k]), sought) for k in (low - 1, low)
-                          if 0 <= k < len(self._suffixes)), default=0)  # fmt: skip
+            suffix = text[start : start + LONGEST_MATCH]
+            place = self._insertion_place(suffix)
+            # The indexed suffix with the longest common prefix is a neighbour of that place.
+            neighbours = [k for k in (place - 1, place) if 0 <= k < len(self._suffixes)]
+            length = max((_common_prefix(self._text, int(self._suffixes[k]), suffix) for k in neighbours), default=0)
             if length > best.length:
                 best = best._replace(start=start, length=length)
         return best
 
+    def _insertion_place(self, suffix: str) -> int:
+        """Where a suffix would stand among the sorted suffixes."""
+        low, high = 0, len(self._suffixes)
+        while low < high:
+            middle = (low + high) // 2
+            at = self._suffixes[middle]
+            if self._text[at : at + len(suffix)] < suffix:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
-def _common(text: str, at: int, sought: str) -> int:
-    """How many characters of ``sought`` stand at a place of a text."""
-    other = text[at : at + len(sought)]
-    if other == sought:
-        return len(sought)
-    return next(
-        (k for k, (a, b) in enumerate(zip(other, sought, strict=False)) if a != b), min(len(other), len(sought))
-    )
+
+def _common_prefix(text: str, at: int, suffix: str) -> int:
+    """How many characters of ``suffix`` stand at a place of a text."""
+    other = text[at : at + len(suffix)]
+    if other == suffix:
+        return len(suffix)
+    pairs = enumerate(zip(other, suffix, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(other), len(suffix)))
 
 
 class Novelty(NamedTuple):
-    """What is new in some samples.
+    """How new some samples are.
 
     Attributes:
-      samples: how many there are.
-      copies: how many are training texts, to the letter.
-      duplicates: how many repeat an earlier sample.
-      matches: the longest match of each.
-      shares: what share of each its longest match is, float64 ``[samples]``.
+      samples: how many samples there are.
+      copies: samples that are training texts, character for character.
+      duplicates: samples that repeat an earlier sample.
+      matches: the longest match of each sample.
+      shares: length of the longest match as a share of the sample's length, float64 ``[samples]``.
     """
 
     samples: int
@@ -104,7 +112,7 @@ class Novelty(NamedTuple):
 
 
 def measure_novelty(samples: Sequence[str], index: TextIndex) -> Novelty:
-    """What of some samples stands in the indexed texts."""
+    """Search each sample in the indexed texts."""
     matches = [index.longest_match(sample) for sample in samples]
     return Novelty(
         len(samples),

@@ -1,4 +1,4 @@
-"""How surprising texts are to a model, one by one; also while it goes on learning from them."""
+"""Scores: how many nats each text costs a trained model, also while the model goes on learning from the texts."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ import numpy as np
 import optax
 from jax import Array
 
+from flaxchar.analysis.classify import class_nats
 from flaxchar.config import InputError
 from flaxchar.data.batches import Batch, WindowBatches, fit_width, pad_texts
-from flaxchar.data.vocabulary import EncodedTexts
-from flaxchar.language_model import LanguageModel
+from flaxchar.data.encoded import EncodedTexts
+from flaxchar.data.examples import Example, Examples
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.losses import carry_into, token_losses
+from flaxchar.models.trained import TrainedModel
 
-# Texts, or characters of running text, that are scored before a model that adapts learns from them.
+# Texts, or tokens of running text, that are scored before an adapting model learns from them.
 ADAPT_TEXTS, ADAPT_WINDOW = 8, 32
-# How far one step goes, and the gradient's norm from which on it goes no further.
+# The learning rate of an adapting model, and the gradient norm above which its step is shortened.
 ADAPT_RATE, ADAPT_NORM = 1.0, 4.0
-_ROWS = 64
-# Widths of batches are rounded up to a multiple of this, so that few are compiled.
-_GRAIN = 32
+# Texts scored together by a model that does not adapt.
+SCORE_ROWS = 64
+# Widths of batches are multiples of this, so that few widths have to be compiled.
+WIDTH_STEP = 32
 
 
 class Scores(NamedTuple):
-    """What each of some texts costs.
+    """What each text costs.
 
     Attributes:
-      nats: float64 ``[texts]``.
-      characters: how many of each were predicted, the end of the text counted as one, int64 ``[texts]``.
-      missing: what the vocabulary does not hold, left out, and how often.
+      nats: cross-entropy summed over the predicted tokens, float64 ``[texts]``.
+      characters: predicted characters, ``<eos>`` counted as one, int64 ``[texts]``.
+      missing: tokens outside the vocabulary, which were left out, and how often each occurred.
     """
 
     nats: np.ndarray
@@ -45,86 +48,126 @@ class Scores(NamedTuple):
 
     @property
     def bits_per_character(self) -> float:
-        """Of all the texts together."""
+        """Bits per character of all texts together."""
         return float(self.nats.sum() / math.log(2) / self.characters.sum())
 
+    @property
+    def bits_per_character_by_text(self) -> np.ndarray:
+        """Bits per character of each text, float64 ``[texts]``; NaN for a text of which nothing is predicted."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.nats / math.log(2) / self.characters
 
-def score(lm: LanguageModel, texts: Sequence[str], adapt: bool = False) -> Scores:
-    """What each text costs: by itself, or for a model of running text as a line of one text.
+
+def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bool = False) -> Scores:
+    """Score examples: separate texts each by itself, running text as one text.
+
+    A model of running text reads the texts one after another and carries its state on, so a text that ends a line
+    must hold the line feed. A model trained with labels scores a text given its label, or the mixture over all labels
+    where no example has one. A model trained with sources scores a text given its source.
 
     Args:
-      lm: the model.
-      texts: the texts, without line feeds.
-      adapt: let the model learn from each few texts once they are scored (dynamic evaluation, Krause et al. 2018,
-        https://arxiv.org/abs/1709.07432).
+      trained: the model.
+      examples: at least one.
+      adapt: let the model take a step of gradient descent on each few texts after scoring them (dynamic evaluation,
+        Krause et al. 2018, https://arxiv.org/abs/1709.07432). ``trained`` itself is not changed.
 
     Raises:
-      InputError: there is no text.
+      InputError: there is no example, the model is a classifier, or labels or sources are missing or unexpected.
     """
-    if not texts:
+    vocabulary = trained.vocabulary
+    if not examples:
         raise InputError("there is no text to score")
-    running, vocabulary = lm.config.data.running, lm.vocabulary
-    lm.refuse_sources()
-    if vocabulary.labels:
-        if adapt:
-            raise InputError("--adapt: a model that writes for classes does not know those of the texts it would learn")
-        return Scores(
-            lm.mixed_nats(texts), np.array([len(text) + 1 for text in texts]), vocabulary.encode_texts(texts)[1]
-        )
-    if running:
-        texts = [text + "\n" for text in texts]
-    encoded, missing = vocabulary.encode_texts(texts)
-    lengths = np.array([len(text) + (not running) for text in texts])
-    owner_of_token = np.repeat(np.arange(len(texts)), encoded.lengths)
-    nats = np.zeros(len(texts))
-    counted = np.zeros(len(texts), np.int64)
-    batches = _running(lm, encoded, adapt) if running else _separate(lm, encoded, adapt)
-    params, carry = lm.params, None
-    for owners, batch in batches:
-        carry = lm.model.initial_carry(len(batch.inputs)) if carry is None or bool(batch.fresh) else carry
-        losses, carry, params = _score(lm.model, params, carry, batch, adapt=adapt)
+    if vocabulary.classifies:
+        raise InputError('the model names the label of a text (`head="classifier"`); it gives texts no probability')
+    if vocabulary.labels and all(example.label is None for example in examples):
+        return _score_mixture(trained, [example.text for example in examples], adapt)
+    _refuse_unknown_fields(trained, examples)
+    running = trained.config.data.running
+    encoded, missing = vocabulary.encode_examples(Examples.of(examples))
+    token_text = np.repeat(np.arange(len(examples)), encoded.lengths)  # the text of each token, [tokens]
+    nats = np.zeros(len(examples))
+    counted = np.zeros(len(examples), np.int64)
+    batches = _running(trained, encoded, adapt) if running else _separate(trained, encoded, adapt)
+    params, carry = trained.params, None
+    for indices, batch in batches:
+        carry = trained.model.initial_carry(len(batch.inputs)) if carry is None or bool(batch.fresh) else carry
+        losses, carry, params = _score_batch(trained.model, params, carry, batch, adapt=adapt)
         losses = np.asarray(losses, np.float64)
-        of_token = owner_of_token[owners] if running else np.broadcast_to(owners[:, None], losses.shape)
+        owners = token_text[indices] if running else np.broadcast_to(indices[:, None], losses.shape)
         chosen = np.asarray(batch.mask)
-        np.add.at(nats, of_token[chosen], losses[chosen])
-        np.add.at(counted, of_token[chosen], 1)
-    # Of words, a token is many characters; what is not predicted is the first, where no <eos> is fed before it.
-    characters = counted if vocabulary.unit == "char" else lengths
-    return Scores(nats, characters, missing)
+        np.add.at(nats, owners[chosen], losses[chosen])
+        np.add.at(counted, owners[chosen], 1)
+    if vocabulary.unit == "char":
+        return Scores(nats, counted, missing)
+    return Scores(nats, _characters(trained, examples), missing)
 
 
-def _separate(lm: LanguageModel, texts: EncodedTexts, adapt: bool) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Which texts are in a batch, and the batch: in order where the model adapts, else by length."""
-    bos, eos = lm.config.data.bos, lm.vocabulary.eos
+def _characters(trained: TrainedModel, examples: Sequence[Example]) -> np.ndarray:
+    """Characters that a model of words predicts of each text, int64 ``[texts]``; a word is several characters."""
+    data, vocabulary = trained.config.data, trained.vocabulary
+    characters = np.array([len(example.text) + (not data.running) for example in examples])
+    if data.bos or vocabulary.labels or vocabulary.source_end is not None:
+        return characters
+    # Nothing is fed before the first word of a text, or of running text, so that word is given, not predicted.
+    for k, example in enumerate(examples):
+        if tokens := vocabulary.tokenize(example.text):
+            characters[k] -= len(tokens[0])
+            if data.running:
+                break
+    return characters
+
+
+def _score_mixture(trained: TrainedModel, texts: Sequence[str], adapt: bool) -> Scores:
+    """Scores under the mixture of all labels, each as probable as the others."""
+    if adapt:
+        raise InputError("`adapt` needs the label of each text: the model learns from texts given their labels")
+    nats = -np.logaddexp.reduce(-class_nats(trained, texts), axis=1) + math.log(len(trained.vocabulary.labels))
+    missing = trained.vocabulary.encode_texts(texts)[1]
+    return Scores(nats, np.array([len(text) + 1 for text in texts]), missing)
+
+
+def _refuse_unknown_fields(trained: TrainedModel, examples: Sequence[Example]) -> None:
+    """Raise ``InputError`` for labels or sources that the model was trained without: they would change nothing."""
+    known = {"label": bool(trained.vocabulary.labels), "source": trained.vocabulary.source_end is not None}
+    for field, is_known in known.items():
+        if not is_known and any(getattr(example, field) is not None for example in examples):
+            raise InputError(f"the model was trained without {field}s; leave out `{field}s`")
+
+
+def _separate(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Batches of separate texts, and which text is in each row: in order for an adapting model, else by length."""
+    bos, eos = trained.config.data.bos, trained.vocabulary.eos
     lengths = texts.lengths + bos
     order = np.arange(len(texts)) if adapt else np.argsort(lengths, kind="stable")
-    rows = ADAPT_TEXTS if adapt else _ROWS
-    widths = [_GRAIN * k for k in range(1, int(lengths.max()) // _GRAIN + 2)]
+    rows = ADAPT_TEXTS if adapt else SCORE_ROWS
+    widths = [WIDTH_STEP * k for k in range(1, int(lengths.max()) // WIDTH_STEP + 2)]
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         width = fit_width(widths, int(lengths[chosen].max()))
-        batch = pad_texts([texts[i] for i in chosen], rows, width, eos, bos)
+        batch = pad_texts([texts[i] for i in chosen], rows, width, eos, bos, texts.source_end)
         yield np.concatenate([chosen, np.zeros(rows - len(chosen), np.int64)]), batch
 
 
-def _running(lm: LanguageModel, texts: EncodedTexts, adapt: bool) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Which token each target of a batch is ``[1, time]``, and the batch: the lines as one text in one row."""
-    window = ADAPT_WINDOW if adapt else lm.config.data.window
+def _running(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Windows of the texts as one stream in one row, and which token of it each target is, int64 ``[1, time]``."""
+    window = ADAPT_WINDOW if adapt else trained.config.data.window
     assert window is not None
-    bos, count = lm.config.data.bos, len(texts.ids)
+    bos, count = trained.config.data.bos, len(texts.ids)
     stream = EncodedTexts(texts.ids, np.array([0, count]))
-    batches = WindowBatches(stream, 1, lm.vocabulary.eos, window, bos)
+    batches = WindowBatches(stream, 1, trained.vocabulary.eos, window, bos)
     width = batches.widths[0]
     for k in range(batches.steps_per_epoch):
         batch = batches.batch(k)
         positions = np.arange(k * width, (k + 1) * width)[None] + (not bos)
-        # The <eos> that closes the stream is none of the text.
+        # The stream is closed by an <eos> that does not belong to the text.
         yield np.minimum(positions, count - 1), batch._replace(mask=batch.mask & (positions < count))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "adapt"))
-def _score(model: CharLM, params: Params, carry: tuple, batch: Batch, *, adapt: bool) -> tuple[Array, tuple, Params]:
-    """Nats of each target ``[batch, time]``, the carry after, and the parameters, with ``adapt`` a step further."""
+def _score_batch(
+    model: CharLM, params: Params, carry: tuple, batch: Batch, *, adapt: bool
+) -> tuple[Array, tuple, Params]:
+    """Nats of each target ``[batch, time]``, the carry after them, and the parameters, with ``adapt`` one step on."""
 
     def losses(params: Params) -> tuple[Array, tuple]:
         logits, after = model.apply({"params": params}, batch.inputs, carry_into(batch, carry))
@@ -135,7 +178,7 @@ def _score(model: CharLM, params: Params, carry: tuple, batch: Batch, *, adapt: 
         _, (nats, after) = losses(params)
         return nats, after, params
     gradients, (nats, after) = jax.grad(losses, has_aux=True)(params)
-    # Of a text that is quite unlike what was learned the gradient is large, and such a step would undo the model.
+    # A text quite unlike the training texts has a large gradient; a full step along it would undo the model.
     rate = ADAPT_RATE * jnp.minimum(1.0, ADAPT_NORM / optax.tree.norm(gradients))
     params = jax.tree.map(lambda weight, gradient: weight - rate * gradient, params, gradients)
     return nats, after, params

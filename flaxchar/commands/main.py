@@ -259,7 +259,8 @@ def _settings(prog: str, arguments: Sequence[str], options: TrainOptions, preset
         config = config.replace(dataset=saved.data.dataset)
     if config.data.window is None:
         config = config.replace(window=saved.data.window)
-    return config if config.data.before_field is None else config.replace(bos=False)
+    labelled = config.data.label_field is not None or config.data.source_field is not None
+    return config.replace(bos=False) if labelled else config
 
 
 def with_base(prog: str, arguments: Sequence[str], base: Config) -> Config:

@@ -180,11 +180,11 @@ class ClassifyOptions:
 def classify_command(arguments: Sequence[str]) -> int:
     """``flaxchar classify``."""
     options = parse(ClassifyOptions, "flaxchar classify", arguments, ClassifyOptions())
-    from flaxchar.data.texts import BEFORE_END
+    from flaxchar.data.files import read_files
 
-    given = _read_texts(options.files, options.fields, options.encoding, options.label_field)
-    parted = [text.rpartition(BEFORE_END) for text in given]
-    texts, right = [text for _, _, text in parted], [label for label, _, _ in parted]
+    chunks = list(read_files(options.files, options.fields, options.encoding, label_field=options.label_field))
+    texts = [text for chunk in chunks for text in chunk.texts]
+    right = [label for chunk in chunks for label in chunk.labels or ()]
     if not texts:
         raise InputError("there is no text to classify")
     lm = load_model(options.workdir)
@@ -237,7 +237,7 @@ def _judge(probabilities: Any, right: Any, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def _read_texts(names: Sequence[str], fields: Sequence[str], encoding: str, before: str | None = None) -> list[str]:
+def _read_texts(names: Sequence[str], fields: Sequence[str], encoding: str) -> list[str]:
     from flaxchar.data.files import read_files
 
-    return [text for some in read_files(names, fields, encoding, before=before) for text in some.texts]
+    return [text for chunk in read_files(names, fields, encoding) for text in chunk.texts]

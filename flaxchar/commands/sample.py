@@ -186,13 +186,9 @@ def training_texts(lm: LanguageModel) -> list[str]:
       InputError: they are not where they were, or there were none to read.
     """
     from flaxchar.data.corpus import load_corpus
-    from flaxchar.data.vocabulary import SOURCE_END
 
     if not (lm.config.data.data or lm.config.data.dataset):
         raise InputError("the model was trained in Python, on texts that only its program knows")
     if "-" in lm.config.data.data:
         raise InputError("the model was trained on standard input, which cannot be read again")
-    texts = load_corpus(lm.config)[0].train
-    if lm.vocabulary.labels:
-        return [text[1:] for text in texts]  # after the class
-    return [text.rpartition(SOURCE_END)[2] for text in texts]
+    return list(load_corpus(lm.config)[0].train.texts)

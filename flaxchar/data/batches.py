@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flaxchar.data.vocabulary import PAD, EncodedTexts
+from flaxchar.data.encoded import EncodedTexts
+from flaxchar.data.vocabulary import PAD
 
 # Widths of the batches of an evaluation: each costs a compilation, and each saves padding.
 EVALUATION_WIDTHS = 4

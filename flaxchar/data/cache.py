@@ -1,42 +1,43 @@
-"""A corpus as ids, ready to train on; that of large files is kept for the next start."""
+"""Encoded corpora: a corpus as ids, ready to train on; that of large files is kept for the next start."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
 from flaxchar.data.corpus import Corpus, load_corpus, settle
+from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.files import STDIN, expand
-from flaxchar.data.texts import LARGE, Texts
-from flaxchar.data.vocabulary import EncodedTexts, Vocabulary
+from flaxchar.data.texts import LARGE
+from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.presets import make_preset
+from flaxchar.storage import cache_folder, content_key, replaced_folder
 
-# Part of what a kept corpus is found by: raised when the same files would be encoded otherwise than before.
-_FORMAT = 3
+# Part of the key of a kept corpus: raised when the same files would be encoded differently than before.
+_FORMAT = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedCorpus:
-    """What training needs to know of a corpus.
+    """A corpus as training needs it.
 
     Attributes:
-      vocabulary: of the texts to learn.
+      vocabulary: the vocabulary of the texts to learn.
       train: the texts to learn.
       held_out: the texts to judge by, none of them empty, possibly none.
-      train_characters: how many characters a model predicts of ``train``, ``<eos>`` counted as one each.
-      held_out_characters: likewise.
-      missing: what occurs in the held-out texts alone and was left out there, and how often, the most frequent first.
-      record: what identifies the texts: name, how many, their hash, and bits per character that no model can beat.
-      report: what they are, lines for people.
+      train_characters: how many characters a model predicts of ``train``, counting each ``<eos>`` as one.
+      held_out_characters: how many it predicts of ``held_out``.
+      missing: tokens that occur in the held-out texts alone and were left out there, and how often each occurred, the
+        most frequent first.
+      record: what identifies the texts: their name, number, hash, and entropy (``floor``, or None).
+      report: lines about the texts, for people.
     """
 
     vocabulary: Vocabulary
@@ -50,38 +51,41 @@ class EncodedCorpus:
 
     @property
     def floor(self) -> float | None:
-        """Bits per character that no model can beat, where that is known."""
+        """The entropy of the texts in bits per character, which no model can beat; None where it is unknown."""
         return self.record["floor"]
 
     def preset(self, name: str, running: bool) -> Config:
-        """The settings of a preset for such texts, ``running`` or each by itself."""
+        """The settings of a preset for this corpus; ``running`` says whether it is running text."""
         return make_preset(name, self.train_characters, running, self.train.mean_length)
 
 
 def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) -> EncodedCorpus:
-    """The vocabulary of a corpus, and its texts as ids.
+    """Build the vocabulary of a corpus and encode its examples.
 
     Args:
-      corpus: the texts.
+      corpus: the examples.
       data: the settings.
-      folder: where to keep the ids, an empty one; None to keep them no longer than the process.
+      folder: an empty folder to keep the ids in; None to keep them no longer than the process.
     """
     limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
-    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.labels)
-    running = data.running
-    train, _ = vocabulary.encode_texts(corpus.train, None if folder is None else folder / "train")
-    texts = corpus.held_out
-    held_out, missing = vocabulary.encode_texts(texts)
-    if (held_out.lengths == 0).any():  # of nothing but what the vocabulary does not hold
-        texts = Texts.of(text for text, length in zip(texts, held_out.lengths, strict=True) if length)
-        held_out, missing = vocabulary.encode_texts(texts)
-    dropped = sum(len(token) * count for token, count in missing.items())
+    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.classify)
+    bos, running = data.bos and corpus.train.plain, data.running
+    train, _ = vocabulary.encode_examples(corpus.train, None if folder is None else folder / "train")
+    examples = corpus.held_out
+    held_out, missing = vocabulary.encode_examples(examples)
+    if (held_out.lengths == 0).any():  # texts of nothing but what the vocabulary does not hold
+        examples, _ = examples.partition(held_out.lengths == 0)
+        held_out, missing = vocabulary.encode_examples(examples)
+    predicted = vocabulary.predicted_characters(examples, bos, running)
+    if not vocabulary.classifies:  # what is left out of a text is not predicted; sources are not predicted anyway
+        left_out = missing if examples.sources is None else vocabulary.encode_texts(examples.texts)[1]
+        predicted -= sum(len(token) * count for token, count in left_out.items())
     return EncodedCorpus(
         vocabulary,
         train,
         held_out,
-        vocabulary.predicted_characters(corpus.train, data.bos, running, sources=True),
-        vocabulary.predicted_characters(texts, data.bos, running) - dropped,
+        vocabulary.predicted_characters(corpus.train, bos, running, sources=True),
+        predicted,
         dict(missing.most_common()),
         {
             "name": corpus.name,
@@ -95,9 +99,9 @@ def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) 
 
 
 def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
-    """The corpus a configuration names, from where it was kept if that is so.
+    """Load the corpus that a configuration names, from the cache where it is kept there.
 
-    Files of more than 64 MB together are encoded once and kept in the user's cache directory, by their content.
+    Files of more than 64 MB together are encoded once and kept in the user's cache folder, by their content.
 
     Returns:
       The corpus, and the configuration with ``dataset`` and ``window`` filled in where they were left open.
@@ -109,27 +113,19 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
     notices = () if notice is None else (notice,)
     folder = _folder(config)
     if folder is not None and (kept := _open(folder)) is not None:
-        return dataclasses.replace(
-            kept, report=(*kept.report, *notices, f"encoded before; the ids are in {folder}")
-        ), config
+        report = (*kept.report, *notices, f"encoded before; the ids are in {folder}")
+        return dataclasses.replace(kept, report=report), config
     try:
         corpus, config = load_corpus(config)
-        new = None if folder is None else _new_folder(folder)
-        if folder is None or new is None:
-            encoded = encode_corpus(corpus, config.data)
-            return dataclasses.replace(encoded, report=(*encoded.report, *notices)), config
-        try:
+        with contextlib.ExitStack() as stack:
+            new = None if folder is None else _new_folder(folder, stack)
             encoded = encode_corpus(corpus, config.data, new)
-            _write(encoded, new)
-            if folder.exists():  # damaged, or somebody else was faster; a map of it stays good without its name
-                folder.rename(new.with_suffix(".old"))
-            new.rename(folder)  # whole or not at all, whoever else encodes it
-        finally:
-            shutil.rmtree(new.with_suffix(".old"), ignore_errors=True)
-            shutil.rmtree(new, ignore_errors=True)
-        return dataclasses.replace(encoded, report=(*encoded.report, *notices, f"the ids are kept in {folder}")), config
+            if new is not None:
+                _write(encoded, new)
+                notices = (*notices, f"the ids are kept in {folder}")
+        return dataclasses.replace(encoded, report=(*encoded.report, *notices)), config
     except OSError as error:
-        where = error.filename or platformdirs.user_cache_path("flaxchar")
+        where = error.filename or cache_folder()
         raise InputError(
             f"the texts cannot be encoded: {error.strerror} ({where}); make room, or let XDG_CACHE_HOME name a folder "
             "that has some"
@@ -137,7 +133,7 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
 
 
 def _folder(config: Config) -> Path | None:
-    """Where the corpus of a configuration is kept, if it is large enough for that: by the content of its files."""
+    """The folder for the corpus of a configuration, named by the content of its files; None where it is too small."""
     data = config.data
     names = expand(data.data) + expand(data.val_data)
     if (
@@ -153,8 +149,7 @@ def _folder(config: Config) -> Path | None:
         "head": config.model.head,
     }
     settings |= {name: [_content(path) for path in expand(settings[name])] for name in ("data", "val_data")}
-    key = hashlib.sha256(json.dumps([_FORMAT, settings]).encode()).hexdigest()
-    return platformdirs.user_cache_path("flaxchar") / "corpora" / key[:32]
+    return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings])))
 
 
 def _content(path: str) -> str:
@@ -166,16 +161,16 @@ def _content(path: str) -> str:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _new_folder(folder: Path) -> Path | None:
+def _new_folder(folder: Path, stack: contextlib.ExitStack) -> Path | None:
+    """A folder that takes the place of ``folder`` when the stack is closed; None where none can be made."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=folder.parent))
+        return stack.enter_context(replaced_folder(folder))
     except OSError:
-        return None  # nowhere to keep it
+        return None
 
 
 def _write(corpus: EncodedCorpus, folder: Path) -> None:
-    """Put beside the ids of ``train``, which are there, everything else."""
+    """Write everything but the ids of ``train``, which are in the folder already."""
     np.save(folder / "train_offsets.npy", corpus.train.offsets)
     np.save(folder / "held_out.npy", corpus.held_out.ids)
     np.save(folder / "held_out_offsets.npy", corpus.held_out.offsets)
@@ -188,12 +183,12 @@ def _write(corpus: EncodedCorpus, folder: Path) -> None:
         "record": corpus.record,
         "report": corpus.report,
     }
-    # Every character as an escape: half of a surrogate pair has no other form.
+    # ASCII, with escapes: half of a surrogate pair has no other form.
     (folder / "corpus.json").write_text(json.dumps(described), encoding="ascii")
 
 
 def _open(folder: Path) -> EncodedCorpus | None:
-    """What ``_write`` wrote; None where there is nothing, or it is damaged."""
+    """Read what ``_write`` wrote; None where there is nothing, or it is damaged."""
     try:
         described = json.loads((folder / "corpus.json").read_text(encoding="ascii"))
         offsets = np.load(folder / "train_offsets.npy", mmap_mode="r")

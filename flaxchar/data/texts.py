@@ -1,64 +1,61 @@
-"""Texts: many strings, written once and read in stretches, so that they need not fit in memory."""
+"""Texts: many strings, written once and read block by block, so that they need not fit in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, TypeVar
 
 import numpy as np
-import platformdirs
+
+from flaxchar.storage import scratch_file
 
 # Characters read or written at a time: bounds the memory that any pass over the texts needs.
-STRETCH = 1 << 22
-# What is larger than this, bytes, is kept in a file.
+BLOCK = 1 << 22
+# Data of more bytes than this is kept in a file.
 LARGE = 1 << 26
 
-
-# A text with a class or a source is read as that, this, and the text; it is in no text of a file that is one.
-BEFORE_END = "\0"
-
-
-class Some(NamedTuple):
-    """Some of the texts of a source, in order.
-
-    Attributes:
-      texts: the texts.
-      complete: False where the last of them goes on in the first of the next.
-    """
-
-    texts: list[str]
-    complete: bool = True
+Item = TypeVar("Item")
 
 
 class Texts:
-    """Many texts: iterated over, they are strings again.
+    """Many texts, which iterate as strings.
 
-    Their characters stand one after another, in memory or in a file; where each ends is told by ``lengths``.
+    The characters stand one after another as UTF-8, in memory or in a file, and ``lengths`` tells where each text ends.
+    Any ``str`` can be stored, lone surrogates and NUL included.
+
+    Example::
+
+        texts = Texts.of(["Anna", "Otto"])
+        len(texts), texts.characters  # 2, 8
+        list(texts)  # ["Anna", "Otto"]
     """
 
     def __init__(self) -> None:
         self._file: BinaryIO = io.BytesIO()
-        self._sizes: list[int] = []  # bytes of each stretch
+        self._sizes: list[int] = []  # bytes of each block
         self._lengths: list[np.ndarray] = []
         self._open = False
 
     @classmethod
     def of(cls, texts: Iterable[str] | Texts) -> Texts:
-        """Texts of any strings."""
+        """Store some strings; ``Texts`` are returned unchanged."""
         if isinstance(texts, Texts):
             return texts
         result = cls()
-        for some in grouped(texts):
-            result.add(*some)
+        for group in grouped(texts, len):
+            result.add(group)
         return result
 
     def add(self, texts: Sequence[str], complete: bool = True) -> None:
-        """Append some texts; unless ``complete``, the next one to be added continues the last."""
+        """Append texts.
+
+        Args:
+          texts: the texts.
+          complete: False where the last of them is continued by the first text of the next call.
+        """
         if not texts:
             return
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -71,9 +68,9 @@ class Texts:
         self._write("".join(texts))
 
     def _write(self, characters: str) -> None:
-        for start in range(0, len(characters), STRETCH):
-            # A str may hold half of a surrogate pair, as Python makes of bytes it cannot decode.
-            data = characters[start : start + STRETCH].encode("utf-8", "surrogatepass")
+        for start in range(0, len(characters), BLOCK):
+            # A str may hold half of a surrogate pair: Python makes one of a byte it cannot decode.
+            data = characters[start : start + BLOCK].encode("utf-8", "surrogatepass")
             self._file.seek(0, io.SEEK_END)
             self._file.write(data)
             self._sizes.append(len(data))
@@ -95,16 +92,16 @@ class Texts:
 
     @property
     def characters(self) -> int:
-        """Characters of all the texts."""
+        """Characters of all the texts together."""
         return sum(int(lengths.sum()) for lengths in self._lengths)
 
-    def stretches(self) -> Iterator[str]:
-        """The characters of all the texts, a stretch at a time; where one ends says nothing of where a text ends."""
+    def blocks(self) -> Iterator[str]:
+        """The characters of all the texts, block by block; a block may end in the middle of a text."""
         for data in self._stored():
             yield data.decode("utf-8", "surrogatepass")
 
     def code_points(self) -> Iterator[np.ndarray]:
-        """As ``stretches``, as Unicode code points: uint8 where all are ASCII, else uint32."""
+        """The same blocks as Unicode code points: uint8 where all are ASCII, else uint32."""
         for data in self._stored():
             if data.isascii():
                 yield np.frombuffer(data, np.uint8)
@@ -123,55 +120,66 @@ class Texts:
         ends = np.cumsum(self.lengths)
         number, position = 0, 0
         begun: list[str] = []
-        for stretch in self.stretches():
-            until = int(np.searchsorted(ends, position + len(stretch), "right"))
+        for block in self.blocks():
+            until = int(np.searchsorted(ends, position + len(block), "right"))
             start = 0
             for end in (ends[number:until] - position).tolist():
                 if begun:
-                    yield "".join([*begun, stretch[start:end]])
+                    yield "".join([*begun, block[start:end]])
                     begun = []
                 else:
-                    yield stretch[start:end]
+                    yield block[start:end]
                 start = end
-            if start < len(stretch):
-                begun.append(stretch[start:])
-            number, position = until, position + len(stretch)
+            if start < len(block):
+                begun.append(block[start:])
+            number, position = until, position + len(block)
         for _ in range(number, len(ends)):  # where there is no character at all
             yield ""
 
     def split(self, first: np.ndarray) -> tuple[Texts, Texts]:
-        """Two parts of the texts.
+        """Cut each text in two.
 
         Args:
-          first: how many characters of each text, from its beginning, belong to the first part, int64 ``[texts]``; the
-            others belong to the second. What has no character is in neither.
+          first: how many characters of each text belong to the first part, int64 ``[texts]``; the rest of the text
+            belongs to the second.
+
+        Returns:
+          The first and the second parts, those without a character left out.
         """
+        return self._cut(first, first > 0, first < self.lengths)
+
+    def partition(self, chosen: np.ndarray) -> tuple[Texts, Texts]:
+        """The texts that are not chosen and those that are, both in order; ``chosen`` is bool ``[texts]``."""
+        return self._cut(np.where(chosen, 0, self.lengths), ~chosen, chosen)
+
+    def _cut(self, first: np.ndarray, in_one: np.ndarray, in_other: np.ndarray) -> tuple[Texts, Texts]:
+        """Cut each text in two; ``in_one`` and ``in_other`` choose which parts are kept as texts, bool ``[texts]``."""
         lengths = self.lengths
         ends = np.cumsum(lengths)
         cut = np.flatnonzero(first < lengths)
         begins, ends = (ends - lengths + first)[cut].tolist(), ends[cut].tolist()
         one, other = Texts(), Texts()
-        one._lengths, other._lengths = [first[first > 0]], [(lengths - first)[cut]]
+        one._lengths, other._lengths = [first[in_one]], [(lengths - first)[in_other]]
         position, k = 0, 0
-        for stretch in self.stretches():
-            until = position + len(stretch)
+        for block in self.blocks():
+            until = position + len(block)
             kept, taken, at = [], [], 0
             while k < len(cut) and begins[k] < until:
                 start, end = max(begins[k] - position, 0), ends[k] - position
-                kept.append(stretch[at:start])
-                taken.append(stretch[start:end])
-                at = min(end, len(stretch))
+                kept.append(block[at:start])
+                taken.append(block[start:end])
+                at = min(end, len(block))
                 if ends[k] > until:
                     break
                 k += 1
-            kept.append(stretch[at:])
+            kept.append(block[at:])
             one._write("".join(kept))
             other._write("".join(taken))
             position = until
         return one, other
 
     def digest(self) -> bytes:
-        """A SHA-256 hash of the texts in order."""
+        """SHA-256 of the texts in order, 32 bytes; it does not depend on how they were put in."""
         characters = hashlib.sha256()
         for data in self._stored():
             characters.update(data)
@@ -179,46 +187,20 @@ class Texts:
         return hashlib.sha256(characters.digest() + lengths.digest()).digest()
 
 
-def grouped(texts: Iterable[str]) -> Iterator[Some]:
-    """Any texts, about a stretch at a time."""
-    group: list[str] = []
-    held = 0
-    for text in texts:
-        group.append(text)
-        held += len(text)
-        if held >= STRETCH or len(group) >= STRETCH >> 4:
-            yield Some(group)
-            group, held = [], 0
-    if group:
-        yield Some(group)
-
-
-def joined(parts: Iterable[np.ndarray], kind: Any, most: int, path: Path | None = None) -> np.ndarray:
-    """Arrays ``[any]`` as one: in memory or, where it may be large or a path is given, in a file that is mapped.
+def grouped(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Items in lists of about a block of characters each.
 
     Args:
-      parts: one after another.
-      kind: dtype of the result.
-      most: how many elements they may have.
-      path: the file, new; None for one without a name.
+      items: any number of them.
+      size: the characters of one item.
     """
-    if path is None and most * np.dtype(kind).itemsize <= LARGE:
-        return np.concatenate([np.empty(0, kind), *(part.astype(kind, copy=False) for part in parts)])
-    file = scratch_file() if path is None else path.open("w+b")
-    with file:
-        for part in parts:
-            file.write(np.ascontiguousarray(part, kind).data)
-        file.flush()
-        return np.memmap(file, kind, "r") if file.tell() else np.empty(0, kind)
-
-
-def scratch_file() -> BinaryIO:
-    """A file without a name, in the user's cache directory, or where there is none that of the system.
-
-    The system's is often held in memory, which is what a file is to spare.
-    """
-    try:
-        folder = platformdirs.user_cache_path("flaxchar", ensure_exists=True)
-        return tempfile.TemporaryFile(dir=folder)
-    except OSError:
-        return tempfile.TemporaryFile()
+    group: list[Item] = []
+    held = 0
+    for item in items:
+        group.append(item)
+        held += size(item)
+        if held >= BLOCK or len(group) >= BLOCK >> 4:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxchar.config import InputError
-from flaxchar.data.texts import BEFORE_END
+from flaxchar.data.examples import Chunk
 
 AG_NEWS = "ag_news_subset"
 # The whole question "can it be downloaded" is answered within this; TFDS by itself retries for minutes.
@@ -28,22 +28,30 @@ class Unreachable(InputError):
 
 
 def load_tfds(
-    name: str, fields: Sequence[str] = (), data_dir: str | None = None, before: str | None = None
-) -> tuple[list[str], list[str] | None]:
-    """The training texts of a TFDS data set and, where it has a ``test`` split, those to hold out.
+    name: str,
+    fields: Sequence[str] = (),
+    data_dir: str | None = None,
+    label_field: str | None = None,
+    source_field: str | None = None,
+) -> tuple[Iterator[Chunk], Iterator[Chunk] | None]:
+    """Read the examples of a TFDS data set: those of its ``train`` split and, where it has one, of its ``test`` split.
 
     The data set is prepared on first use (downloaded, and written as ArrayRecord files under ``data_dir``).
 
     Args:
       name: as TFDS knows it, also ``name/config:version``.
-      fields: text features; several are joined by one space. None are needed where there is just one, and for AG News
-        it is the title.
-      data_dir: as TFDS means it; None for its default.
-      before: the feature that is put before each text, its class or its source, with ``BEFORE_END`` between them.
+      fields: text features; several are joined by one space. They can be left out where there is just one, and for AG
+        News, where it is the title.
+      data_dir: TFDS' folder of data sets; None for its default.
+      label_field: the feature that holds the label of each text.
+      source_field: the feature that holds the source of each text.
+
+    Returns:
+      The chunks to learn, and those to hold out or None; read while they are iterated over.
 
     Raises:
       Unreachable: it is not prepared, and its source does not answer within ``REACH_SECONDS``.
-      InputError: there is no such data set or feature, or what came is not what TFDS expects.
+      InputError: there is no such data set or feature, or the download is not what TFDS expects.
     """
     # Imported here: files and the embedded corpus need none of it.
     import tensorflow_datasets as tfds
@@ -53,17 +61,21 @@ def load_tfds(
         builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise InputError(f"--dataset {name}: {reason}; `headlines` comes with flaxchar, --data reads files") from error
+        raise InputError(
+            f'the data set {name}: {reason}; `dataset="headlines"` comes with flaxchar, `data` reads files'
+        ) from error
     chosen = _text_features(builder, name, fields)
     if not builder.is_prepared():
         _prepare(builder, name)
     splits = builder.info.splits
     if "train" not in splits:
-        raise InputError(f"--dataset {name} has no split named train; it has {', '.join(splits)}")
-    if before is not None and before not in builder.info.features:
-        raise InputError(f"--dataset {name} has no feature {before!r}; it has {', '.join(builder.info.features)}")
-    held_out = _read(builder, "test", chosen, before) if "test" in splits else None
-    return _read(builder, "train", chosen, before), held_out
+        raise InputError(f"the data set {name} has no split named train; it has {', '.join(splits)}")
+    for field in (label_field, source_field):
+        if field is not None and field not in builder.info.features:
+            raise InputError(f"the data set {name} has no feature {field!r}; it has {', '.join(builder.info.features)}")
+    columns = (chosen, label_field, source_field)
+    held_out = _read(builder, "test", *columns) if "test" in splits else None
+    return _read(builder, "train", *columns), held_out
 
 
 def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[str]:
@@ -76,11 +88,11 @@ def _text_features(builder: Any, name: str, fields: Sequence[str]) -> Sequence[s
         fields = ("title",) if builder.name == AG_NEWS else tuple(texts)
         if len(fields) != 1:
             raise InputError(
-                f"--dataset {name}: say with --fields which of its text features to read: {', '.join(texts)}"
+                f"the data set {name} has several texts: say with `fields` which to read: {', '.join(texts)}"
             )
     for field in fields:
         if field not in texts:
-            raise InputError(f"--dataset {name} has no text feature {field!r}; it has {', '.join(texts) or 'none'}")
+            raise InputError(f"the data set {name} has no text feature {field!r}; it has {', '.join(texts) or 'none'}")
     return fields
 
 
@@ -97,7 +109,7 @@ def _prepare(builder: Any, name: str) -> None:
     ways = (
         f"prepare it on a machine that has a connection and copy its folder to {root / builder.name}"
         + (f", or put {' and '.join(archives[:3])} in {manual}" if archives else "")
-        + (", or read the CSV file itself with --data train.csv --fields 2" if builder.name == AG_NEWS else "")
+        + (', or read the CSV file itself with `data="train.csv"` and `fields="2"`' if builder.name == AG_NEWS else "")
     )
     # What TFDS has downloaded before lies beside a .INFO file that names its URL.
     notes = [path.read_text(encoding="utf-8") for path in (root / "downloads").rglob("*.INFO")]
@@ -107,7 +119,9 @@ def _prepare(builder: Any, name: str) -> None:
         if not (info.filename and (manual / info.filename).exists()) and not any(url in note for note in notes)
     ]
     if waiting and not _reachable(waiting[0]):
-        raise Unreachable(f"--dataset {name} is not prepared in {root} and {_host(waiting[0])} does not answer: {ways}")
+        raise Unreachable(
+            f"the data set {name} is not prepared in {root} and {_host(waiting[0])} does not answer: {ways}"
+        )
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
@@ -115,14 +129,14 @@ def _prepare(builder: Any, name: str) -> None:
             builder.download_and_prepare(file_format="array_record", download_config=tfds.download.DownloadConfig())
     except NonMatchingChecksumError as error:
         what = _what_came(str(error))
-        raise InputError(f"--dataset {name}: {what}: {ways}") from error
+        raise InputError(f"the data set {name}: {what}: {ways}") from error
     except ExtractError as error:
         raise InputError(
-            f"--dataset {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}"
+            f"the data set {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}"
         ) from error
     except (DownloadError, OSError) as error:  # requests' errors are OSErrors
         reason = str(error).split("\n")[0][:200]
-        raise Unreachable(f"--dataset {name} could not be downloaded ({reason}): {ways}") from error
+        raise Unreachable(f"the data set {name} could not be downloaded ({reason}): {ways}") from error
 
 
 @contextlib.contextmanager
@@ -181,15 +195,21 @@ def _host(url: str) -> str:
     return url.split("/")[2]
 
 
-def _read(builder: Any, split: str, fields: Sequence[str], before: str | None) -> list[str]:
-    source = builder.as_data_source(split)
-    name_of = _text if before is None else getattr(builder.info.features[before], "int2str", _text)
-    texts = []
-    for start in range(0, len(source), _CHUNK):
-        for record in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
-            text = " ".join(_text(record[field]) for field in fields)
-            texts.append(text if before is None else f"{name_of(record[before])}{BEFORE_END}{text}")
-    return texts
+def _read(
+    builder: Any, split: str, fields: Sequence[str], label_field: str | None, source_field: str | None
+) -> Iterator[Chunk]:
+    rows = builder.as_data_source(split)
+    for start in range(0, len(rows), _CHUNK):
+        records = rows.__getitems__(range(start, min(start + _CHUNK, len(rows))))
+        texts = [" ".join(_text(record[field]) for field in fields) for record in records]
+        yield Chunk(texts, _column(builder, records, label_field), _column(builder, records, source_field))
+
+
+def _column(builder: Any, records: Sequence[Any], field: str | None) -> list[str] | None:
+    if field is None:
+        return None
+    name_of = getattr(builder.info.features[field], "int2str", _text)
+    return [name_of(record[field]) for record in records]
 
 
 def _text(value: Any) -> str:

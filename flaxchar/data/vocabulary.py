@@ -4,145 +4,97 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from flaxchar.config import InputError, Unit
-from flaxchar.data.texts import Texts, joined
+from flaxchar.data.encoded import EncodedTexts, interleaved, joined
+from flaxchar.data.examples import Example, Examples
+from flaxchar.data.texts import Texts
+from flaxchar.data.tokens import count_tokens, first_characters, tokenize
 
 PAD = 0
-# Where a model knows classes, each is one token that stands first in its texts: a character of a private-use plane (The
-# Unicode Standard, section 23.5).
-_FIRST_LABEL, MOST_LABELS = 0xF0000, 1000
-# Likewise what stands between a source and the text that is written from it.
-SOURCE_END = chr(_FIRST_LABEL + MOST_LABELS)
-# Runs of letters and digits, runs of white space, and every other character by itself: joined they give the text back.
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-
-
-def label_token(number: int) -> str:
-    """The character that stands before the texts of class ``number``."""
-    return chr(_FIRST_LABEL + number)
-
-
-def labelled(text: str, number: int, classify: bool) -> str:
-    """A text with the token of its class, number ``number``: before it or, to ``classify``, after it as its source."""
-    return text + SOURCE_END + label_token(number) if classify else label_token(number) + text
-
-
-@dataclasses.dataclass(frozen=True)
-class EncodedTexts:
-    """Many texts as one array of ids: text ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
-
-    Attributes:
-      ids: of the smallest unsigned type that holds them, ``[tokens]``; mapped from a file where they are many.
-      offsets: int64 ``[texts + 1]``.
-      source_end: the id up to which a text is given, not predicted; None where there are no sources.
-      ends: whether ``<eos>`` is predicted after each text.
-    """
-
-    ids: np.ndarray
-    offsets: np.ndarray
-    source_end: int | None = None
-    ends: bool = True
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.ids[self.offsets[index] : self.offsets[index + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens in each text, int64 ``[texts]``."""
-        return np.diff(self.offsets)
-
-    @property
-    def sources(self) -> np.ndarray:
-        """Tokens of each text's source, the one that ends it included, int64 ``[texts]``."""
-        if self.source_end is None:
-            return np.zeros(len(self), np.int64)
-        return np.flatnonzero(self.ids == self.source_end) + 1 - self.offsets[:-1]
-
-    @property
-    def mean_length(self) -> float:
-        """Tokens of a text on average, its source left out."""
-        # Of many lines without sources, arrays of their lengths would take hundreds of megabytes for one number.
-        given = 0 if self.source_end is None else int(self.sources.sum())
-        return (len(self.ids) - given) / len(self)
-
-    def exchanged(self) -> EncodedTexts:
-        """The texts, each after the source of another: of a model that reads its sources these cost more."""
-        own = self.sources
-        texts = [
-            np.concatenate([self[other][: own[other]], self[number][own[number] :]])
-            for number, other in enumerate([*range(1, len(self)), 0])
-        ]
-        offsets = np.cumsum([0, *map(len, texts)])
-        return dataclasses.replace(self, ids=np.concatenate(texts), offsets=offsets)
+# The characters that stood for labels and for the end of a source in runs of format 1.
+_FORMAT_1_LABEL, _FORMAT_1_SOURCE_END = 0xF0000, chr(0xF0000 + 1000)
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
     """The tokens a model knows, numbered as Keras' ``Tokenizer(char_level=True, lower=False)`` numbers them.
 
-    Id 0 pads. The tokens follow from 1, the most frequent first. ``<eos>``, which ends a text and with ``bos`` also
-    begins it, is last; an unknown token, where there is one, stands just before it.
+    The ids in their order: 0 pads; the characters or words follow from 1, the most frequent first; then one id per
+    label, the id that ends a source, and the unknown token, where there are such; ``<eos>`` is last. It ends a text,
+    and with ``bos`` it also begins one. Labels and the end of a source are ids only: no text contains them.
 
     Attributes:
-      tokens: single characters, or words; ``tokens[k]`` has the id ``k + 1``.
+      tokens: single characters, or words; ``tokens[k]`` has the id ``k + 1``. None where an id stands for no text.
       unit: ``"char"`` or ``"word"``.
       has_unknown: whether tokens outside the vocabulary have an id of their own.
-      labels: names of the classes that texts belong to; the token of each, ``label_token``, is among the tokens.
+      labels: the names of the classes that texts belong to.
+      label_ids: the id of each label.
+      source_end: the id between a source and the text written from it; None where there are no sources.
+
+    Example::
+
+        vocabulary = Vocabulary.build(["banana"])
+        vocabulary.encode("ban")  # array([3, 1, 2], dtype=int32)
+        vocabulary.decode([3, 1, 2])  # "ban"
     """
 
-    tokens: tuple[str, ...]
+    tokens: tuple[str | None, ...]
     unit: Unit = "char"
     has_unknown: bool = False
     labels: tuple[str, ...] = ()
+    label_ids: tuple[int, ...] = ()
+    source_end: int | None = None
 
     @classmethod
     def build(
         cls,
-        texts: Iterable[str] | Texts,
+        examples: Iterable[str | Example] | Texts | Examples,
         unit: Unit = "char",
         max_size: int | None = None,
-        labels: Sequence[str] = (),
+        classify: bool = False,
     ) -> Vocabulary:
-        """The vocabulary of some texts: tokens by falling frequency, those equally frequent in order of appearance.
+        """Number the tokens of texts and sources by falling frequency, equally frequent ones in order of appearance.
 
         Args:
-          texts: the training texts.
+          examples: the training texts; their labels and sources get ids where they have some.
           unit: ``"char"`` or ``"word"``.
-          max_size: keep at most this many tokens and add an unknown token for the others.
-          labels: names of the classes whose tokens stand first in the texts; these tokens are kept in any case.
+          max_size: keep at most this many characters or words and add an unknown token for the others.
+          classify: whether a model is to predict the label of a text, which it then reads as a source.
 
         Raises:
           InputError: there is no character in the texts.
         """
-        counts = (
-            _count_characters(Texts.of(texts))
-            if unit == "char"
-            else Counter(t for text in texts for t in _WORDS.findall(text))
-        )
+        examples = Examples.of(examples)
+        counts = count_tokens(examples.texts, unit)
         if not counts:
             raise InputError("there is no text to learn from: every text is empty")
+        if examples.sources is not None:
+            for token, count in count_tokens(examples.sources, unit).items():
+                counts[token] = counts.get(token, 0) + count
         # The sort is stable and the counts are in order of appearance.
-        tokens = tuple(sorted(counts, key=lambda token: -counts[token]))
-        kept = tokens[:max_size]
-        always = [SOURCE_END] * (SOURCE_END in counts) + [label_token(number) for number in range(len(labels))]
-        kept += tuple(token for token in always if token not in kept)
-        return cls(kept, unit, max_size is not None, tuple(labels))
+        kept = sorted(counts, key=lambda token: -counts[token])[:max_size]
+        first = len(kept) + 1
+        after = first + len(examples.label_names)
+        has_sources = classify or examples.sources is not None
+        return cls(
+            (*kept, *[None] * (after - first + has_sources)),
+            unit,
+            max_size is not None,
+            examples.label_names,
+            tuple(range(first, after)),
+            after if has_sources else None,
+        )
 
     @property
     def size(self) -> int:
-        """Ids there are, padding and ``<eos>`` included."""
+        """The number of ids, padding and ``<eos>`` included."""
         return len(self.tokens) + self.has_unknown + 2
 
     @property
@@ -156,59 +108,47 @@ class Vocabulary:
         return self.size - 2 if self.has_unknown else None
 
     @property
-    def source_end(self) -> int | None:
-        """The id of what ends a source, None where there are no sources."""
-        return self._ids.get(SOURCE_END)
-
-    @property
     def classifies(self) -> bool:
-        """Whether what is predicted is the class of a text: its token, after the text as its source."""
+        """Whether models of this vocabulary predict the label of a text, after the text as its source."""
         return bool(self.labels) and self.source_end is not None
 
-    def texts(self, ids: np.ndarray, offsets: np.ndarray) -> EncodedTexts:
-        """Texts by their ids: text ``k`` is ``ids[offsets[k]:offsets[k + 1]]``."""
-        return EncodedTexts(ids, offsets, self.source_end, not self.classifies)
-
     def label_id(self, name: str) -> int:
-        """The id of a class.
+        """The id of a label.
 
         Raises:
-          InputError: there is no class of that name.
+          InputError: there is no label of that name.
         """
         if name not in self.labels:
             known = ", ".join(map(repr, self.labels[:20]))
-            raise InputError(f"the model knows no class {name!r}; it knows {known or 'none: see train --label-field'}")
+            raise InputError(
+                f"the model knows no class {name!r}; it knows {known or 'none: train it on texts with a `label_field`'}"
+            )
         return self.label_ids[self.labels.index(name)]
-
-    @functools.cached_property
-    def label_ids(self) -> tuple[int, ...]:
-        """The ids of the classes, in the order of ``labels``."""
-        return tuple(self._ids[label_token(number)] for number in range(len(self.labels)))
 
     @property
     def never_written(self) -> tuple[int, ...]:
-        """The ids that stand for nothing a text may go on with: padding, classes, a source's end, the unknown token."""
+        """The ids that cannot continue a text: padding, labels, the end of a source, and the unknown token."""
         others = (k for k in (self.source_end, self.unknown) if k is not None)
         return (PAD, *self.label_ids, *others)
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
-        return {token: k for k, token in enumerate(self.tokens, start=1)}
+        return {token: k for k, token in enumerate(self.tokens, start=1) if token is not None}
 
     @functools.cached_property
     def _table(self) -> np.ndarray:
         """Code point → id, with -1 for those outside the vocabulary and, as its last entry, for any larger one."""
-        points = np.array([ord(token) for token in self.tokens])
-        table = np.full(max(points.max(), 0xFF) + 2, -1, np.int32)
-        table[points] = np.arange(1, len(points) + 1)
+        points = np.array([ord(token) for token in self._ids], np.int64)
+        table = np.full(max(points.max(initial=0), 0xFF) + 2, -1, np.int32)
+        table[points] = list(self._ids.values())
         return table
 
     def tokenize(self, text: str) -> list[str]:
         """The characters or words of a text, known or not; joined they are the text."""
-        return list(text) if self.unit == "char" else _WORDS.findall(text)
+        return tokenize(text, self.unit)
 
     def id_of(self, token: str) -> int | None:
-        """The id of a token, None for what the vocabulary does not hold."""
+        """The id of a token, None for one that the vocabulary does not hold."""
         return self._ids.get(token)
 
     def encode(self, text: str, unknown: Literal["error", "drop"] = "error") -> np.ndarray:
@@ -216,11 +156,11 @@ class Vocabulary:
 
         Args:
           text: any text.
-          unknown: what to do with what the vocabulary does not hold, where it has no unknown token: raise an error
-            that names it, or leave it out.
+          unknown: what to do with tokens that the vocabulary does not hold, where it has no unknown token: raise an
+            error that names them, or leave them out.
 
         Raises:
-          InputError: the text holds something unknown, and ``unknown`` is ``"error"``.
+          InputError: the text holds an unknown token, and ``unknown`` is ``"error"``.
         """
         encoded, missing = self.encode_texts([text])
         if missing and unknown == "error":
@@ -229,22 +169,100 @@ class Vocabulary:
             what = "character" if self.unit == "char" else "word"
             raise InputError(
                 f"{text[:40]!r} holds {what}{'s' if len(missing) > 1 else ''} the model has never seen: {shown}{more}; "
-                "leave them out, by hand or with --unknown drop"
+                'leave them out, by hand or with `unknown="drop"`'
             )
         return encoded.ids.astype(np.int32)
 
+    def prefix(
+        self,
+        label: str | None = None,
+        source: str | None = None,
+        unknown: Literal["error", "drop"] = "error",
+    ) -> np.ndarray:
+        """What a model of this vocabulary is given before a text: the id of a label, or a source with its end.
+
+        Args:
+          label: the name of the label, for models that were trained with labels.
+          source: the source, for models that were trained with sources.
+          unknown: what to do with unknown tokens of the source, as ``encode``; "drop" drops unknown tokens with an id
+            as well.
+
+        Returns:
+          int32 ``[tokens]``, empty for models that know neither.
+
+        Raises:
+          InputError: the model needs a label or a source that is not given, does not know the one that is, or is a
+            classifier, which writes nothing.
+        """
+        if self.classifies:
+            raise InputError('the model names the class of a text (it was trained with `head="classifier"`)')
+        if self.labels and label is None:
+            known = ", ".join(map(repr, self.labels[:20]))
+            raise InputError(f"the model writes for a class; say which with `label`: {known}")
+        if source is not None and self.source_end is None:
+            raise InputError("the model knows no sources; train it on texts with a `source_field`")
+        if source is None and self.source_end is not None:
+            raise InputError("the model writes from a source; give it with `source`")
+        ids = [] if label is None else [self.label_id(label)]
+        if source is not None:
+            read = self.encode(source, unknown)
+            ids += (read[read != self.unknown] if unknown == "drop" else read).tolist()
+        return np.array(ids if source is None else [*ids, self.source_end], np.int32)
+
+    def texts(self, ids: np.ndarray, offsets: np.ndarray) -> EncodedTexts:
+        """Encoded examples from their ids: example ``k`` is ``ids[offsets[k]:offsets[k + 1]]``."""
+        return EncodedTexts(ids, offsets, self.source_end, not self.classifies)
+
+    def encode_examples(
+        self, examples: Iterable[str | Example] | Texts | Examples, path: Path | None = None
+    ) -> tuple[EncodedTexts, Counter[str]]:
+        """Encode many examples, leaving out unknown tokens that have no id.
+
+        A label stands before its text, and so does a source, closed by ``source_end``. For a classifier the text is the
+        source: it is closed by ``source_end``, and its label follows.
+
+        Args:
+          examples: strings and examples, with labels and sources where the vocabulary has them.
+          path: a new file to keep the ids in.
+
+        Returns:
+          The encoded examples, and how often each token was left out of a text or a source.
+        """
+        examples = Examples.of(examples)
+        plain = not self.labels and self.source_end is None
+        texts, missing = self.encode_texts(examples.texts, path if plain else None)
+        if plain:
+            return texts, missing
+        kind, each = np.min_scalar_type(self.eos), np.arange(len(examples) + 1)
+        columns = [texts]
+        if self.source_end is not None:
+            columns.append(EncodedTexts(np.full(len(examples), self.source_end, kind), each))
+        if self.labels:
+            if examples.labels is None:
+                raise InputError("the model knows classes, but these texts have no label")
+            ids = np.array([self.label_id(name) for name in examples.label_names], kind)
+            columns.insert(len(columns) if self.classifies else 0, EncodedTexts(ids[examples.labels], each))
+        elif self.source_end is not None:
+            if examples.sources is None:
+                raise InputError("the model writes from sources, but these texts have no source")
+            sources, more = self.encode_texts(examples.sources)
+            missing.update(more)
+            columns = [sources, columns[1], texts]
+        together = interleaved(columns, path)
+        return self.texts(together.ids, together.offsets), missing
+
     def encode_texts(self, texts: Iterable[str] | Texts, path: Path | None = None) -> tuple[EncodedTexts, Counter[str]]:
-        """Many texts at once, leaving out what is unknown and has no token.
+        """Encode many texts, without labels and sources, leaving out unknown tokens that have no id.
 
         Args:
           texts: the texts.
           path: a new file to keep the ids in.
 
         Returns:
-          The texts, and how often each token was left out.
+          The encoded texts, and how often each token was left out.
         """
         texts = Texts.of(texts)
-        lengths = texts.lengths.copy()  # of which those left out are subtracted
+        lengths = texts.lengths.copy()  # what is left out is subtracted
         missing: Counter[str] = Counter()
         parts = (
             self._encode_words(texts, lengths, missing)
@@ -252,7 +270,7 @@ class Vocabulary:
             else self._encode(texts, lengths, missing)
         )
         ids = joined(parts, np.min_scalar_type(self.eos), texts.characters, path)
-        return self.texts(ids, np.concatenate([[0], np.cumsum(lengths)])), missing
+        return EncodedTexts(ids, np.concatenate([[0], np.cumsum(lengths)])), missing
 
     def _encode(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
         ends, position = np.cumsum(lengths), 0
@@ -282,60 +300,89 @@ class Vocabulary:
             yield np.array(row, np.int32)
 
     def predicted_characters(
-        self, texts: Iterable[str] | Texts, bos: bool, running: bool = False, sources: bool = False
+        self,
+        examples: Iterable[str | Example] | Texts | Examples,
+        bos: bool,
+        running: bool = False,
+        sources: bool = False,
     ) -> int:
-        """How many characters a model predicts of some texts, ``<eos>`` counted as one each.
+        """How many characters a model predicts of some texts, counting each ``<eos>`` as one.
 
         Without ``bos`` the first token of each text (of the first one only in running text) is given, not predicted.
-        A class counts as one, too. ``sources``: whether those are predicted, as in training.
+        The first token of an example with a label is its label. For a classifier the count is one per text: its label.
+
+        Args:
+          examples: the texts.
+          bos: whether ``<eos>`` is fed before each text.
+          running: whether the texts are running text.
+          sources: whether sources are predicted as well, as in training.
         """
-        texts = Texts.of(texts)
+        examples = Examples.of(examples)
+        texts, count = examples.texts, len(examples)
         if self.classifies:
-            return len(texts)
-        if self.source_end is not None and not sources:
-            return sum(len(text) - text.index(SOURCE_END) for text in texts)
-        total = texts.characters + len(texts)
-        if bos:
+            return count
+        total = texts.characters + count
+        if self.labels or (self.source_end is not None and not sources):
             return total
-        if self.unit == "char":
-            return total - int((texts.lengths[:1] if running else texts.lengths > 0).astype(bool).sum())
-        firsts = (match[0] for text in texts if (match := _WORDS.match(text)))
-        return total - sum(map(len, itertools.islice(firsts, 1) if running else firsts))
+        if self.source_end is not None:
+            if examples.sources is None:
+                raise InputError("the model writes from sources, but these texts have no source")
+            # The end of a source is a token, and the first one where the source is empty.
+            empty = int((examples.sources.lengths == 0).sum())
+            return total + examples.sources.characters + count - empty - first_characters(examples.sources, self.unit)
+        return total if bos else total - first_characters(texts, self.unit, 1 if running else None)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, the exact inverse of ``encode``.
 
         Raises:
-          ValueError: one of them is padding, ``<eos>`` or the unknown token, which stand for no text.
+          ValueError: an id stands for no text: padding, a label, the end of a source, ``<eos>`` or the unknown token.
         """
-        ids = [int(k) for k in ids]
-        for k in ids:
-            if not 1 <= k <= len(self.tokens):
-                raise ValueError(f"id {k} stands for no text; those from 1 to {len(self.tokens)} do")
-        return "".join(self.tokens[k - 1] for k in ids)
+        tokens = []
+        for k in map(int, ids):
+            token = self.tokens[k - 1] if 1 <= k <= len(self.tokens) else None
+            if token is None:
+                raise ValueError(f"id {k} stands for no text; the vocabulary has {len(self._ids)} tokens that do")
+            tokens.append(token)
+        return "".join(tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        values = {"unit": self.unit, "has_unknown": self.has_unknown, "tokens": list(self.tokens)}
-        return {**values, "labels": list(self.labels)} if self.labels else values
+        values: dict[str, Any] = {"unit": self.unit, "has_unknown": self.has_unknown, "tokens": list(self.tokens)}
+        if self.labels:
+            values |= {"labels": list(self.labels), "label_ids": list(self.label_ids)}
+        if self.source_end is not None:
+            values["source_end"] = self.source_end
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of ``to_dict``."""
-        return cls(tuple(values["tokens"]), values["unit"], values["has_unknown"], tuple(values.get("labels", ())))
+        return cls(
+            tuple(values["tokens"]),
+            values["unit"],
+            values["has_unknown"],
+            tuple(values.get("labels", ())),
+            tuple(values["label_ids"]) if "labels" in values else (),
+            values.get("source_end"),
+        )
 
 
-def _count_characters(texts: Texts) -> dict[str, int]:
-    """How often each character occurs, in order of first appearance."""
-    counts: dict[str, int] = {}
-    for points in texts.code_points():
-        occurrences = np.bincount(points)
-        found = np.flatnonzero(occurrences)
-        if new := {chr(k) for k in found.tolist()} - counts.keys():
-            # Written backwards, the first position of each is what stays.
-            first = np.empty(len(occurrences), np.int64)
-            first[points[::-1]] = np.arange(len(points) - 1, -1, -1)
-            counts |= dict.fromkeys(sorted(new, key=lambda character: first[ord(character)]), 0)
-        for k in found.tolist():
-            counts[chr(k)] += int(occurrences[k])
-    return counts
+def vocabulary_from_format_1(values: dict[str, Any], labelled: bool, sourced: bool) -> Vocabulary:
+    """The vocabulary of a run of format 1, where labels and the end of a source were private-use characters.
+
+    Args:
+      values: the content of its ``vocabulary.json``.
+      labelled: whether the run was trained with labels.
+      sourced: whether it was trained with sources, as a classifier also is.
+
+    Returns:
+      A vocabulary with the same ids. The characters count as text where the run had no labels or sources.
+    """
+    labels = tuple(values.get("labels", ())) if labelled else ()
+    tokens: list[str | None] = list(values["tokens"])
+    label_ids = tuple(tokens.index(chr(_FORMAT_1_LABEL + number)) + 1 for number in range(len(labels)))
+    source_end = tokens.index(_FORMAT_1_SOURCE_END) + 1 if sourced else None
+    for k in (*label_ids, *([] if source_end is None else [source_end])):
+        tokens[k - 1] = None
+    return Vocabulary(tuple(tokens), values["unit"], values["has_unknown"], labels, label_ids, source_end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -13,13 +14,17 @@ from flaxchar.config import InputError
 
 
 class Sampling(NamedTuple):
-    """How the next character is drawn from the logits.
+    """How the next token is drawn from the logits.
 
     Attributes:
-      temperature: logits are divided by it; 0 takes the most probable character.
-      top_k: draw only among this many of the most probable; 0 for all.
-      top_p: draw only among the most probable that together have at least this probability (nucleus sampling, Holtzman
-        et al. 2020, https://arxiv.org/abs/1904.09751).
+      temperature: divides the logits; 0 takes the most probable token.
+      top_k: draw only among this many most probable tokens; 0 for all.
+      top_p: draw only among the most probable tokens that together have at least this probability (nucleus sampling,
+        Holtzman et al. 2020, https://arxiv.org/abs/1904.09751).
+
+    Example::
+
+        Sampling(temperature=0.7, top_p=0.9)
     """
 
     temperature: Any = 0.8
@@ -28,26 +33,33 @@ class Sampling(NamedTuple):
 
     def validate(self) -> None:
         """Raise ``InputError`` for a value that defines no distribution."""
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise InputError(f"--temperature is {self.temperature}; it must be 0 (the most probable text) or above")
-        if self.top_k < 0:
-            raise InputError(f"--top-k is {self.top_k}; it must be 1 or more, or 0 for no limit")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"--top-p is {self.top_p}; it must be above 0 and at most 1")
+        if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature >= 0):
+            raise InputError(
+                f"`temperature` is {self.temperature!r}; it must be a number, 0 (the most probable text) or above"
+            )
+        whole = isinstance(self.top_k, numbers.Integral) and not isinstance(self.top_k, bool)
+        if not (whole and 0 <= int(self.top_k) < 2**31):
+            raise InputError(f"`top_k` is {self.top_k!r}; it must be a whole number, 1 or more, or 0 for no limit")
+        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise InputError(f"`top_p` is {self.top_p!r}; it must be a number above 0 and at most 1")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> Array:
-    """The logits ``[vocab]`` that are drawn from: divided by the temperature, -inf for what may not be drawn.
+    """Divide logits by the temperature and set those that top-k and top-p exclude to -inf; float32 ``[vocab]``.
 
     Args:
-      logits: float32 ``[vocab]``, -inf for padding.
+      logits: float32 ``[vocab]``, -inf for ids that are never drawn.
       sampling: scalars; the temperature must be above 0.
       filtered: whether top-k or top-p is in use; static.
     """
     logits = (logits - logits.max()) / sampling.temperature
     if not filtered:
         return logits
-    order = jnp.argsort(-logits)  # stable: of equal logits the lower id ranks first
+    order = jnp.argsort(-logits)  # stable: among equal logits the lower id ranks first
     probabilities = jax.nn.softmax(logits)[order]
     mass_before = jnp.cumsum(probabilities) - probabilities
     ranks = jnp.arange(logits.size)
@@ -56,7 +68,7 @@ def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> A
 
 
 def draw_token(logits: Array, key: Array, sampling: Sampling, *, filtered: bool) -> Array:
-    """One token id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``."""
+    """Draw one token id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``."""
     greedy = sampling.temperature == 0
     sampling = sampling._replace(temperature=jnp.where(greedy, 1.0, sampling.temperature))
     drawn = jax.random.categorical(key, next_token_logits(logits, sampling, filtered=filtered))

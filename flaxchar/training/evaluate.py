@@ -13,7 +13,7 @@ import numpy as np
 from flaxchar.config import Config, InputError, TrainingConfig
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
-from flaxchar.generation.decode import generate
+from flaxchar.generation.generate import generate
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.losses import Evaluation, evaluate, evaluation_batches, score_batch

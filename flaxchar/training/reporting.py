@@ -83,8 +83,15 @@ def describe(
 ) -> list[str]:
     """Lines that describe the vocabulary, the model and the recurrence of a run, for people."""
     vocabulary, unit = corpus.vocabulary, "characters" if config.data.unit == "char" else "words"
-    unknown = ", an unknown token)" if vocabulary.has_unknown else ")"
-    lines = [f"vocabulary: {vocabulary.size:,} ids ({len(vocabulary.tokens):,} {unit}, padding, <eos>{unknown}"]
+    others = [
+        "padding",
+        "<eos>",
+        *(["an unknown token"] if vocabulary.has_unknown else []),
+        *([f"{len(vocabulary.labels)} labels"] if vocabulary.labels else []),
+        *(["the end of a source"] if vocabulary.source_end is not None else []),
+    ]
+    tokens = sum(token is not None for token in vocabulary.tokens)
+    lines = [f"vocabulary: {vocabulary.size:,} ids ({tokens:,} {unit}, {', '.join(others)})"]
     if missing := corpus.missing:
         shown = ", ".join(map(repr, itertools.islice(missing, 8)))
         lines.append(

@@ -26,7 +26,7 @@ import filelock
 import jax
 
 from flaxchar.config import Config, InputError
-from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.data.vocabulary import Vocabulary, vocabulary_from_format_1
 from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
 from flaxchar.storage import replace_file
@@ -248,8 +248,6 @@ def _read_vocabulary(path: Path, record: dict[str, Any]) -> Vocabulary:
     values = _read_json(path / "vocabulary.json")
     if record["format"] == FORMAT:
         return Vocabulary.from_dict(values)
-    from flaxchar.data.vocabulary import vocabulary_from_format_1  # type: ignore[attr-defined]
-
     config = record["config"]
     sourced = config["data"]["source_field"] is not None or config["model"]["head"] == "classifier"
     return vocabulary_from_format_1(values, labelled="labels" in values, sourced=sourced)

@@ -28,7 +28,7 @@ def test_the_longest_match_is_the_longest_there_is(texts, sample):
 
 
 def test_matches_are_measured_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(novelty, "LONGEST", 4)
+    monkeypatch.setattr(novelty, "LONGEST_MATCH", 4)
     assert TextIndex(["abababababab"]).longest_match("xbababababx").length == 4
 
 

@@ -2,85 +2,50 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers import small_blocks
 
 from flaxchar import Config, InputError
 from flaxchar.config import DataConfig
 from flaxchar.data import corpus as module
-from flaxchar.data.corpus import load_corpus, make_corpus, split_texts, unescape_html
-from flaxchar.data.texts import Texts
+from flaxchar.data.corpus import load_corpus, make_corpus
+from flaxchar.data.examples import Chunk
 from flaxchar.data.tfds import Unreachable
-
-some_texts = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=60)
-
-
-def split(texts, *arguments, **settings):
-    hashes = np.array([zlib.crc32(text.encode()) for text in texts], np.uint64)
-    return tuple(map(list, split_texts(Texts.of(texts), hashes, *arguments, **settings)))
-
-
-@given(some_texts, st.floats(0, 0.9), st.integers(0, 5))
-def test_what_is_held_out_is_never_among_the_training_texts(texts, fraction, seed):
-    train, held_out = split(texts, fraction, seed)
-    assert not set(train) & set(held_out)
-    assert sorted(train + held_out) == sorted(texts)
-    assert len(held_out) <= round(fraction * len(texts))
-    assert train
-    assert split(texts, fraction, seed) == (train, held_out)
-
-
-@pytest.mark.parametrize("count", [20, 100, 1000, 20_000])
-def test_about_the_fraction_is_held_out_and_the_seed_chooses(count):
-    texts = [str(k) for k in range(count)]
-    train, held_out = split(texts, 0.05, 0)
-    assert len(held_out) == count // 20
-    assert train == sorted(train, key=int)  # in the order given
-    assert split(texts, 0.05, 1)[1] != held_out
-
-
-@given(st.text("ab\n", min_size=2, max_size=200), st.floats(0, 0.5))
-def test_running_text_is_held_out_from_its_end(text, fraction):
-    train, held_out = split([text], fraction, 0, running=True)
-    assert "".join(train + held_out) == text
+from flaxchar.data.vocabulary import Vocabulary
 
 
 def test_blank_and_overlong_texts_are_left_out_and_counted():
     corpus = make_corpus(["a" * 10, "", "  ", "b" * 11, "c"], [], DataConfig(max_length=10), 0)
-    assert list(corpus.train) == ["a" * 10, "c"]
+    assert list(corpus.train.texts) == ["a" * 10, "c"]
     assert (corpus.empty, corpus.too_long) == (2, 1)
     assert "left out: 2 empty, 1 too long" in corpus.report()[0]
 
 
 def test_nothing_left_is_an_error_that_says_why():
-    with pytest.raises(InputError, match=r"each of the 1 texts has more than 5 characters.*--max-length.*--window"):
+    with pytest.raises(InputError, match=r"each of the 1 texts has more than 5 characters.*`max_length`.*`window=256`"):
         make_corpus(["a" * 10], None, DataConfig(max_length=5), 0)
     with pytest.raises(InputError, match="holds no text"):
         make_corpus(["", " "], None, DataConfig(), 0)
 
 
 def test_a_text_that_is_no_str_is_an_error():
-    with pytest.raises(InputError, match="must be a str; one is bytes"):
+    with pytest.raises(InputError, match="must be a str or an Example; one is bytes"):
         make_corpus([b"a"], None, DataConfig(), 0)
 
 
 def test_html_debris_is_pointed_out_and_decoded():
     texts = ["It #39;s", "&lt;b&gt; 5 &amp; 6", "costs  #36;10", "AT&T #1"]
     corpus = make_corpus(texts, [], DataConfig(), 0)
-    assert any("3 texts (75%)" in notice and "--unescape-html" in notice for notice in corpus.notices)
-    assert [unescape_html(text) for text in texts] == ["It's", "<b> 5 & 6", "costs $10", "AT&T #1"]
-    assert next(iter(make_corpus(texts, [], DataConfig(unescape_html=True), 0).train)) == "It's"
+    assert any("3 texts (75%)" in notice and "`unescape_html`" in notice for notice in corpus.notices)
+    assert next(iter(make_corpus(texts, [], DataConfig(unescape_html=True), 0).train)).text == "It's"
     clean = make_corpus(["a"] * 200 + ["&lt;"], [], DataConfig(), 0)
     assert not clean.notices
 
 
 def test_held_out_texts_that_are_also_learned_are_reported():
     corpus = make_corpus(["a", "b"], ["b", "c"], DataConfig(), 0)
-    assert any("1 of the held-out texts" in notice for notice in corpus.notices)
+    assert any("1 of the 2 held-out texts" in notice for notice in corpus.notices)
 
 
 def test_the_fingerprint_tells_corpora_apart():
@@ -106,10 +71,10 @@ def test_without_ag_news_the_embedded_corpus_is_used_and_said(monkeypatch):
 
 
 def test_ag_news_that_was_found_is_named_in_the_configuration(monkeypatch):
-    monkeypatch.setattr(module, "load_tfds", lambda *arguments: (["a", "b"], ["c"]))
+    monkeypatch.setattr(module, "load_tfds", lambda *arguments: (iter([Chunk(["a", "b"])]), iter([Chunk(["c"])])))
     corpus, config = load_corpus(Config())
     assert config.data.dataset == "ag_news_subset"
-    assert (list(corpus.train), list(corpus.held_out), corpus.floor) == (["a", "b"], ["c"], None)
+    assert (list(corpus.train.texts), list(corpus.held_out.texts), corpus.floor) == (["a", "b"], ["c"], None)
 
 
 def test_the_floor_is_given_only_where_it_is_comparable():
@@ -121,3 +86,19 @@ def test_the_floor_is_given_only_where_it_is_comparable():
 def test_the_embedded_corpus_does_not_depend_on_the_seed():
     one, other = (load_corpus(Config().replace(dataset="headlines", seed=seed))[0] for seed in (0, 1))
     assert one.fingerprint() == other.fingerprint()
+
+
+@pytest.mark.parametrize("window", [None, 16])
+def test_a_corpus_does_not_depend_on_the_block(window):
+    rng = np.random.default_rng(0)
+    lines = ["".join(rng.choice(list("abé \n"), rng.integers(1, 30))) for _ in range(60)]
+    given_texts = lines if window is None else ["".join(lines[:30]), "".join(lines[30:])]
+    data = DataConfig(window=window, val_fraction=0.2)
+    whole = make_corpus(given_texts, None, data, seed=3)
+    assert len(whole.held_out) > 0
+    with small_blocks(7):
+        parts = make_corpus(given_texts, None, data, seed=3)
+        assert parts.fingerprint() == whole.fingerprint()
+        assert Vocabulary.build(parts.train) == Vocabulary.build(whole.train)
+        ids = Vocabulary.build(parts.train).encode_examples(parts.train)[0]
+    np.testing.assert_array_equal(ids.ids, Vocabulary.build(whole.train).encode_examples(whole.train)[0].ids)

@@ -7,6 +7,7 @@ import gzip
 import json
 
 import pytest
+from helpers import small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +19,11 @@ from flaxchar.data.corpus import settle
 def read_files(*arguments, **settings):
     """All the texts at once."""
     texts, whole = [], True
-    for some, complete in files.read_files(*arguments, **settings):
+    for chunk in files.read_files(*arguments, **settings):
         if not whole:
-            texts[-1] += some[0]
-        texts += some if whole else some[1:]
-        whole = complete
+            texts[-1] += chunk.texts[0]
+        texts += chunk.texts if whole else chunk.texts[1:]
+        whole = chunk.complete
     assert whole
     return texts
 
@@ -95,16 +96,38 @@ def test_any_text_is_read_as_it_was_written(tmp_path_factory, texts, encoding):
     ]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    content=st.lists(st.sampled_from(["a", "é", "\n", "\r\n", "\r", "😀", "word"]), max_size=40).map("".join),
+    block=st.integers(1, 9),
+    running=st.booleans(),
+)
+def test_files_are_read_alike_whatever_the_block(tmp_path_factory, content, block, running):
+    path = tmp_path_factory.mktemp("block") / "a.txt"
+    path.write_bytes(content.encode())
+
+    def read() -> list[str]:
+        return [text for text in read_files([str(path)], running=running) if text or not running]
+
+    whole = read()
+    with small_blocks(block):
+        assert read() == whole
+    lines = content.replace("\r\n", "\n").replace("\r", "\n")
+    expected = [lines] * bool(lines) if running else lines.removesuffix("\n").split("\n") if lines else []
+    assert whole == expected
+
+
 @pytest.mark.parametrize(
     ("name", "content", "arguments", "message"),
     [
-        ("a.txt", "a\nb\nZo\xeb".encode("latin-1"), {}, r"a.txt, line 3: byte 0xeb \(number 6.*--encoding"),
+        ("a.txt", "a\nb\nZo\xeb".encode("latin-1"), {}, r"a.txt, line 3: byte 0xeb \(number 6.*`encoding`"),
         ("a.txt", "a\r\nZo\xeb\r\n".encode("latin-1"), {}, r"a.txt, line 2: byte 0xeb"),
-        ("a.txt", "Zoë".encode("utf-16"), {}, r"line 1: byte 0xff.*--encoding utf-16"),
+        ("a.txt", "Zoë".encode("utf-16"), {}, r"line 1: byte 0xff.*`encoding`, utf-16"),
+        ("a.txt", b"a\r\n\r\xeb", {}, r"a.txt, line 3: byte 0xeb \(number 4 "),
         ("a.txt", b"a\nb\0c", {}, r"a.txt, line 2: holds a zero byte"),
-        ("a.txt", "a", {"encoding": "klingon"}, r"--encoding klingon: there is no encoding"),
+        ("a.txt", "a", {"encoding": "klingon"}, r"`encoding` is 'klingon'; there is no encoding"),
         ("a.txt", "a", {"fields": ["1"]}, r"plain text, which has no fields"),
-        ("a.csv", "title,text\na,b", {}, r"--fields.*'title', 'text'"),
+        ("a.csv", "title,text\na,b", {}, r"`fields`.*'title', 'text'"),
         ("a.csv", "title,text\na,b", {"fields": ["head"]}, r"no column 'head'; its header reads 'title', 'text'"),
         ("a.csv", "a,b\nc\n", {"fields": ["2"]}, r"line 2: the row has 1 columns, and no column 2"),
         ("a.csv", "a,b\n", {"fields": ["0"]}, r"counts columns from 1"),

@@ -134,7 +134,7 @@ def test_what_came_instead_of_the_archive_is_told(archive, tmp_path, content, to
     assert result.returncode == 2
     (line,) = result.stderr.strip().split("\n")
     assert told in line
-    assert "--data train.csv --fields 2" in line
+    assert "--data train.csv and --fields 2" in line
     assert not (tmp_path / "run").exists()
 
 
@@ -164,7 +164,7 @@ def test_unreachable_when_asked_for_by_name_is_an_error_with_the_ways_around(tmp
     assert time.monotonic() - started < 15  # not the minutes of TFDS' own retries; it takes 4 s on an idle machine
     assert result.returncode == 2
     (line,) = result.stderr.strip().split("\n")
-    for way in ("copy its folder", "put ag_news_csv.tar.gz in", "--data train.csv --fields 2"):
+    for way in ("copy its folder", "put ag_news_csv.tar.gz in", "--data train.csv and --fields 2"):
         assert way in line
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from helpers import ROOT, small_blocks
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaxchar import InputError, Vocabulary
-from flaxchar.data.texts import Texts
-from flaxchar.data.vocabulary import _count_characters
+from flaxchar import InputError, Vocabulary, pad_texts
+from flaxchar.data.examples import Example
+from flaxchar.data.vocabulary import vocabulary_from_format_1
 
 texts = st.lists(st.text(alphabet=st.characters(), max_size=30), min_size=1, max_size=8).filter(any)
 
@@ -21,20 +23,6 @@ def test_ids_are_by_falling_frequency_and_ties_by_first_appearance():
     assert vocabulary.tokens == ("b", "a", "d", "c")
     assert vocabulary.encode("abcd").tolist() == [2, 1, 4, 3]
     assert (vocabulary.size, vocabulary.eos) == (6, 5)
-
-
-@given(texts, st.integers(1, 3))
-def test_counting_in_chunks_equals_counting_at_once(texts, chunk):
-    import flaxchar.data.texts as module
-
-    whole, kept = Counter("".join(texts)), module.STRETCH
-    module.STRETCH = chunk
-    try:
-        counts = _count_characters(Texts.of(texts))
-    finally:
-        module.STRETCH = kept
-    assert counts == whole
-    assert list(counts) == list(whole)
 
 
 @given(texts)
@@ -64,7 +52,7 @@ def test_words_beyond_the_limit_become_the_unknown_token():
 
 def test_unknown_characters_are_named_or_dropped():
     vocabulary = Vocabulary.build(["abc"])
-    with pytest.raises(InputError, match=r"'x', 'é'.*--unknown drop"):
+    with pytest.raises(InputError, match=r"'x', 'é'.*`unknown=\"drop\"`"):
         vocabulary.encode("axbé")
     assert vocabulary.decode(vocabulary.encode("axbé", unknown="drop")) == "ab"
     encoded, missing = vocabulary.encode_texts(["ax", "x", "bxc"])
@@ -87,3 +75,140 @@ def test_padding_and_eos_cannot_be_decoded(k):
 def test_no_text_is_an_error():
     with pytest.raises(InputError, match="no text"):
         Vocabulary.build(["", ""])
+
+
+ANY = st.text(st.characters(), max_size=8)
+COLUMNS = {
+    "texts": st.builds(Example, ANY, st.none(), st.none()),
+    "labels": st.builds(Example, ANY, ANY, st.none()),
+    "sources": st.builds(Example, ANY, st.none(), ANY),
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "classify"), [("texts", False), ("labels", False), ("labels", True), ("sources", False)]
+)
+@pytest.mark.parametrize(("unit", "max_size"), [("char", None), ("char", 2), ("word", None)])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_encoded_examples_hold_their_parts_in_the_order_the_model_reads_them(column, classify, unit, max_size, data):
+    examples = data.draw(
+        st.lists(COLUMNS[column], min_size=1, max_size=6).filter(lambda some: any(e.text for e in some))
+    )
+    vocabulary = Vocabulary.build(examples, unit, max_size, classify)
+    assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.to_dict()))) == vocabulary
+    with small_blocks(3):
+        encoded, missing = vocabulary.encode_examples(examples)
+    assert not missing
+    assert encoded.ids.dtype == np.uint8
+    for k, example in enumerate(examples):
+        expected = vocabulary.encode(example.text).tolist()
+        if column == "sources":
+            expected = [*vocabulary.encode(example.source), vocabulary.source_end, *expected]
+        elif classify:
+            expected += [vocabulary.source_end, vocabulary.label_id(example.label)]
+        elif column == "labels":
+            expected = [vocabulary.label_id(example.label), *expected]
+        assert encoded[k].tolist() == expected
+        if not classify:
+            before = vocabulary.prefix(example.label, example.source)
+            assert encoded[k][: len(before)].tolist() == before.tolist()
+    specials = {vocabulary.eos, vocabulary.unknown, vocabulary.source_end, *vocabulary.label_ids} - {None}
+    characters = {k for k, token in enumerate(vocabulary.tokens, start=1) if token is not None}
+    assert characters | specials == set(range(1, vocabulary.size))
+    assert set(vocabulary.never_written) == {0} | specials - {vocabulary.eos}
+    assert encoded.source_end == vocabulary.source_end
+    assert encoded.ends != classify
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), unit=st.sampled_from(["char", "word"]), bos=st.booleans(), in_training=st.booleans())
+@pytest.mark.parametrize(
+    ("column", "classify"), [("texts", False), ("labels", False), ("labels", True), ("sources", False)]
+)
+def test_the_predicted_characters_are_those_of_the_targets(column, classify, data, unit, bos, in_training):
+    examples = data.draw(st.lists(COLUMNS[column].filter(lambda example: example.text), min_size=1, max_size=6))
+    vocabulary = Vocabulary.build(examples, unit, classify=classify)
+    bos = bos and column == "texts"
+    encoded, _ = vocabulary.encode_examples(examples)
+    given_up_to = None if in_training and not classify else vocabulary.source_end
+    batch = pad_texts(
+        [encoded[k] for k in range(len(examples))],
+        len(examples),
+        int(encoded.lengths.max()) + bos,
+        vocabulary.eos,
+        bos,
+        given_up_to,
+        encoded.ends,
+    )
+    lengths = np.ones(vocabulary.size, int)  # labels, the end of a source and <eos> count as one
+    for k, token in enumerate(vocabulary.tokens, start=1):
+        lengths[k] = 1 if token is None else len(token)
+    predicted = int(lengths[batch.targets[batch.mask]].sum())
+    assert vocabulary.predicted_characters(examples, bos, sources=in_training) == predicted
+
+
+def test_ids_follow_the_documented_order():
+    vocabulary = Vocabulary.build([Example("aab", "x"), Example("a", "y")], max_size=2, classify=True)
+    assert vocabulary.tokens == ("a", "b", None, None, None)
+    assert (vocabulary.label_ids, vocabulary.source_end) == ((3, 4), 5)
+    assert (vocabulary.unknown, vocabulary.eos, vocabulary.size) == (6, 7, 8)
+    plain = Vocabulary.build(["aab"])
+    assert plain.to_dict() == {"unit": "char", "has_unknown": False, "tokens": ["a", "b"]}
+
+
+def test_a_prefix_that_does_not_fit_the_model_is_told():
+    plain, labelled, sourced, classifier = (
+        Vocabulary.build(examples, classify=classify)
+        for examples, classify in (
+            (["ab"], False),
+            ([Example("ab", "x")], False),
+            ([Example("ab", source="c")], False),
+            ([Example("ab", "x")], True),
+        )
+    )
+    assert plain.prefix().tolist() == []
+    for vocabulary, arguments, message in (
+        (plain, {"label": "x"}, "no class 'x'; it knows none"),
+        (plain, {"source": "a"}, "knows no sources.*`source_field`"),
+        (labelled, {}, "say which with `label`: 'x'"),
+        (labelled, {"label": "z"}, "no class 'z'; it knows 'x'"),
+        (sourced, {}, "give it with `source`"),
+        (sourced, {"source": "az"}, "never seen: 'z'"),
+        (classifier, {"label": "x"}, "names the class of a text"),
+    ):
+        with pytest.raises(InputError, match=message):
+            vocabulary.prefix(**arguments)
+    dropped = sourced.prefix(source="azc", unknown="drop")
+    assert dropped.tolist() == [*sourced.encode("ac"), sourced.source_end]
+
+
+def test_examples_without_the_labels_or_sources_of_the_model_are_told():
+    for example, message in ((Example("a", "x"), "have no label"), (Example("a", source="b"), "have no source")):
+        with pytest.raises(InputError, match=message):
+            Vocabulary.build([example]).encode_examples(["a"])
+
+
+def test_vocabularies_of_format_1_keep_their_ids():
+    with zipfile.ZipFile(ROOT / "tests" / "fixtures" / "runs_format_1.zip") as runs:
+        for name in ("plain", "words", "labelled", "classifier", "sourced"):
+            values = json.loads(runs.read(f"{name}/vocabulary.json"))
+            labelled, sourced = "labels" in values, name in ("classifier", "sourced")
+            vocabulary = vocabulary_from_format_1(values, labelled, sourced)
+            for k, token in enumerate(values["tokens"], start=1):
+                if token < "\U000f0000":
+                    assert vocabulary.id_of(token) == k
+                elif token == "\U000f03e8":
+                    assert vocabulary.source_end == k
+                else:
+                    assert vocabulary.label_ids[ord(token) - 0xF0000] == k
+            assert vocabulary.classifies == (name == "classifier")
+            assert vocabulary.size == len(values["tokens"]) + values["has_unknown"] + 2
+            assert Vocabulary.from_dict(vocabulary.to_dict()) == vocabulary
+
+
+def test_private_use_characters_of_format_1_are_text_where_the_run_had_no_labels():
+    values = {"unit": "char", "has_unknown": False, "tokens": ["a", "\U000f0000", "\U000f03e8"]}
+    vocabulary = vocabulary_from_format_1(values, labelled=False, sourced=False)
+    assert vocabulary.decode([1, 2, 3]) == "a\U000f0000\U000f03e8"
+    assert vocabulary.never_written == (0,)

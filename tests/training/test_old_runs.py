@@ -17,7 +17,6 @@ import flaxchar
 from flaxchar import Config, InputError
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.language_model import class_probabilities
 from flaxchar.training.reporting import Observer
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
@@ -65,7 +64,7 @@ def test_random_texts_and_the_likeliest_are_those_of_their_own_version(runs, exp
 
 @pytest.mark.parametrize("name", ["labelled", "classifier"])
 def test_a_model_gives_labels_the_probabilities_of_its_own_version(runs, expected, name):
-    probabilities = class_probabilities(flaxchar.load(runs / name).class_nats(["Anna", "Bob"]))
+    probabilities = flaxchar.load(runs / name).classify(["Anna", "Bob"]).probabilities
     np.testing.assert_allclose(probabilities, expected[name]["probabilities"], rtol=1e-4)
 
 
@@ -90,7 +89,7 @@ def test_texts_with_labels_or_sources_that_hash_otherwise_are_refused_with_the_v
     """The hash of such texts changed with format 2."""
     run = Run.open(runs / name)
     with pytest.raises(
-        InputError, match=r"^[^.;]*older version[^.]*; finish it with flaxchar 0\.1\.0 at commit bf90fbd"
+        InputError, match=r"^[^.;]*older version[^.;]*; finish it with flaxchar 0\.1\.0 at commit bf90fbd"
     ):
         run.check_texts({"sha256": "another"})
     run.check_texts({"sha256": run.record["texts"]["sha256"]})

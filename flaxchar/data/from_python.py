@@ -1,0 +1,71 @@
+"""Examples from Python objects: strings, records, pairs, parallel sequences, and columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flaxchar.config import InputError
+from flaxchar.data.examples import Example
+
+
+def examples_from(
+    texts: Iterable[Any], labels: Iterable[Any] | None = None, sources: Iterable[Any] | None = None, name: str = "texts"
+) -> Iterator[Example]:
+    """Examples from whatever holds texts.
+
+    Args:
+      texts: strings, ``Example`` records, ``(text, label)`` pairs, or a column of a pandas or pyarrow table.
+      labels: the label of each text, where ``texts`` holds strings; strings, or whole numbers and booleans, which
+        become strings.
+      sources: the source of each text, where ``texts`` holds strings.
+      name: what error messages call ``texts``.
+
+    Raises:
+      InputError: an item is no text; the message names the first one and its position. Or the sequences differ in
+        length.
+
+    Example::
+
+        examples_from(["up 3 %", "down 2 %"], labels=["good", "bad"])
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError(f"`{name}` is one {type(texts).__name__}; pass a list of texts: [text], or text.splitlines()")
+    columns = {"labels": labels, "sources": sources}
+    given = {column: list(_items(values)) for column, values in columns.items() if values is not None}
+    position = -1
+    for position, item in enumerate(_items(texts)):
+        fields = {}
+        for column, values in given.items():
+            if position >= len(values):
+                raise InputError(f"`{name}` has more items than `{column}`, which has {len(values):,}")
+            fields[column.removesuffix("s")] = values[position]
+        yield _example(item, fields, f"`{name}`[{position}]")
+    for column, values in given.items():
+        if len(values) > position + 1:
+            raise InputError(f"`{column}` has {len(values):,} items, but `{name}` has {position + 1:,}")
+
+
+def _items(values: Iterable[Any]) -> Iterable[Any]:
+    # The items of a pyarrow column are scalars of its own; it knows how to become a list of Python objects.
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
+
+
+def _example(item: Any, fields: dict[str, Any], where: str) -> Example:
+    if isinstance(item, str):
+        example = Example(item, **fields)
+    elif isinstance(item, Example):
+        example = item._replace(**fields)
+    elif isinstance(item, tuple) and len(item) == 2:
+        example = Example(*item)._replace(**fields)
+    else:
+        raise InputError(f"{where} is {item!r:.60}; each item must be a text, an Example or a pair (text, label)")
+    text, label, source = example
+    if isinstance(label, int):  # a class is often a number or a truth value
+        label = str(label)
+    for what, value in (("text", text), ("label", label), ("source", source)):
+        if value is None and what != "text":
+            continue
+        if not isinstance(value, str):
+            raise InputError(f"{where} has the {what} {value!r:.60}; it must be a str, not {type(value).__name__}")
+    return Example(text, label, source)

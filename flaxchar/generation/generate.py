@@ -1,0 +1,206 @@
+"""Generation: texts that continue a prompt, all at once or in pieces while they are written.
+
+On a CPU the native kernel runs the decode loop where it can be compiled, elsewhere JAX does. Both draw with the same
+random keys.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from flaxchar.data.vocabulary import PAD, Vocabulary
+from flaxchar.generation.decode import DecodeState, decode
+from flaxchar.generation.sampling import Sampling
+from flaxchar.kernels import cpu
+from flaxchar.kernels.threefry import fold_in, new_key
+from flaxchar.models.charlm import CharLM, Params, with_embedding
+
+# Rows of JAX's loop. They are always this many, filled up where fewer samples are asked for: a matrix product may round
+# differently for another number of rows, and sample i must not depend on how many samples are drawn.
+JAX_ROWS = 16
+# In the native kernel a row does not depend on the others; this number only bounds the memory.
+NATIVE_ROWS = 4096
+# Tokens drawn between two pieces of a stream.
+STREAM_TOKENS = 8
+
+
+def lead_in(prompt: np.ndarray, eos: int, bos: bool) -> np.ndarray:
+    """Ids that are fed before the first draw: the prompt, after ``<eos>`` if ``bos`` is set or the prompt is empty."""
+    return np.concatenate([[eos] * int(bos or not len(prompt)), prompt]).astype(np.int32)
+
+
+class _Request(NamedTuple):
+    """Arguments of the decode loop for some samples of one prompt.
+
+    Attributes:
+      tokens: the prompts, padded with 0 to the length of the buffer, int32 ``[rows, length]``.
+      done: rows without a sample, bool ``[rows]``.
+      prompt_lengths: tokens that are given, int32 ``[rows]``.
+      limits: the length at which a row is finished, int32 ``[rows]``.
+      keys: random keys ``[rows]``.
+      lead: 1 if the rows begin with ``<eos>``, else 0.
+      last: the last position that may be written.
+    """
+
+    tokens: np.ndarray
+    done: np.ndarray
+    prompt_lengths: np.ndarray
+    limits: np.ndarray
+    keys: Array
+    lead: int
+    last: int
+
+
+def _request(
+    model: CharLM, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
+) -> _Request:
+    """The request for samples number ``samples`` of a prompt, in at least as many rows."""
+    given = lead_in(prompt, model.vocab - 1, bos)
+    lead = len(given) - len(prompt)
+    # Lengths of the buffer are powers of two, so that few of them are ever compiled.
+    length = max(64, 1 << size.bit_length())
+    tokens = np.full((rows, length), PAD, np.int32)
+    tokens[:, : len(given)] = given
+    numbers = np.zeros(rows, np.uint32)
+    numbers[: len(samples)] = samples
+    # Each prompt has its own keys; with the same keys different prompts would be continued alike.
+    key = fold_in(new_key(seed), zlib.crc32(given.tobytes()))
+    keys = fold_in(key, numbers)
+    done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
+    lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
+    return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)
+
+
+def _runs_natively(model: CharLM) -> bool:
+    """Whether the native kernel can run this model's decode loop; it computes in float32 whatever ``dtype`` is."""
+    config = model.config
+    plain = not (config.residual or config.layer_norm) and model.source_end is None
+    return cpu.available() and config.cell in cpu.CELLS and plain
+
+
+# Continues the loop to a position; returns how many tokens have been fed, the tokens, and which rows are done.
+Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
+
+
+def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling) -> Advance:
+    """Prepare the loop for a request; the returned function runs it."""
+    banned = vocabulary.never_written
+    rows = len(request.tokens)
+    if _runs_natively(model):
+        cell = model.config.cell
+        layers = [params[f"{cell}_{k}"] for k in range(model.config.layers)]
+        if model.config.embedding:
+            layers[0] = with_embedding(layers[0], params["embedding"])
+        h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
+        texts = cpu.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
+        keys = np.asarray(jax.random.key_data(request.keys))
+
+        def advance_native(until: int) -> tuple[int, np.ndarray, np.ndarray]:
+            lengths, limits = request.prompt_lengths, request.limits
+            cpu.decode(cell, layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
+            return int(texts.positions.max()), texts.tokens, texts.done
+
+        return advance_native
+
+    carry = model.initial_step_carry(rows, request.tokens.shape[1])
+    state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), carry)
+    scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
+
+    def advance(until: int) -> tuple[int, np.ndarray, np.ndarray]:
+        nonlocal state
+        state = decode(
+            model,
+            params,
+            state,
+            request.prompt_lengths,
+            request.limits,
+            request.keys,
+            scalars,
+            np.int32(until),
+            banned=banned,
+            filtered=sampling.top_k > 0 or sampling.top_p < 1,
+        )
+        return int(state.position), np.asarray(state.tokens), np.asarray(state.done)
+
+    return advance
+
+
+def generate(
+    model: CharLM,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: np.ndarray,
+    num_samples: int = 1,
+    size: int = 300,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+    bos: bool = True,
+) -> list[np.ndarray]:
+    """Continue a prompt.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      vocabulary: its vocabulary.
+      prompt: ids, int32 ``[tokens]``; may be empty.
+      num_samples: how many texts.
+      size: the longest text, in tokens, the prompt included.
+      seed: sample ``i`` depends on the seed and the prompt, not on ``num_samples``.
+      sampling: how to draw.
+      bos: feed ``<eos>`` first, as in training; with an empty prompt it is fed in any case.
+
+    Returns:
+      The ids of each text after its prompt, without ``<eos>``.
+
+    Raises:
+      InputError: ``sampling`` defines no distribution.
+    """
+    sampling.validate()
+    texts = []
+    at_once = NATIVE_ROWS if _runs_natively(model) else JAX_ROWS
+    for first in range(0, num_samples, at_once):
+        samples = range(first, min(first + at_once, num_samples))
+        rows = len(samples) if _runs_natively(model) else JAX_ROWS
+        request = _request(model, prompt, samples, rows, size, seed, bos)
+        _, tokens, _ = _loop(model, params, vocabulary, request, sampling)(request.last)
+        start = request.lead + len(prompt)
+        texts += [_written(row, start, vocabulary.eos) for row in tokens[: len(samples)]]
+    return texts
+
+
+def stream(
+    model: CharLM,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: np.ndarray,
+    sample: int = 0,
+    size: int = 300,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+    bos: bool = True,
+) -> Iterator[np.ndarray]:
+    """Yield the ids of sample number ``sample`` of ``generate``, a few at a time while they are drawn."""
+    sampling.validate()
+    request = _request(model, prompt, [sample], 1 if _runs_natively(model) else JAX_ROWS, size, seed, bos)
+    advance = _loop(model, params, vocabulary, request, sampling)
+    seen, finished = request.lead + len(prompt), bool(request.done[0])
+    while not finished:
+        position, tokens, done = advance(seen + STREAM_TOKENS)
+        piece = _written(tokens[0, : position + 1], seen, vocabulary.eos)
+        seen, finished = seen + len(piece), bool(done[0])
+        if len(piece):
+            yield piece
+
+
+def _written(row: np.ndarray, start: int, eos: int) -> np.ndarray:
+    """The ids of a row from ``start`` up to the ``<eos>`` or padding that ends the text."""
+    rest = row[start:]
+    ends = np.flatnonzero((rest == PAD) | (rest == eos))
+    return rest[: ends[0]] if len(ends) else rest

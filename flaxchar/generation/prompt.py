@@ -1,0 +1,65 @@
+"""Prompts: from the text a person gives to the ids that are fed before the first drawn token."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from flaxchar.config import InputError
+from flaxchar.models.trained import TrainedModel
+
+
+class Prompt(NamedTuple):
+    """A beginning that a model continues.
+
+    Attributes:
+      text: the beginning as it will be shown: without the characters that were left out.
+      ids: what is fed: the id of the label, or the source and its end, and then the text; int32 ``[tokens]``.
+      size: the longest continuation, in tokens, counted with ``ids``.
+    """
+
+    text: str
+    ids: np.ndarray
+    size: int
+
+
+def encode_prompt(
+    trained: TrainedModel,
+    text: str = "",
+    size: int = 300,
+    unknown: Literal["error", "drop"] = "error",
+    label: str | None = None,
+    source: str | None = None,
+) -> Prompt:
+    """Check a prompt and encode it after its label or its source.
+
+    Args:
+      trained: the model that will continue it.
+      text: how the written texts begin; may be empty.
+      size: the longest text in tokens, the prompt counted, label and source not counted.
+      unknown: what to do with characters outside the vocabulary: raise an error, or leave them out.
+      label: the class to write for, where the model was trained with labels.
+      source: the text to write from, where the model was trained with sources.
+
+    Raises:
+      InputError: an argument is out of range, the model needs a label or a source or knows none, or the prompt is
+        longer than ``size`` or holds unknown characters.
+    """
+    vocabulary = trained.vocabulary
+    if vocabulary.classifies:
+        raise InputError(
+            'the model names the label of a text (it was trained with `head="classifier"`); it cannot write text'
+        )
+    if size < 1:
+        raise InputError(f"`size` is {size}; it must be 1 or more")
+    if unknown not in ("error", "drop"):
+        raise InputError(f"`unknown` is {unknown!r}; it must be 'error' or 'drop'")
+    prefix = vocabulary.prefix(label, source, unknown)
+    ids = vocabulary.encode(text, unknown)
+    if unknown == "drop":
+        ids = ids[ids != vocabulary.unknown]
+        text = vocabulary.decode(ids)
+    if len(ids) > size:
+        raise InputError(f"the prompt {text[:40]!r} has {len(ids)} tokens; `size` is {size} and counts the prompt")
+    return Prompt(text, np.concatenate([prefix, ids]).astype(np.int32), size + len(prefix))

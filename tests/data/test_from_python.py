@@ -1,0 +1,64 @@
+"""Whatever holds texts in Python becomes examples, or the first item that is no text is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from flaxchar import Example, InputError
+from flaxchar.data.from_python import examples_from
+
+EXPECTED = [Example("up", "good"), Example("down", "bad")]
+
+
+class ArrowColumn:
+    """What pyarrow's columns offer: scalars when iterated over, Python objects by ``to_pylist``."""
+
+    def __iter__(self):
+        return iter([object(), object()])
+
+    def to_pylist(self):
+        return ["up", "down"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (EXPECTED, None),
+        ([("up", "good"), ("down", "bad")], None),
+        (["up", "down"], ["good", "bad"]),
+        ((text for text in ("up", "down")), (label for label in ("good", "bad"))),
+        (ArrowColumn(), ("good", "bad")),
+    ],
+)
+def test_records_pairs_parallel_sequences_and_columns_are_the_same(texts, labels):
+    assert list(examples_from(texts, labels)) == EXPECTED
+
+
+def test_labels_that_are_numbers_or_truth_values_become_strings():
+    assert [example.label for example in examples_from(["a", "b", "c"], [1, True, "x"])] == ["1", "True", "x"]
+
+
+def test_sources_go_with_their_texts():
+    assert list(examples_from(["a"], sources=["b"])) == [Example("a", source="b")]
+    assert list(examples_from([Example("a", "x")], sources=["b"])) == [Example("a", "x", "b")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("Anna",), "`texts` is one str; pass a list of texts"),
+        ((b"Anna",), "`texts` is one bytes"),
+        ((["a", None],), r"`texts`\[1\] is None; each item must be a text"),
+        ((["a", float("nan")],), r"`texts`\[1\] is nan"),
+        (([3],), r"`texts`\[0\] is 3"),
+        ((["a"], [2.5]), r"`texts`\[0\] has the label 2.5; it must be a str, not float"),
+        ((["a"], None, [1]), r"`texts`\[0\] has the source 1; it must be a str"),
+        (([("a", "b", "c")],), r"`texts`\[0\] is \('a', 'b', 'c'\)"),
+        ((["a", "b"], ["x"]), "`texts` has more items than `labels`, which has 1"),
+        ((["a"], ["x", "y"]), "`labels` has 2 items, but `texts` has 1"),
+        (([Example(None)],), r"`texts`\[0\] has the text None"),
+    ],
+)
+def test_the_first_item_that_is_no_text_is_named(arguments, message):
+    with pytest.raises(InputError, match=message):
+        list(examples_from(*arguments))

@@ -1,0 +1,106 @@
+"""The library's front does all that the commands do, and refuses by name what it cannot do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import PALINDROMES, untrained_model
+
+import flaxchar
+from flaxchar import Config, Example, InputError
+
+SMALL = {"steps": 3, "hidden": 4, "buckets": 1}
+
+
+def test_a_model_is_the_same_after_saving_and_loading(tmp_path):
+    lm = flaxchar.train(PALINDROMES, **SMALL)
+    lm.save(tmp_path / "names")
+    again = flaxchar.load(tmp_path / "names")
+    assert again.score(["Anna"]) == lm.score(["Anna"])
+    assert again.config == lm.config
+    assert again.vocabulary == lm.vocabulary
+    with pytest.raises(InputError, match="already holds a run"):
+        lm.save(tmp_path / "names")
+
+
+def test_texts_with_labels_are_learned_written_scored_and_classified():
+    texts, labels = ["abab", "baba", "xyxy", "yxyx"] * 10, ["low", "low", "high", "high"] * 10
+    lm = flaxchar.train(texts, labels=labels, steps=150, hidden=12, buckets=1, val_fraction=0)
+    assert lm.vocabulary.labels == ("low", "high")
+    assert set(lm.generate(label="low", temperature=0)[0]) <= set("ab")
+    assert lm.classify(["ab", "xy"]).labels == ["low", "high"]
+    assert lm.score(["abab"], labels=["low"]) < lm.score(["abab"], labels=["high"])
+
+
+def test_a_classifier_is_trained_from_pairs():
+    pairs = [("abab", "low"), ("xyxy", "high")] * 20
+    lm = flaxchar.train(pairs, preset="classifier", steps=60, hidden=8, buckets=1, val_fraction=0)
+    assert lm.classify(["ab", "xy"]).labels == ["low", "high"]
+    with pytest.raises(InputError, match="cannot write"):
+        lm.generate()
+
+
+def test_texts_with_sources_are_learned_and_written():
+    lm = flaxchar.train(PALINDROMES, sources=[name[::-1] for name in PALINDROMES], **SMALL)
+    assert isinstance(lm.generate(source="annA", size=5)[0], str)
+    assert lm.score(["Anna"], sources=["annA"])[0] > 0
+
+
+def test_held_out_texts_may_be_given_with_their_labels(tmp_path):
+    pairs = [("abab", "low"), ("xyxy", "high")] * 4
+    flaxchar.train(pairs, held_out=[("aba", "low")], workdir=tmp_path / "run", **SMALL)
+    assert "held_out_bits_per_character" in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_presets_and_settings_combine():
+    lm = flaxchar.train(PALINDROMES, preset="reference", **SMALL)
+    assert (lm.config.training.optimizer, lm.config.model.hidden) == ("rmsprop", 4)
+    assert flaxchar.train(PALINDROMES, config=Config().replace(**SMALL)).config.model.hidden == 4
+
+
+def test_novelty_finds_copies():
+    lm = untrained_model(["ab"])
+    result = lm.novelty(["abc", "xbc", "xbc"], ["abc", "zzz"])
+    assert (result.copies, result.duplicates) == (1, 1)
+    np.testing.assert_allclose(result.shares, [1, 2 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"texts": "Anna"}, InputError, "`texts` is one str"),
+        ({"texts": []}, InputError, "no text"),
+        ({"data": ("a.txt",)}, InputError, "`data` says how files are read"),
+        ({"label_field": "1"}, InputError, "`label_field` says how files are read"),
+        ({"preset": "bets"}, InputError, "`preset` is 'bets'; it must be one of"),
+        ({"preset": "fast", "config": Config()}, InputError, "`preset` and `config`"),
+        ({"hidden": 0}, InputError, "`hidden` is 0"),
+        ({"hidden": "12"}, InputError, "`hidden` is '12'"),
+        ({"devices": 99}, InputError, "`devices` is 99"),
+        ({"head": "classifier"}, InputError, "label"),
+        ({"labels": ["x"]}, InputError, "`texts` has more items than `labels`"),
+        ({"hiden": 3}, TypeError, "no such setting: hiden"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(arguments, error, message):
+    with pytest.raises(error, match=message):
+        flaxchar.train(**{"texts": PALINDROMES, "steps": 1, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_samples": 0}, "`num_samples` is 0"),
+        ({"num_samples": 1.5}, "`num_samples` is 1.5"),
+        ({"size": 0}, "`size` is 0"),
+        ({"temperature": -1}, "`temperature` is -1"),
+        ({"label": "x"}, "label"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_name(arguments, message):
+    with pytest.raises(InputError, match=message):
+        untrained_model(["ab"]).generate(**arguments)
+
+
+def test_records_keep_their_fields():
+    assert Example("a") == ("a", None, None)
