@@ -152,7 +152,7 @@ def _train(outcome: Outcome, config: Config, folder: Path, corpus: EncodedCorpus
 
     path = folder / outcome.name
     try:
-        params, _ = train_corpus(corpus, config, path, started=started)
+        trained = train_corpus(corpus, config, path, started=started)
     except InputError as error:
         return outcome._replace(failure=str(error))
     except Exception as error:
@@ -170,7 +170,7 @@ def _train(outcome: Outcome, config: Config, folder: Path, corpus: EncodedCorpus
             if best is None or bits < best[2]:
                 best = (*curve[-1], training)
     assert best is not None
-    return Outcome(outcome.settings, count_params(params), best[0], best[1], best[2], best[3], tuple(curve))
+    return Outcome(outcome.settings, count_params(trained.params), best[0], best[1], best[2], best[3], tuple(curve))
 
 
 def table(outcomes: Sequence[Outcome]) -> list[str]:
@@ -195,7 +195,7 @@ def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         "",
         *table(outcomes),
     ]
-    from flaxchar.training.run_directory import replace_file
+    from flaxchar.storage import replace_file
 
     replace_file(folder / "compare.md", "\n".join(text) + "\n")
     records = [outcome._asdict() for outcome in outcomes]

@@ -200,7 +200,7 @@ def _conclude(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> i
     from flaxchar.training.run_directory import Run
 
     run = Run.open(path)
-    best, last, steps, floor = run.best(), run.last_step(), run.steps, corpus.floor
+    best, last, steps, floor = run.checkpoints.best(), run.checkpoints.last_step(), run.steps, corpus.floor
     run.close()
     where = shlex.quote(str(path))
     if observer.interrupted is not None and (last or 0) < steps:

@@ -10,8 +10,8 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from flaxchar.training import step as training
-from flaxchar.training.session import Observer, Report
+from flaxchar.training import loop as training
+from flaxchar.training.reporting import Observer, Report
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_EVERY = 5.0
@@ -103,6 +103,10 @@ class ConsoleObserver(Observer):
         for sample in report.samples:
             how = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
             self.say(f"  {how} | {shortened(sample.text)}")
+
+    def off_budget(self, seconds: float, budget: float) -> None:
+        """Say that the run will miss its time budget."""
+        self.say(f"the machine has changed its speed: this will take {seconds:,.0f} s instead of {budget:,.0f} s")
 
     def should_stop(self) -> bool:
         """Whether a signal came."""
