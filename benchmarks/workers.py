@@ -30,16 +30,16 @@ def arrays(task):
 def flaxchar_step(task):
     import jax
 
-    from flaxchar import Batch, CharLM, ModelConfig, TrainingConfig, init_state, make_optimizer, train_step
+    from flaxchar import Batch, CharLM, ModelConfig, TrainingConfig, TrainStep, init_state, make_optimizer
 
     inputs, targets, mask, _ = arrays(task)
     model = CharLM(VOCAB, ModelConfig(cell=task["cell"], hidden=task["hidden"], layers=task["layers"], dropout=0.0))
     optimizer = make_optimizer(TrainingConfig(optimizer="rmsprop", clip_norm=None))
     state = [init_state(model, optimizer, task["batch"], jax.random.key(0))]
-    batch, key = Batch(inputs, targets, mask, np.array(True)), jax.random.key(1)
+    batch, train_step = Batch(inputs, targets, mask, np.array(True)), TrainStep(model, optimizer, jax.random.key(1))
 
     def step():
-        state[0], sums = train_step(model, optimizer, state[0], batch, np.float32(1e-3), key)
+        state[0], sums = train_step(state[0], batch, 1e-3)
         return sums.nats
 
     return step, lambda nats: nats.block_until_ready()

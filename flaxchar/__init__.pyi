@@ -31,8 +31,8 @@ from .presets import PRESETS as PRESETS  # named settings: "reference", "classif
 from .presets import make_preset as make_preset  # settings by name, size and kind of the corpus
 from .training.optimizers import learning_rates as learning_rates  # the learning rate of every step
 from .training.optimizers import make_optimizer as make_optimizer  # TrainingConfig → Optax optimizer
-from .training.step import TrainState as TrainState  # step, params, opt_state, carry
-from .training.step import init_state as init_state  # the state before the first step
-from .training.step import train_step as train_step
+from .training.state import TrainState as TrainState  # step, params, opt_state, carry
+from .training.state import init_state as init_state  # the state before the first step
+from .training.step import TrainStep as TrainStep  # (state, batch, learning rate) → (state, sums)
 
 __version__: str

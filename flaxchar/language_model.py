@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import jax
-
 from flaxchar.analysis.classify import Classification, classify
 from flaxchar.analysis.compression import compress, decompress
 from flaxchar.analysis.novelty import Novelty, TextIndex, measure_novelty
@@ -23,7 +21,6 @@ from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
 from flaxchar.generation.prompt import encode_prompt
 from flaxchar.generation.sampling import Sampling
-from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
 from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
 from flaxchar.training.devices import make_layout
@@ -230,7 +227,7 @@ class LanguageModel(TrainedModel):
           InputError: the folder holds something already, or cannot be written.
         """
         run = Run.create(Path(path), self.config, self.vocabulary, {}, steps=0)
-        run.save(0, self.params)
+        run.checkpoints.save(0, self.params)
         run.close()
 
 
@@ -242,14 +239,10 @@ def load(path: str | Path) -> LanguageModel:
     """
     run = Run.open(Path(path))
     try:
-        best = run.best()
-        if best is None:
-            raise InputError(f"{path} holds no checkpoint yet: its training was stopped before the first was saved")
-        template = jax.eval_shape(lambda: init_params(make_model(run.vocabulary, run.config.model), jax.random.key(0)))
-        params, _ = run.restore(best[0], template)
+        trained = run.load_model()
     finally:
         run.close()
-    return LanguageModel(params, run.vocabulary, run.config)
+    return LanguageModel(trained.params, trained.vocabulary, trained.config)
 
 
 def train(

@@ -26,6 +26,7 @@ from flaxchar import (
     make_optimizer,
 )
 from flaxchar.data import encoded, files, texts
+from flaxchar.data.examples import Examples
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -110,3 +111,21 @@ def small_blocks(block: int, large: int = 40) -> Iterator[None]:
     finally:
         for module, (characters, size) in zip(modules, kept, strict=True):
             module.BLOCK, module.LARGE = characters, size
+
+
+def read_texts(*arguments, **settings) -> list[str]:
+    """All the texts of ``files.read_files`` at once, those whole that come in parts."""
+    read: list[str] = []
+    whole = True
+    for chunk in files.read_files(*arguments, **settings):
+        if not whole:
+            read[-1] += chunk.texts[0]
+        read += chunk.texts if whole else chunk.texts[1:]
+        whole = chunk.complete
+    assert whole
+    return read
+
+
+def read_examples(*arguments, **settings) -> list[Example]:
+    """All the examples of ``files.read_files`` at once."""
+    return list(Examples.from_chunks(files.read_files(*arguments, **settings)))

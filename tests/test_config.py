@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import flaxchar
 from flaxchar.config import Config, DataConfig, InputError, ModelConfig, TrainingConfig, parse_duration
 
 
@@ -84,3 +85,8 @@ def test_durations(text, seconds):
 def test_what_is_no_duration(text):
     with pytest.raises(InputError, match="`time_budget` is"):
         parse_duration(text)
+
+
+def test_a_setting_that_does_not_exist_is_named():
+    with pytest.raises(TypeError, match="hiden"):
+        flaxchar.train(["abba"], hiden=3)

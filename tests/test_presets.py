@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from helpers import PALINDROMES
 
+import flaxchar
 from flaxchar.config import Config
 from flaxchar.presets import (
     LONG_TEXTS,
@@ -46,6 +48,21 @@ def test_little_text_is_read_sixteen_times_and_more_for_a_time():
     assert make_preset("default", 200_000).training.epochs is None
     assert make_preset("fast", 200_000).training.time_budget == "1m"
     assert make_preset("best", 200_000).training.time_budget == "30m"
+
+
+def test_presets_of_some_corpora():
+    assert make_preset("default", 300_000) == Config()
+    assert make_preset("best", 300_000, running=True).training.epochs == 12  # a short book is known by heart
+    assert make_preset("fast", 5_000_000, mean_length=280) == make_preset("fast", 5_000_000, running=True)
+    assert make_preset("reference", 10) == PRESETS["reference"]
+    assert make_preset("classifier", 10).model.head == "classifier"
+
+
+def test_without_settings_a_model_is_trained_as_its_few_texts_want_it():
+    lm = flaxchar.train(PALINDROMES)
+    assert lm.config.model == make_preset("default", 100).model
+    assert lm.config.training == make_preset("default", 100).training
+    assert flaxchar.train(PALINDROMES, steps=2, hidden=8).config.training.epochs is None
 
 
 def test_windows_and_long_texts_make_smaller_batches():

@@ -76,14 +76,12 @@ def test_the_readmes_other_flags_exist():
 
 
 def test_every_public_name_is_there_for_python_and_for_type_checkers():
-    source = ast.parse((ROOT / "flaxchar" / "__init__.py").read_text(encoding="utf-8"))
+    source = ast.parse((ROOT / "flaxchar" / "__init__.pyi").read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(source) if isinstance(node, ast.ImportFrom)]
-    for_type_checkers = [
-        name.name for node in imports if (node.module or "").startswith("flaxchar.") for name in node.names
-    ]
+    for_type_checkers = [name.name for node in imports if node.level == 1 for name in node.names]
     assert sorted(flaxchar.__all__) == sorted(for_type_checkers)
     for name in flaxchar.__all__:
         assert getattr(flaxchar, name) is not None
     assert set(flaxchar.__all__) <= set(dir(flaxchar))
-    with pytest.raises(AttributeError, match="no attribute 'trane'"):
+    with pytest.raises(AttributeError, match="trane"):
         flaxchar.trane  # noqa: B018

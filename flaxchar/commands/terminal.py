@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from flaxchar.commands.flags import as_flags
-from flaxchar.training import step as training
-from flaxchar.training.session import Observer, Report
+from flaxchar.training import loop
+from flaxchar.training.reporting import Observer, Report
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_INTERVAL = 5.0
@@ -70,7 +70,7 @@ class ConsoleObserver(Observer):
             self._task = self._bar.add_task("training", total=at.steps, completed=at.step, figures="")
             self._bar.start()
 
-    def progressed(self, progress: training.Progress, steps: int, bits_per_character: float, characters: float) -> None:
+    def progressed(self, progress: loop.Progress, steps: int, bits_per_character: float, characters: float) -> None:
         """Move the bar, or print a plain line every few seconds."""
         now = time.monotonic()
         start, first_step = self._start
@@ -101,6 +101,10 @@ class ConsoleObserver(Observer):
         for sample in report.samples:
             temperature = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
             self.say(f"  {temperature} | {shorten(sample.text)}")
+
+    def off_budget(self, seconds: float, budget: float) -> None:
+        """Say how long the command will take instead of its time budget."""
+        self.say(f"the machine's speed has changed: this will take {_clock(seconds)} instead of {_clock(budget)}")
 
     def should_stop(self) -> bool:
         """Whether a signal asked to stop."""

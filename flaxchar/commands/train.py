@@ -100,7 +100,8 @@ def train(arguments: Sequence[str]) -> int:
     observer = ConsoleObserver(corpus.floor, not leads(), "text" if corpus.vocabulary.classifies else "char")
     observer.prepared(list(corpus.report))
     try:
-        train_corpus(corpus, config, path, observer, process.STARTED, options.fresh, layout)
+        reserved = 0.0 if run is not None else _seconds_after_training(corpus, config)
+        train_corpus(corpus, config, path, observer, process.STARTED, options.fresh, layout, reserved)
     finally:
         observer.close()
     return _report(path, corpus, observer) if leads() else 0
@@ -148,12 +149,24 @@ class _Ending(NamedTuple):
         return None if self.best is None or self.best[1] is None else (self.best[0], self.best[1])
 
 
+def _seconds_after_training(corpus: EncodedCorpus, config: Config) -> float:
+    """Seconds of a time budget that the report at the end needs, for its baselines; 0 without a time budget."""
+    training = config.training
+    if training.steps is not None or training.epochs is not None:
+        return 0.0
+    if corpus.vocabulary.classifies or not len(corpus.held_out):
+        return 0.0
+    from flaxchar.analysis.baselines import baseline_seconds
+
+    return baseline_seconds(corpus, config.data.bos)
+
+
 def _report(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int:
     """Print how the run ended and what can be done with the model; return the exit status."""
     from flaxchar.training.run_directory import Run
 
     run = Run.open(path)
-    ending = _Ending(run.best(), run.last_step() or 0, run.steps, run.config)
+    ending = _Ending(run.checkpoints.best(), run.checkpoints.last_step() or 0, run.steps, run.config)
     run.close()
     folder = shlex.quote(str(path))
     if ending.last < ending.steps and observer.interrupted is not None:

@@ -49,7 +49,8 @@ class Cleaner:
 
     def hashes(self) -> np.ndarray:
         """For separate texts, the ``hash_texts`` of those kept, uint64 ``[texts]``, made while they are in memory."""
-        return np.concatenate(self._hashes)
+        self._hashes = [np.concatenate(self._hashes)]
+        return self._hashes[0]
 
     def _unescaped(self, chunk: Chunk) -> Chunk:
         sources = None if chunk.sources is None else list(map(unescape_html, chunk.sources))

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from flaxchar.config import InputError, Unit
-from flaxchar.data.encoded import EncodedTexts, interleaved, joined
+from flaxchar.data.encoded import EncodedTexts, interleaved
 from flaxchar.data.examples import Example, Examples
 from flaxchar.data.texts import Texts
-from flaxchar.data.tokens import count_tokens, first_characters, tokenize
+from flaxchar.data.tokens import Tokens, Unknown, count_tokens, first_characters
 
 PAD = 0
+AnyExamples = Iterable[str | Example] | Texts | Examples
 # The characters that stood for labels and for the end of a source in runs of format 1.
 _FORMAT_1_LABEL, _FORMAT_1_SOURCE_END = 0xF0000, chr(0xF0000 + 1000)
 
 
 @dataclasses.dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Tokens):
     """The tokens a model knows, numbered as Keras' ``Tokenizer(char_level=True, lower=False)`` numbers them.
 
     The ids in their order: 0 pads; the characters or words follow from 1, the most frequent first; then one id per
@@ -31,9 +31,7 @@ class Vocabulary:
     and with ``bos`` it also begins one. Labels and the end of a source are ids only: no text contains them.
 
     Attributes:
-      tokens: single characters, or words; ``tokens[k]`` has the id ``k + 1``. None where an id stands for no text.
-      unit: ``"char"`` or ``"word"``.
-      has_unknown: whether tokens outside the vocabulary have an id of their own.
+      tokens, unit, has_unknown: see ``Tokens``.
       labels: the names of the classes that texts belong to.
       label_ids: the id of each label.
       source_end: the id between a source and the text written from it; None where there are no sources.
@@ -45,20 +43,13 @@ class Vocabulary:
         vocabulary.decode([3, 1, 2])  # "ban"
     """
 
-    tokens: tuple[str | None, ...]
-    unit: Unit = "char"
-    has_unknown: bool = False
     labels: tuple[str, ...] = ()
     label_ids: tuple[int, ...] = ()
     source_end: int | None = None
 
     @classmethod
     def build(
-        cls,
-        examples: Iterable[str | Example] | Texts | Examples,
-        unit: Unit = "char",
-        max_size: int | None = None,
-        classify: bool = False,
+        cls, examples: AnyExamples, unit: Unit = "char", max_size: int | None = None, classify: bool = False
     ) -> Vocabulary:
         """Number the tokens of texts and sources by falling frequency, equally frequent ones in order of appearance.
 
@@ -93,21 +84,6 @@ class Vocabulary:
         )
 
     @property
-    def size(self) -> int:
-        """The number of ids, padding and ``<eos>`` included."""
-        return len(self.tokens) + self.has_unknown + 2
-
-    @property
-    def eos(self) -> int:
-        """The id of ``<eos>``, the last."""
-        return self.size - 1
-
-    @property
-    def unknown(self) -> int | None:
-        """The id of the unknown token, or None."""
-        return self.size - 2 if self.has_unknown else None
-
-    @property
     def classifies(self) -> bool:
         """Whether models of this vocabulary predict the label of a text, after the text as its source."""
         return bool(self.labels) and self.source_end is not None
@@ -131,54 +107,7 @@ class Vocabulary:
         others = (k for k in (self.source_end, self.unknown) if k is not None)
         return (PAD, *self.label_ids, *others)
 
-    @functools.cached_property
-    def _ids(self) -> dict[str, int]:
-        return {token: k for k, token in enumerate(self.tokens, start=1) if token is not None}
-
-    @functools.cached_property
-    def _table(self) -> np.ndarray:
-        """Code point → id, with -1 for those outside the vocabulary and, as its last entry, for any larger one."""
-        points = np.array([ord(token) for token in self._ids], np.int64)
-        table = np.full(max(points.max(initial=0), 0xFF) + 2, -1, np.int32)
-        table[points] = list(self._ids.values())
-        return table
-
-    def tokenize(self, text: str) -> list[str]:
-        """The characters or words of a text, known or not; joined they are the text."""
-        return tokenize(text, self.unit)
-
-    def id_of(self, token: str) -> int | None:
-        """The id of a token, None for one that the vocabulary does not hold."""
-        return self._ids.get(token)
-
-    def encode(self, text: str, unknown: Literal["error", "drop"] = "error") -> np.ndarray:
-        """The ids of a text, int32 ``[tokens]``, without ``<eos>``.
-
-        Args:
-          text: any text.
-          unknown: what to do with tokens that the vocabulary does not hold, where it has no unknown token: raise an
-            error that names them, or leave them out.
-
-        Raises:
-          InputError: the text holds an unknown token, and ``unknown`` is ``"error"``.
-        """
-        encoded, missing = self.encode_texts([text])
-        if missing and unknown == "error":
-            shown = ", ".join(repr(token) for token in list(missing)[:10])
-            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-            what = "character" if self.unit == "char" else "word"
-            raise InputError(
-                f"{text[:40]!r} holds {what}{'s' if len(missing) > 1 else ''} the model has never seen: {shown}{more}; "
-                'leave them out, by hand or with `unknown="drop"`'
-            )
-        return encoded.ids.astype(np.int32)
-
-    def prefix(
-        self,
-        label: str | None = None,
-        source: str | None = None,
-        unknown: Literal["error", "drop"] = "error",
-    ) -> np.ndarray:
+    def prefix(self, label: str | None = None, source: str | None = None, unknown: Unknown = "error") -> np.ndarray:
         """What a model of this vocabulary is given before a text: the id of a label, or a source with its end.
 
         Args:
@@ -213,9 +142,7 @@ class Vocabulary:
         """Encoded examples from their ids: example ``k`` is ``ids[offsets[k]:offsets[k + 1]]``."""
         return EncodedTexts(ids, offsets, self.source_end, not self.classifies)
 
-    def encode_examples(
-        self, examples: Iterable[str | Example] | Texts | Examples, path: Path | None = None
-    ) -> tuple[EncodedTexts, Counter[str]]:
+    def encode_examples(self, examples: AnyExamples, path: Path | None = None) -> tuple[EncodedTexts, Counter[str]]:
         """Encode many examples, leaving out unknown tokens that have no id.
 
         A label stands before its text, and so does a source, closed by ``source_end``. For a classifier the text is the
@@ -251,60 +178,8 @@ class Vocabulary:
         together = interleaved(columns, path)
         return self.texts(together.ids, together.offsets), missing
 
-    def encode_texts(self, texts: Iterable[str] | Texts, path: Path | None = None) -> tuple[EncodedTexts, Counter[str]]:
-        """Encode many texts, without labels and sources, leaving out unknown tokens that have no id.
-
-        Args:
-          texts: the texts.
-          path: a new file to keep the ids in.
-
-        Returns:
-          The encoded texts, and how often each token was left out.
-        """
-        texts = Texts.of(texts)
-        lengths = texts.lengths.copy()  # what is left out is subtracted
-        missing: Counter[str] = Counter()
-        parts = (
-            self._encode_words(texts, lengths, missing)
-            if self.unit == "word"
-            else self._encode(texts, lengths, missing)
-        )
-        ids = joined(parts, np.min_scalar_type(self.eos), texts.characters, path)
-        return EncodedTexts(ids, np.concatenate([[0], np.cumsum(lengths)])), missing
-
-    def _encode(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
-        ends, position = np.cumsum(lengths), 0
-        for given in texts.code_points():
-            points = given if given.dtype == np.uint8 else np.minimum(given, len(self._table) - 1)
-            ids = self._table[points]
-            known = ids >= 0
-            if not known.all():
-                if self.unknown is not None:
-                    ids = np.where(known, ids, np.int32(self.unknown))
-                else:
-                    at = np.flatnonzero(~known)
-                    np.subtract.at(lengths, np.searchsorted(ends, position + at, "right"), 1)
-                    missing.update(map(chr, given[at].tolist()))
-                    ids = ids[known]
-            yield ids
-            position += len(points)
-
-    def _encode_words(self, texts: Texts, lengths: np.ndarray, missing: Counter[str]) -> Iterator[np.ndarray]:
-        for number, text in enumerate(texts):
-            tokens = self.tokenize(text)
-            row = [self._ids.get(token, self.unknown) for token in tokens]
-            if None in row:
-                missing.update(token for token in tokens if token not in self._ids)
-                row = [k for k in row if k is not None]
-            lengths[number] = len(row)
-            yield np.array(row, np.int32)
-
     def predicted_characters(
-        self,
-        examples: Iterable[str | Example] | Texts | Examples,
-        bos: bool,
-        running: bool = False,
-        sources: bool = False,
+        self, examples: AnyExamples, bos: bool, running: bool = False, sources: bool = False
     ) -> int:
         """How many characters a model predicts of some texts, counting each ``<eos>`` as one.
 
@@ -331,20 +206,6 @@ class Vocabulary:
             empty = int((examples.sources.lengths == 0).sum())
             return total + examples.sources.characters + count - empty - first_characters(examples.sources, self.unit)
         return total if bos else total - first_characters(texts, self.unit, 1 if running else None)
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids, the exact inverse of ``encode``.
-
-        Raises:
-          ValueError: an id stands for no text: padding, a label, the end of a source, ``<eos>`` or the unknown token.
-        """
-        tokens = []
-        for k in map(int, ids):
-            token = self.tokens[k - 1] if 1 <= k <= len(self.tokens) else None
-            if token is None:
-                raise ValueError(f"id {k} stands for no text; the vocabulary has {len(self._ids)} tokens that do")
-            tokens.append(token)
-        return "".join(tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

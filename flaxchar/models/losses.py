@@ -129,8 +129,7 @@ def evaluate(
     if window is None:
         sums = [score_texts(model, params, texts, eos, bos)]
     else:
-        rows = min(ROWS, max(1, len(texts.ids) // TOKENS_PER_ROW))
-        batches = WindowBatches(texts, rows, eos, window, bos)
+        batches = _window_batches(texts, eos, bos, window)
         carry, sums = model.initial_carry(batches.rows), []
         for k in range(batches.steps_per_epoch):
             part, carry = score_batch(model, params, carry, batches.batch(k))
@@ -140,3 +139,16 @@ def evaluate(
         float(sum(np.asarray(part, np.float64).sum() for part in parts)) for parts in zip(*sums, strict=True)
     )
     return Evaluation(nats / tokens, nats / math.log(2) / characters, hits / tokens, int(tokens))
+
+
+def evaluation_batches(
+    texts: EncodedTexts, eos: int, bos: bool = True, window: int | None = None
+) -> EvaluationBatches | WindowBatches:
+    """The batches that ``evaluate`` scores; arguments as there."""
+    return EvaluationBatches(texts, ROWS, eos, bos) if window is None else _window_batches(texts, eos, bos, window)
+
+
+def _window_batches(texts: EncodedTexts, eos: int, bos: bool, window: int) -> WindowBatches:
+    """Running text to score, in rows of ``TOKENS_PER_ROW`` tokens at least."""
+    rows = min(ROWS, max(1, len(texts.ids) // TOKENS_PER_ROW))
+    return WindowBatches(texts, rows, eos, window, bos)

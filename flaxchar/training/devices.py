@@ -1,8 +1,9 @@
-"""Devices: which of them train together, and how a run's arrays lie on them.
+"""Devices: which of them train together, and how a run's arrays are sharded over them.
 
-One mesh with two axes serves one CPU, a machine's GPUs and a pod alike. Along ``data`` each device takes its share of a
-batch's rows and has all parameters; along ``model`` each has a share of the hidden units. Several processes
-(``jax.distributed``) run the same program: each makes only its own rows of a batch, and the first writes and prints.
+One mesh with two axes serves a CPU, a machine's GPUs and a pod alike. Along its axis ``data`` each device has all
+parameters and takes its share of a batch's rows. Along its axis ``model`` each device has a share of the hidden units.
+Several processes (``jax.distributed``) run the same program: each makes only its own rows of a batch, and the main
+process writes and prints.
 """
 
 from __future__ import annotations
@@ -21,57 +22,59 @@ from flaxchar.data.batches import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the arrays of a run lie on devices.
+    """How a run's arrays are sharded over devices.
 
     Attributes:
-      mesh: devices, ``[data, model]``.
+      mesh: devices, ``[data_shards, model_shards]``.
     """
 
     mesh: Mesh
 
     @property
-    def data(self) -> int:
-        """Among how many devices the rows of a batch are shared."""
+    def data_shards(self) -> int:
+        """Number of shards that the rows of a batch are divided into."""
         return self.mesh.shape["data"]
 
     @property
-    def model(self) -> int:
-        """Among how many devices the hidden units are shared."""
+    def model_shards(self) -> int:
+        """Number of shards that the hidden units are divided into."""
         return self.mesh.shape["model"]
 
     @property
-    def alone(self) -> bool:
-        """Whether there is one device only."""
+    def single(self) -> bool:
+        """Whether the run has one device only."""
         return self.mesh.size == 1
 
-    def describe(self) -> str:
-        """The devices in a few words for people."""
+    @property
+    def description(self) -> str:
+        """One-line description of the devices, for the report."""
         processes = f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
-        shared = f", {self.model} to a model" if self.model > 1 else ""
+        shared = f", {self.model_shards} to a model" if self.model_shards > 1 else ""
         return f"{self.mesh.size} devices{processes}{shared} ({self.mesh.devices.flat[0].device_kind})"
 
     def sharding(self, *axes: str | None) -> NamedSharding:
-        """Array dimensions along mesh axes."""
+        """Sharding of an array whose dimensions are divided along these mesh axes (None: not divided)."""
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def own_rows(self, rows: int) -> slice:
-        """Which rows of a batch this process makes."""
+        """Rows of a batch of ``rows`` rows that this process makes."""
         share = rows // jax.process_count()
         return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
     def shardings(self, tree: Any) -> Any:
-        """How a ``TrainState`` or ``BatchSums`` lies: the carry by rows of the batch, matrices along ``model``."""
+        """Shardings of a ``TrainState`` or ``BatchSums``: the carry by rows of the batch, matrices along ``model``."""
 
         def matrix(leaf: Any) -> NamedSharding:
-            shared = leaf.ndim > 1 and self.model > 1 and leaf.shape[0] % self.model == 0
-            return self.sharding("model") if shared else self.sharding()
+            divided = leaf.ndim > 1 and self.model_shards > 1 and leaf.shape[0] % self.model_shards == 0
+            return self.sharding("model") if divided else self.sharding()
 
         return jax.tree.map(matrix, tree)._replace(carry=jax.tree.map(lambda _: self.sharding("data"), tree.carry))
 
     def place(self, state: Any) -> Any:
-        """A ``TrainState`` from this process' own memory, on the mesh; every process has the same."""
-        if self.alone:
-            # Where the step leaves it; elsewhere, what is compiled for the first state would be compiled again.
+        """Move a ``TrainState`` from this process' memory to the mesh; every process has the same state."""
+        if self.single:
+            # The sharding that the step gives its results. With another one, everything would be compiled twice: for
+            # the first state and for the later ones.
             return jax.device_put(state, self.sharding())
 
         def global_array(leaf: Any, sharding: NamedSharding) -> jax.Array:
@@ -81,21 +84,21 @@ class Layout:
         return jax.tree.map(global_array, state, self.shardings(state))
 
     def place_key(self, key: jax.Array) -> jax.Array:
-        """A random key that every process has, on the mesh."""
-        if self.alone:
+        """Move a random key to the mesh; every process has the same key."""
+        if self.single:
             return key
         numbers, kind = np.asarray(jax.random.key_data(key)), jax.random.key_impl(key)
         make = jax.jit(lambda: jax.random.wrap_key_data(jnp.asarray(numbers), impl=kind), out_shardings=self.sharding())
         return make()
 
     def batch_shardings(self) -> Batch:
-        """How a batch lies: by rows."""
+        """Shardings of a batch: its rows are divided along ``data``."""
         rows = self.sharding("data")
         return Batch(rows, rows, rows, self.sharding())
 
     def place_batch(self, own: Batch, rows: int) -> Batch:
-        """A batch of ``rows`` rows on the mesh, from this process' own rows of it."""
-        if self.alone:
+        """Make the whole batch of ``rows`` rows on the mesh from this process' own rows of it."""
+        if self.single:
             return own
         if jax.process_count() == 1:
             return jax.device_put(own, self.batch_shardings())
@@ -107,11 +110,11 @@ class Layout:
         return jax.tree.map(global_array, own, self.batch_shardings())
 
     def local(self, tree: Any) -> Any:
-        """Global arrays, whole, on one device of this process; every process must ask for them."""
-        return tree if self.alone else jax.device_put(self.fetch(tree), jax.local_devices()[0])
+        """Copy global arrays, unsharded, to one device of this process. Collective: every process must call it."""
+        return tree if self.single else jax.device_put(self.fetch(tree), jax.local_devices()[0])
 
     def fetch(self, tree: Any) -> Any:
-        """Global arrays as NumPy arrays, whole; every process must ask for them."""
+        """Copy global arrays, unsharded, to NumPy arrays. Collective: every process must call it."""
 
         def whole(leaf: Any) -> np.ndarray:
             if leaf.is_fully_addressable or leaf.is_fully_replicated:
@@ -124,12 +127,12 @@ class Layout:
 
 
 def leads() -> bool:
-    """Whether this is the process that writes and prints."""
+    """Whether this is the main process, which writes and prints."""
     return jax.process_index() == 0
 
 
 def agree(value: Any) -> Any:
-    """The first process' int, float or bool, on every process; every process must ask for it."""
+    """Broadcast the main process' int, float or bool. Collective: every process must call it."""
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
@@ -139,19 +142,29 @@ def agree(value: Any) -> Any:
     return type(value)(np.asarray(multihost_utils.broadcast_one_to_all(halves)).view(np.float64)[0])
 
 
+def single_device() -> Layout:
+    """The layout of a run on one device, this process' first."""
+    return Layout(_mesh(np.array([[jax.local_devices()[0]]])))
+
+
 def make_layout(config: TrainingConfig, devices: int | None = None, model_shards: int = 1) -> Layout:
-    """The devices of a run: ``devices`` of each process (None for all), ``model_shards`` of them for each model.
+    """The layout of a run on several devices.
+
+    Args:
+      config: its ``batch_size`` must be a multiple of the data shards.
+      devices: devices of each process; None for all.
+      model_shards: devices that share the units of one model.
 
     Raises:
-      InputError: there are not so many, or they or a batch's rows cannot be divided so.
+      InputError: there are fewer devices, or the devices or a batch's rows cannot be divided evenly.
     """
     available = jax.local_device_count()
     devices = available if devices is None else devices
     if not 1 <= devices <= available:
         kind = jax.devices()[0].device_kind
-        raise InputError(f"--devices is {devices}; this machine has {available} ({kind})")
+        raise InputError(f"`devices` is {devices}; this machine has {available} ({kind})")
     if model_shards < 1 or devices % model_shards:
-        raise InputError(f"--model-shards is {model_shards}; it must divide the {devices} devices of a process")
+        raise InputError(f"`model_shards` is {model_shards}; it must divide the {devices} devices of a process")
     by_process: dict[int, list[jax.Device]] = {}
     for device in jax.devices():
         by_process.setdefault(device.process_index, []).append(device)
@@ -159,7 +172,12 @@ def make_layout(config: TrainingConfig, devices: int | None = None, model_shards
     grid = np.array(used).reshape(-1, model_shards)
     if config.batch_size % len(grid):
         raise InputError(
-            f"--batch-size is {config.batch_size}, which {len(grid)} devices cannot share evenly; name a multiple of "
-            f"{len(grid)}, or fewer --devices"
+            f"`batch_size` is {config.batch_size}, which {len(grid)} devices cannot share evenly; choose a multiple of "
+            f"{len(grid)}, or fewer `devices`"
         )
-    return Layout(Mesh(grid, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto)))
+    return Layout(_mesh(grid))
+
+
+def _mesh(grid: np.ndarray) -> Mesh:
+    """Mesh of a grid of devices ``[data_shards, model_shards]``."""
+    return Mesh(grid, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))

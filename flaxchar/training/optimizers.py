@@ -1,4 +1,4 @@
-"""The optimiser of a run, from Optax, and the learning rate of each of its steps."""
+"""The optimizer of a run, from Optax, and the learning rate of each of its steps."""
 
 from __future__ import annotations
 
@@ -15,49 +15,48 @@ from flaxchar.models.cells import CELLS
 from flaxchar.models.charlm import Params
 
 
-class Optimizer(optax.GradientTransformationExtraArgs):
-    """An optimiser of Optax' that says what it is, as programs need of their static arguments."""
+def make_optimizer(config: TrainingConfig) -> optax.GradientTransformationExtraArgs:
+    """Make a run's optimizer. Its learning rate is left open: ``TrainStep`` sets it at each step.
 
-    settings: tuple
+    Example::
 
-    def __repr__(self) -> str:
-        """Optax' own shows where its functions lie in memory."""
-        return f"Optimizer{self.settings}"
+        optimizer = make_optimizer(TrainingConfig(optimizer="adamw", weight_decay=0.1))
+    """
+    return _make_optimizer(config.optimizer, config.learning_rate, config.weight_decay, config.clip_norm)
 
 
-def make_optimizer(config: TrainingConfig) -> Optimizer:
-    """The optimiser of a configuration, its learning rate left open: ``train_step`` sets it at every step."""
-
+@functools.lru_cache(maxsize=32)  # the same object for the same settings: what was compiled for it is found again
+def _make_optimizer(
+    name: str, learning_rate: float, weight_decay: float, clip_norm: float | None
+) -> optax.GradientTransformationExtraArgs:
     def make(learning_rate: float) -> optax.GradientTransformation:
         optimizer = {
             "adam": optax.adam,
-            "adamw": functools.partial(optax.adamw, weight_decay=config.weight_decay, mask=_matrices),
-            "lion": functools.partial(optax.lion, weight_decay=config.weight_decay, mask=_matrices),
-            "muon": functools.partial(_muon, weight_decay=config.weight_decay),
-            # As Keras: epsilon is added to the root, not under it, which matters much at this size of gradient.
+            "adamw": functools.partial(optax.adamw, weight_decay=weight_decay, mask=_matrices),
+            "lion": functools.partial(optax.lion, weight_decay=weight_decay, mask=_matrices),
+            "muon": functools.partial(_muon, weight_decay=weight_decay),
+            # As in Keras, epsilon is added to the root and not under it, which matters much at this size of gradient.
             "rmsprop": functools.partial(optax.rmsprop, decay=0.9, eps=1e-7, eps_in_sqrt=False),
             "sgd": optax.sgd,
-        }[config.optimizer](learning_rate)
-        clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
+        }[name](learning_rate)
+        clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
         return optax.chain(clip, optimizer)
 
-    made = Optimizer(*optax.inject_hyperparams(make)(learning_rate=config.learning_rate))
-    made.settings = (config.optimizer, config.learning_rate, config.weight_decay, config.clip_norm)
-    return made
+    return optax.inject_hyperparams(make)(learning_rate=learning_rate)
 
 
 def _matrices(params: Params) -> Params:
-    """Which parameters decay: matrices, not biases and scales."""
+    """Mask of the parameters that decay: matrices do, biases and scales do not."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def _muon(learning_rate: Array | float, weight_decay: float) -> optax.GradientTransformation:
-    """Muon for each gate's matrices; for everything else Adam with Nesterov's momentum, at twice the rate, no decay.
+    """Muon for each gate's matrices; for all other parameters Adam with Nesterov's momentum, twice the rate, no decay.
 
-    The momentum of a matrix is made nearly orthogonal, so that a step changes all its directions alike (Jordan 2024,
-    https://kellerjordan.github.io/posts/muon/), and scaled to the size of Adam's steps (Liu et al. 2025,
-    https://arxiv.org/abs/2502.16982, section 2.2). Two Newton-Schulz iterations from a Schatten norm learn as much as
-    the usual five and cost two fifths (Grishina et al. 2025, https://arxiv.org/abs/2506.10935).
+    Muon makes the momentum of a matrix nearly orthogonal, so that a step changes all its directions by the same amount
+    (Jordan 2024, https://kellerjordan.github.io/posts/muon/), and scales it to the size of Adam's steps (Liu et al.
+    2025, https://arxiv.org/abs/2502.16982, section 2.2). Two Newton-Schulz iterations that start from a Schatten norm
+    learn as much as the usual five, in two fifths of the time (Grishina et al. 2025, https://arxiv.org/abs/2506.10935).
     """
 
     def axes(by_gate: Params) -> Params:
@@ -85,9 +84,9 @@ def _muon(learning_rate: Array | float, weight_decay: float) -> optax.GradientTr
 
 
 def _by_gate(params: Params) -> Params:
-    """Parameters with the layers' kernels ``[in, gates * hidden]`` as ``[in, gates, hidden]``.
+    """Reshape the layers' kernels from ``[in, gates * hidden]`` to ``[in, gates, hidden]``.
 
-    But for a kernel that characters act on directly: its rows are what each of them means, as an embedding's are.
+    A first kernel that one-hot characters are multiplied with stays as it is: its rows act as an embedding.
     """
 
     def split(path: tuple, leaf: Array) -> Array:
@@ -102,7 +101,15 @@ def _by_gate(params: Params) -> Params:
 
 
 def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
-    """The learning rate of every step of a run, float32 ``[total_steps]``."""
+    """Compute the learning rate of each step of a run: a linear warm-up, then the schedule.
+
+    Returns:
+      float32 ``[total_steps]``.
+
+    Example::
+
+        learning_rates(TrainingConfig(learning_rate=0.02, warmup_steps=50), total_steps=1000)
+    """
     warmup = min(config.warmup_steps, total_steps // 2)
     rising = optax.linear_schedule(config.learning_rate / max(1, warmup), config.learning_rate, max(1, warmup - 1))
     after = {
@@ -110,5 +117,5 @@ def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
         "cosine": optax.cosine_decay_schedule(config.learning_rate, max(1, total_steps - warmup)),
     }[config.schedule]
     schedule = optax.join_schedules([rising, after], [warmup])
-    rates = jax.jit(schedule)(jnp.arange(total_steps))  # compiled as one: twenty operations by themselves take 0.6 s
+    rates = jax.jit(schedule)(jnp.arange(total_steps))  # one program: twenty operations by themselves take 0.6 s
     return np.broadcast_to(np.asarray(rates, np.float32), (total_steps,))

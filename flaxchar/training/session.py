@@ -1,102 +1,46 @@
-"""A training session: one process' share of a run, from texts to trained parameters."""
+"""A training session: from texts to a trained model, by preparing, planning or resuming, fitting, and keeping the best.
+
+The parts are objects of their own: the step, the loop, the plan, the evaluator, the metrics, the saver and the best
+parameters so far. This module ties them together.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import itertools
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import jax
-import numpy as np
 
-from flaxchar.config import DEFAULT_TIME_BUDGET, Config, InputError, TrainingConfig, parse_duration
+from flaxchar.config import Config
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
-from flaxchar.generation.generate import generate
-from flaxchar.generation.sampling import Sampling
-from flaxchar.kernels import cpu
 from flaxchar.kernels.threefry import fold_in, new_key
-from flaxchar.models.charlm import Params, count_params, make_model
-from flaxchar.models.losses import Evaluation, evaluate
-from flaxchar.models.lstm import natively
+from flaxchar.models.charlm import count_params, make_model
 from flaxchar.models.trained import TrainedModel
+from flaxchar.training.best import Best
+from flaxchar.training.checkpoints import SAVE_SECONDS, Saver, import_orbax, restore_state
 from flaxchar.training.devices import Layout, agree, leads, make_layout
+from flaxchar.training.evaluate import Evaluator
+from flaxchar.training.loop import Progress, fit, log_interval
+from flaxchar.training.metrics import Metrics, held_out_results
 from flaxchar.training.optimizers import learning_rates, make_optimizer
-from flaxchar.training.run_directory import Run, move_aside
-from flaxchar.training.step import (
-    EVALUATED_SHARE,
-    MOST_EVALUATIONS,
-    CompiledStep,
-    Progress,
-    TrainState,
-    copy_tree,
+from flaxchar.training.plan import (
+    TIMING_SHARE,
+    Costs,
+    Pace,
     evaluation_steps,
-    fit,
-    init_state,
-    log_interval,
+    fixed_steps,
+    make_budget,
+    most_evaluations,
+    steps_within,
     time_steps,
 )
-
-# A run saves itself at least this often, seconds.
-SAVE_EVERY = 60.0
-# The share of a time budget that measuring the speed of a step may take.
-TIMING_SHARE = 0.01
-SAMPLE_TEMPERATURE = 0.8
-SHOWN_LABELS = 4
-SHOWN_SOURCES = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """A text written at an evaluation."""
-
-    prompt: str
-    temperature: float
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """Where a run stands after an evaluation, or where it began.
-
-    Attributes:
-      step: steps taken.
-      steps: steps in all.
-      epoch: passes over the texts.
-      evaluation: on the held-out texts; None where there are none.
-      samples: what the model writes.
-    """
-
-    step: int
-    steps: int
-    epoch: float
-    evaluation: Evaluation | None = None
-    samples: tuple[Sample, ...] = ()
-
-
-class Observer:
-    """Is told how training goes, and may ask it to stop. This one ignores everything."""
-
-    def prepared(self, lines: list[str]) -> None:
-        """The vocabulary, the batches and the model are known; ``lines`` say what they are."""
-
-    def planned(self, at: Report, steps_per_epoch: int) -> None:
-        """Training begins, or goes on, at this step."""
-
-    def progressed(self, progress: Progress, steps: int, bits_per_character: float, characters: float) -> None:
-        """A stretch of steps is done, which read so many characters."""
-
-    def evaluated(self, report: Report) -> None:
-        """An evaluation is done."""
-
-    def should_stop(self) -> bool:
-        """Whether to save and leave."""
-        return False
+from flaxchar.training.reporting import Observer, Report, describe
+from flaxchar.training.run_directory import Run, move_aside
+from flaxchar.training.state import TrainState, copy_tree, init_state
+from flaxchar.training.step import TrainStep
 
 
 def train_corpus(
@@ -107,20 +51,22 @@ def train_corpus(
     started: float | None = None,
     fresh: bool = False,
     layout: Layout | None = None,
+    reserved: float = 0.0,
 ) -> TrainedModel:
-    """Train a model on a corpus, going on with the run in ``path`` where there is one.
+    """Train a model on a corpus; resume the run in ``path`` where there is one.
 
     Args:
       corpus: the texts.
       config: the settings, validated.
       path: the run directory; None to keep nothing.
-      observer: told how it goes.
+      observer: told how training goes.
       started: ``time.monotonic()`` from which a time budget counts; None for now.
       fresh: begin anew; the run in ``path`` is renamed when the new one is ready to begin.
-      layout: on which devices; None for all there are.
+      layout: the devices; None for all there are.
+      reserved: seconds of a time budget to leave for what the caller does after training.
 
     Returns:
-      The parameters that did best on the held-out texts (the last ones where nothing is held out), and the vocabulary.
+      The model that did best on the held-out texts, or the last one where nothing is held out.
 
     Raises:
       InputError: the run in ``path`` was begun with other texts or settings, or a sample prompt cannot be encoded.
@@ -128,293 +74,181 @@ def train_corpus(
     started = time.monotonic() if started is None else started
     layout = make_layout(config.training) if layout is None else layout
     session = _Session(corpus, config, observer or Observer(), layout)
-    # What depends on the clock or on files is for the first process to say.
-    if path is None:
-        session.steps = session.plan(started)
-    elif agree(Run.exists(path) and not fresh):
-        session.resume(Run.open(path))
-    else:
-        session.steps = session.plan(started)
-        if leads():
-            if Run.exists(path):
-                session.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
-            run = Run.create(path, config, session.vocabulary, corpus.record, session.steps)
-            run.claim()
-            session.run = run
+    run = None
     try:
-        session.fit()
-        return TrainedModel(session.best_params(), session.vocabulary, config)
+        # What depends on files or on the clock is decided by the main process.
+        if path is not None and agree(Run.exists(path) and not fresh):
+            run = Run.open(path)
+            session.resume(run)
+        else:
+            session.plan(started, reserved)
+            if path is not None and leads():
+                run = session.begin_run(path)
+        session.fit(run if leads() else None, path is not None)
+        return session.best_model()
     finally:
-        if session.run is not None:
-            session.run.close()
+        if run is not None:
+            run.close()
 
 
 class _Session:
-    """One process' share of a run: everything between the texts and the trained parameters. Implements ``Hooks``."""
+    """One process' share of a run. Implements the loop's ``Callbacks``."""
 
     def __init__(self, corpus: EncodedCorpus, config: Config, observer: Observer, layout: Layout) -> None:
-        data, training = config.data, config.training
-        self.layout = layout
-        self.corpus, self.config, self.observer = corpus, config, observer
-        self.run: Run | None = None
-        self.steps = 0
-        self.best: tuple[float, Params] | None = None
-        self.held_out: list[float] = []  # bits per character at each evaluation
-        self.vocabulary = vocabulary = corpus.vocabulary
-        texts, running = corpus.train, data.running
-        if not data.window:
-            self.batches: TextBatches | WindowBatches = TextBatches(
-                texts, training.batch_size, vocabulary.eos, data.bos, training.seed, training.buckets, layout.data
-            )
-        else:
-            self.batches = WindowBatches(texts, training.batch_size, vocabulary.eos, data.window, data.bos, layout.data)
-        tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if running else len(texts))
-        self.characters_per_token = corpus.train_characters / tokens if texts.ends else 1.0
-        self.prompts = self._sample_prompts(training)
+        """Prepare everything that does not depend on the number of steps."""
+        training = config.training
+        self.corpus, self.config, self.observer, self.layout = corpus, config, observer, layout
+        self.batches = make_batches(corpus, config, layout)
+        self.model = make_model(corpus.vocabulary, config.model)
+        self.evaluator = Evaluator(self.model, corpus, config)
+        self.best = Best(training.patience)
 
-        self.model = make_model(vocabulary, config.model)
-        self.optimizer = make_optimizer(training)
-        self.key = new_key(training.seed)
+        key, optimizer = new_key(training.seed), make_optimizer(training)
         averaged = training.ema is not None
-        self.state = init_state(self.model, self.optimizer, self.batches.rows, fold_in(self.key, 0), running, averaged)
-        self.state = layout.place(self.state)
-        self.observer.prepared(self._describe())
-        self.saved_at = time.monotonic()
-        self.since_log = Progress()
+        state = init_state(self.model, optimizer, self.batches.rows, fold_in(key, 0), config.data.running, averaged)
+        self.state = layout.place(state)
+        self.step = TrainStep(self.model, optimizer, fold_in(key, 1), layout, training.ema)
+        self.steps = 0
+        self.pace: Pace | None = None
+        self.saver: Saver | None = None
+        observer.prepared(describe(corpus, config, self.batches, count_params(state.params), layout))
 
-    def _sample_prompts(self, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
-        if self.vocabulary.classifies:
-            return []  # it writes nothing
-        shown = self.corpus.held_out if len(self.corpus.held_out) else self.corpus.train
-        if shown.source_end is not None:
-            sources = [shown[k][:end] for k, end in enumerate(shown.sources[:SHOWN_SOURCES].tolist())]
-            return [(f"{self.vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
-        if labels := self.vocabulary.labels:
-            own = training.sample_prompts != TrainingConfig().sample_prompts
-            return [
-                (f"{name}: {prompt}", np.concatenate([[label], self.vocabulary.encode(prompt)]).astype(np.int32))
-                for name, label in zip(labels[:SHOWN_LABELS], self.vocabulary.label_ids, strict=False)
-                for prompt in (training.sample_prompts if own else ("",))
-            ]
-        prompts = []
-        for prompt in training.sample_prompts:
-            try:
-                prompts.append((prompt, self.vocabulary.encode(prompt)))
-            except InputError:
-                if training.sample_prompts != TrainingConfig().sample_prompts:
-                    raise
-                prompts.append(("", self.vocabulary.encode("")))  # nobody asked for this prompt
-        return prompts
+    def plan(self, started: float, reserved: float) -> None:
+        """Decide how many steps to take. A time budget is turned into steps by measuring what they cost."""
+        steps = fixed_steps(self.config.training, self.batches.steps_per_epoch)
+        if steps is not None:
+            self.steps = steps
+            return
+        budget = make_budget(self.config.training, started, reserved)
+        costs = self._measure(TIMING_SHARE * budget.seconds)
+        self.steps = agree(steps_within(budget.left(), costs, lambda steps: len(self._evaluation_steps(steps))))
+        self.pace = Pace(budget, costs, self._evaluation_steps(self.steps), self.steps)
 
-    @functools.cached_property
-    def step(self) -> CompiledStep:
-        """The training step, compiled when it is first needed: a run that is complete needs none."""
-        key, ema = fold_in(self.key, 1), self.config.training.ema
-        return CompiledStep(self.model, self.optimizer, self.layout, self.state, self.batches, key, ema)
+    def _measure(self, seconds: float) -> Costs:
+        """Compile everything the run needs, then measure what a step and an evaluation cost."""
+        params = self.layout.local(self.state.evaluation_params)
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(self._compile_step)
+            pool.submit(import_orbax)
+            self.evaluator.compile(params)
+        evaluation = self.evaluator.seconds(params) + SAVE_SECONDS
+        return Costs(time_steps(self.step, self.state, self.batches, seconds), evaluation)
 
-    def _describe(self) -> list[str]:
-        data, vocabulary, batches = self.config.data, self.vocabulary, self.batches
-        unit = "characters" if data.unit == "char" else "words"
-        lines = [
-            f"vocabulary: {vocabulary.size:,} ids ({len(vocabulary.tokens):,} {unit}, padding, <eos>"
-            + (", an unknown token)" if vocabulary.has_unknown else ")")
-        ]
-        if missing := self.corpus.missing:
-            shown = ", ".join(map(repr, itertools.islice(missing, 8)))
-            lines.append(
-                f"the held-out texts hold {sum(missing.values()):,} {unit} that never occur in training, left out "
-                f"there: {shown}"
-            )
-        parameters = count_params(self.state.params)
-        widths = ", ".join(map(str, batches.widths))
-        shapes = "one shape" if len(batches.widths) == 1 else f"{len(batches.widths)} shapes"
-        lines.append(
-            f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
-        )
-        model, how = self.config.model, cpu.status()
-        with jax.set_mesh(self.layout.mesh):
-            in_kernel = model.cell in cpu.CELLS and natively(model.dtype)
-        if cpu.available() and not in_kernel:
-            how = f"JAX (the native kernel is for {', '.join(cpu.CELLS)} in float32, whole on each device)"
-        lines.append(f"recurrence: {how}" + (f"; {self.layout.describe()}" if not self.layout.alone else ""))
-        return lines
-
-    def plan(self, started: float) -> int:
-        """How many steps to take; a time budget is turned into steps by timing some on a copy of the state."""
-        training = self.config.training
-        if training.steps is not None:
-            return training.steps
-        if training.epochs is not None:
-            return training.epochs * self.batches.steps_per_epoch
-        budget = parse_duration(training.time_budget or DEFAULT_TIME_BUDGET)
+    def _compile_step(self) -> None:
+        """Compile the step for every width, and prepare the first batch, which takes a second for a large corpus."""
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(lambda: self.step)  # compiles, as does to evaluate and to write
-            self._look(self.state)
-        begin = time.perf_counter()
-        self._look(self.state)
-        per_look = time.perf_counter() - begin
-        per_step = time_steps(self.step, self.state, self.batches, TIMING_SHARE * budget)
-        left = budget - (time.monotonic() - started)
-        steps = left / per_step
-        for _ in range(3):  # how often a run is evaluated depends on how long it is
-            looks = len(self.evaluation_steps(max(1, int(steps))))
-            steps = (left - looks * per_look) / per_step
-        return agree(max(1, int(steps)))
+            pool.submit(self.batches.batch, int(self.state.step), self.layout.own_rows(self.batches.rows))
+            self.step.compile(self.state, self.batches.rows, self.batches.widths)
 
-    def evaluation_steps(self, steps: int) -> frozenset[int]:
-        """After which of so many steps to evaluate."""
-        learned = steps * self.batches.rows * self.batches.mean_width()
-        most = int(EVALUATED_SHARE * learned / max(1, len(self.corpus.held_out.ids)))
-        return evaluation_steps(steps, self.batches.steps_per_epoch, min(max(1, most), MOST_EVALUATIONS))
+    def _evaluation_steps(self, steps: int) -> frozenset[int]:
+        """Numbers of the steps after which a run of this many steps is evaluated."""
+        tokens = steps * self.batches.rows * self.batches.mean_width()
+        most = most_evaluations(tokens, len(self.corpus.held_out.ids))
+        return evaluation_steps(steps, self.batches.steps_per_epoch, most)
+
+    def begin_run(self, path: Path) -> Run:
+        """Create the run directory, and move an older run aside."""
+        if Run.exists(path):
+            self.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
+        run = Run.create(path, self.config, self.corpus.vocabulary, self.corpus.record, self.steps)
+        run.claim()
+        return run
 
     def resume(self, run: Run) -> None:
-        """Go on with a run from its last checkpoint."""
-        if not run.record["texts"]:
-            raise InputError(f"{run.path} holds a model that was saved by itself: there is no training to go on with")
+        """Go on from the last checkpoint of a run."""
         run.check_settings(self.config)
-        if run.record["texts"]["sha256"] != self.corpus.record["sha256"]:
-            raise InputError(
-                f"the texts have changed since the run in {run.path} was begun; bring them back, or begin anew with "
-                "--fresh, which moves the old run aside"
-            )
-        last = run.last_step()
-        self.steps = run.steps
-        if leads():
-            self.run = run
-            if last is None or last < run.steps:
-                run.claim()
-        if last is not None:
-            params, training = run.restore(last, self.state.best_params, _beside_params(self.state))
-            own, average = (training["params"], params) if "params" in training else (params, None)
-            state = TrainState(jax.numpy.int32(last), own, training["opt_state"], training["carry"], average)
-            self.state = self.layout.place(state)
-            self.held_out = run.held_out_bits(last)
-            best = run.best()
-            if best is not None and best[1] is not None:
-                self.best = best[1], run.restore(best[0], params)[0]
-            if leads() and last < run.steps:
-                run.forget_after(last)
-        if not leads():
-            run.close()
-
-    def fit(self) -> None:
-        """Train to the end, or until the observer says stop."""
-        if self.state.step >= self.steps or self.out_of_patience:
+        run.check_texts(self.corpus.record)
+        self.steps, checkpoints = run.steps, run.checkpoints
+        last = checkpoints.last_step()
+        unfinished = last is None or last < run.steps
+        if leads() and unfinished:
+            run.claim()
+        if last is None:
             return
-        step = self.step
+        state = restore_state(checkpoints, last, self.state)
+        best_step, bits = checkpoints.best() or (last, None)
+        params = None if bits is None else checkpoints.restore(best_step, state.evaluation_params)[0]
+        self.best.restore(held_out_results(run, last), bits, params)
+        self.state = self.layout.place(state)
+        if leads() and unfinished:
+            run.forget_after(last)
+
+    def fit(self, run: Run | None, saving: bool) -> None:
+        """Train to the end, or until the observer asks to stop.
+
+        Args:
+          run: the run directory; None on the processes that do not write, and where nothing is kept.
+          saving: whether the run is kept by any process.
+        """
+        if self.state.step >= self.steps or self.best.out_of_patience:
+            return
+        batches = self.batches
+        self.metrics = Metrics(run, self.observer, self.steps, batches.steps_per_epoch, self._characters_per_token())
+        self.saver = Saver(self.layout, None if run is None else run.checkpoints) if saving else None
+        self._compile_step()
         rates = learning_rates(self.config.training, self.steps)
-        self.observer.planned(self._report(int(self.state.step)), self.batches.steps_per_epoch)
-        self.state = fit(step, self.state, self.batches, rates, self.evaluation_steps(self.steps), self)
+        self.observer.planned(self._report(int(self.state.step)), batches.steps_per_epoch)
+        self.state = fit(self.step, self.state, batches, rates, self._evaluation_steps(self.steps), self)
 
-    def best_params(self) -> Params:
-        """The parameters that did best on the held-out texts, or the last ones."""
-        return self.layout.local(self.state.best_params) if self.best is None else self.best[1]
-
-    @property
-    def out_of_patience(self) -> bool:
-        """Whether the last evaluations brought nothing new."""
-        patience = self.config.training.patience
-        if patience is None or not self.held_out:
-            return False
-        return len(self.held_out) - 1 - self.held_out.index(min(self.held_out)) >= patience
-
-    def _report(self, step: int, evaluation: Evaluation | None = None, samples: tuple[Sample, ...] = ()) -> Report:
-        return Report(step, self.steps, step / self.batches.steps_per_epoch, evaluation, samples)
-
-    def _look(self, state: TrainState) -> tuple[Evaluation | None, tuple[Sample, ...]]:
-        """Evaluate, and write some samples: each process by itself, so that none waits for another."""
-        data, params = self.config.data, self.layout.local(state.best_params)
-        evaluation = None
-        if len(self.corpus.held_out):
-            evaluation = evaluate(
-                self.model,
-                params,
-                self.corpus.held_out,
-                self.corpus.held_out_characters,
-                self.vocabulary.eos,
-                data.bos,
-                data.window or None,
-            )
-        samples = []
-        for prompt, ids in self.prompts:
-            for temperature in (0.0, SAMPLE_TEMPERATURE):
-                size = max(300, len(ids))
-                (text,) = generate(
-                    self.model,
-                    params,
-                    self.vocabulary,
-                    ids,
-                    size=size,
-                    seed=self.config.training.seed,
-                    sampling=Sampling(temperature),
-                    bos=data.bos,
-                )
-                samples.append(Sample(prompt, temperature, prompt + self.vocabulary.decode(text)))
-        return evaluation, tuple(samples)
-
-    def _save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
-        params, training = self.layout.fetch((state.best_params, _beside_params(state)))
-        if self.run is not None:
-            self.run.save(step, params, training, bits_per_character)
-        self.saved_at = time.monotonic()
+    def best_model(self) -> TrainedModel:
+        """The model of the best held-out result, or the last one."""
+        params = self.best.params
+        if params is None:
+            params = self.layout.local(self.state.evaluation_params)
+        return TrainedModel(params, self.corpus.vocabulary, self.config)
 
     def progressed(self, progress: Progress) -> None:
-        """Record the training loss at fixed steps, and tell the observer."""
-        self.observer.progressed(progress, self.steps, *self._bits_and_characters(progress))
-        total = self.since_log
-        total.nats, total.tokens = total.nats + progress.nats, total.tokens + progress.tokens
-        total.seconds += progress.seconds
-        if self.run is not None and (progress.step % log_interval(self.steps) == 0 or progress.step == self.steps):
-            bits, characters = self._bits_and_characters(total)
-            record = {
-                "step": progress.step,
-                "epoch": round(progress.step / self.batches.steps_per_epoch, 4),
-                "loss": total.nats / max(1, total.tokens),
-                "bits_per_character": bits,
-                "gradient_norm": progress.gradient_norm,
-                "learning_rate": progress.learning_rate,
-                "characters_per_second": round(characters / max(1e-9, total.seconds)),
-                "seconds": round(total.seconds, 3),
-            }
-            self.run.append("metrics.jsonl", [record])
-            self.since_log = Progress()
-
-    def _bits_and_characters(self, progress: Progress) -> tuple[float, float]:
-        """Bits per character of a stretch of steps, and how many characters it read."""
-        characters = progress.tokens * self.characters_per_token
-        return progress.nats / math.log(2) / max(1.0, characters), characters
+        """Record and report a stretch of steps; say so when the run will miss its time budget."""
+        self.metrics.progressed(progress)
+        if self.pace is not None and (expected := self.pace.add(progress)) is not None:
+            self.observer.off_budget(expected, self.pace.budget.seconds)
 
     def evaluate(self, state: TrainState, step: int) -> None:
-        """Evaluate, sample, save, and keep the best."""
-        evaluation, samples = self._look(state)
-        report = self._report(step, evaluation, samples)
+        """Evaluate, save, and keep the best parameters."""
+        params = self.layout.local(state.evaluation_params)
+        evaluation, samples = self.evaluator.evaluate(params)
+        report = dataclasses.replace(self._report(step), evaluation=evaluation, samples=samples)
+        self.metrics.evaluated(report)
         bits = None if evaluation is None else evaluation.bits_per_character
-        if self.run is not None:
-            if evaluation is not None:
-                record = {"held_out_" + name: value for name, value in evaluation._asdict().items()}
-                self.run.append("metrics.jsonl", [{"step": step, "epoch": round(report.epoch, 4), **record}])
-            self.run.append("samples.jsonl", [{"step": step, **dataclasses.asdict(sample)} for sample in samples])
-        self._save(state, step, bits)
-        if bits is not None:
-            self.held_out.append(bits)
-            if self.best is None or bits < self.best[0]:
-                self.best = bits, copy_tree(self.layout.local(state.best_params))
+        self.save(state, step, bits)
+        if bits is not None and self.best.add(bits):
+            self.best.params = copy_tree(params)
         self.observer.evaluated(report)
 
-    def should_stop(self, state: TrainState, step: int) -> bool:
-        """Save now and then, and when asked to stop."""
-        if self.config.training.patience is not None and agree(self.out_of_patience):
-            return True  # saved at the evaluation
-        if jax.process_count() > 1 and step % log_interval(self.steps):
-            return False  # to agree with the other processes costs more than a step
-        stop = agree(self.observer.should_stop())
-        if agree(stop or time.monotonic() - self.saved_at > SAVE_EVERY):
-            self._save(state, step)
-        return stop
+    def should_stop(self, step: int) -> bool:
+        """Whether patience has run out, or the observer asks to stop."""
+        if self.config.training.patience is not None and agree(self.best.out_of_patience):
+            return True
+        return self._processes_meet(step) and agree(self.observer.should_stop())
+
+    def should_save(self, step: int) -> bool:
+        """Whether the last save is long ago."""
+        return self.saver is not None and self._processes_meet(step) and self.saver.due()
+
+    def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
+        """Save the state, where the run is kept."""
+        if self.saver is not None:
+            self.saver.save(state, step, bits_per_character)
+
+    def _processes_meet(self, step: int) -> bool:
+        """Whether the processes agree on anything after this step: that costs them more than a step."""
+        return jax.process_count() == 1 or step % log_interval(self.steps) == 0
+
+    def _report(self, step: int) -> Report:
+        return Report(step, self.steps, step / self.batches.steps_per_epoch)
+
+    def _characters_per_token(self) -> float:
+        """Characters that a training token stands for on average."""
+        texts, data = self.corpus.train, self.config.data
+        tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if data.running else len(texts))
+        return self.corpus.train_characters / tokens if texts.ends else 1.0
 
 
-def _beside_params(state: TrainState) -> dict[str, Any]:
-    """What a run needs to go on, besides the parameters."""
-    beside = {"opt_state": state.opt_state, "carry": state.carry}
-    # What is kept as the model is the average; then the parameters themselves are beside it.
-    return beside if state.average is None else {**beside, "params": state.params}
+def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> TextBatches | WindowBatches:
+    """The training batches of a corpus, of separate texts or of running text."""
+    data, training, eos = config.data, config.training, corpus.vocabulary.eos
+    if data.window:
+        return WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
+    return TextBatches(
+        corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
+    )

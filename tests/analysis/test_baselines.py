@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import lzma
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from flaxchar import DataConfig, Vocabulary
-from flaxchar.analysis.baselines import LONGEST, baselines, compressed_bits, kneser_ney_nats, make_stream
+from flaxchar import Config, DataConfig, Vocabulary
+from flaxchar.analysis.baselines import (
+    LONGEST,
+    baseline_seconds,
+    baselines,
+    compressed_bits,
+    kneser_ney_nats,
+    make_stream,
+)
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
+from flaxchar.data.headlines import generate_headlines
 
 
 def texts_of(rng, count, letters="aab"):
@@ -109,3 +118,11 @@ def test_xz_knows_the_training_texts():
     bits = compressed_bits(text, text)
     assert bits["xz, after the training texts"] < 0.1 * 8 * len(lzma.compress(text.encode()))
     assert bits["bz2"] > 8 * 0.5 * len(text)
+
+
+def test_the_estimated_duration_is_about_right():
+    corpus = encode_corpus(make_corpus(generate_headlines(4000, seed=1), None, Config().data, 0), Config().data)
+    begin = time.perf_counter()
+    baselines(corpus, bos=True)
+    seconds = time.perf_counter() - begin
+    assert seconds / 4 < baseline_seconds(corpus, bos=True) < 4 * seconds

@@ -90,7 +90,7 @@ def test_killed_and_resumed_equals_never_interrupted_to_the_bit(texts, tmp_path,
 def folder_best(path):
     run = Run.open(path)
     try:
-        return run.best()
+        return run.checkpoints.best()
     finally:
         run.close()
 

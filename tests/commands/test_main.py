@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_named(run, run_here, tmp_path):
         file.write_bytes(b"")
     result = run_here("sample", "--workdir", str(path))
     assert (result.returncode, result.stdout) == (2, "")
-    assert f"the checkpoint of step 60 in {path} is damaged" in result.stderr
+    assert f"the checkpoint of step 60 in {path}/checkpoints is damaged" in result.stderr
 
 
 def test_a_failure_of_the_work_is_status_1_and_debug_shows_where(texts, tmp_path):

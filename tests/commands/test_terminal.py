@@ -8,8 +8,8 @@ import pytest
 
 from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
 from flaxchar.models.losses import Evaluation
-from flaxchar.training.session import Report, Sample
-from flaxchar.training.step import Progress
+from flaxchar.training.loop import Progress
+from flaxchar.training.reporting import Report, Sample
 
 
 @pytest.fixture
@@ -41,6 +41,11 @@ def test_a_plain_line_says_loss_speed_and_what_is_left(observer, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == "training for 100 steps (2.0 epochs; --steps 100 repeats this run exactly)"
     assert second.startswith("step 10/100  loss 1.500  2.164 bits/char  40k chars/s  0:0")
+
+
+def test_a_run_off_its_budget_says_how_long_it_will_take(observer, capsys):
+    observer.off_budget(75.2, 60)
+    assert capsys.readouterr().out == "the machine's speed has changed: this will take 1:15 instead of 1:00\n"
 
 
 def test_parameters_in_reports_are_shown_as_flags(observer, capsys):

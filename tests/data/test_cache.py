@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flaxchar.config import Config, InputError
+from flaxchar.config import Config, DataConfig, InputError
 from flaxchar.data import cache as encoding
-from flaxchar.data.cache import load_encoded
+from flaxchar.data.cache import encode_corpus, load_encoded
+from flaxchar.data.corpus import make_corpus
+from flaxchar.data.examples import Example
 
 
 @pytest.fixture
@@ -115,3 +117,20 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(corpus, monkeypatch):
     with pytest.raises(InputError, match=r"No space left on device.*XDG_CACHE_HOME"):
         load_encoded(config)
     assert list(folder.iterdir()) == []
+
+
+def test_what_is_left_out_of_a_source_is_not_subtracted_from_the_characters_of_a_text():
+    learned = [Example("ab", source="cd")]
+    held_out = [Example("abz", source="zzzzcd")]
+    encoded = encode_corpus(make_corpus(learned, held_out, DataConfig(), 0), DataConfig())
+    assert encoded.missing == {"z": 5}
+    assert encoded.held_out_characters == len("ab") + 1
+    classified = make_corpus([Example("ab", "x")], [Example("abz", "x")], DataConfig(), 0, classify=True)
+    assert encode_corpus(classified, DataConfig()).held_out_characters == 1
+
+
+def test_held_out_texts_of_unknown_characters_alone_are_left_out():
+    encoded = encode_corpus(make_corpus(["ab"], ["zz", "a"], DataConfig(), 0), DataConfig())
+    assert encoded.held_out.lengths.tolist() == [1]
+    assert encoded.missing == {}
+    assert encoded.held_out_characters == 2

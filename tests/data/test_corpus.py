@@ -10,7 +10,7 @@ from flaxchar import Config, InputError
 from flaxchar.config import DataConfig
 from flaxchar.data import corpus as module
 from flaxchar.data.corpus import load_corpus, make_corpus
-from flaxchar.data.examples import Chunk
+from flaxchar.data.examples import Chunk, Example
 from flaxchar.data.tfds import Unreachable
 from flaxchar.data.vocabulary import Vocabulary
 
@@ -102,3 +102,46 @@ def test_a_corpus_does_not_depend_on_the_block(window):
         assert Vocabulary.build(parts.train) == Vocabulary.build(whole.train)
         ids = Vocabulary.build(parts.train).encode_examples(parts.train)[0]
     np.testing.assert_array_equal(ids.ids, Vocabulary.build(whole.train).encode_examples(whole.train)[0].ids)
+
+
+def test_running_text_is_reported_by_its_size_and_not_by_the_lengths_of_texts():
+    book = make_corpus(["one line\n" * 100], None, DataConfig(window=64, val_fraction=0.1), 0)
+    first, second = book.report()
+    assert first == "texts: running text of 810 characters to learn, 90 held out"
+    assert second == "90 lines to learn, in windows of 64 characters"
+    pieces = make_corpus(["a\nb\n", "", "cd"], [], DataConfig(window=64), 0)
+    assert (
+        pieces.report()[0] == "texts: running text of 6 characters to learn in 2 pieces, 0 held out; left out: 1 empty"
+    )
+
+
+LABELLED = [Example(f"text {k}", label="odd" if k % 2 else "even") for k in range(40)]
+
+
+def test_labels_are_named_in_the_report_and_kept_with_their_texts():
+    corpus = make_corpus(LABELLED, None, DataConfig(val_fraction=0.25), 0)
+    assert corpus.labels == ("even", "odd")
+    assert sorted([*corpus.train, *corpus.held_out]) == sorted(LABELLED)
+    assert "2 classes: 'even', 'odd'; the model is given the class of a text" in corpus.notices[-1]
+    classified = make_corpus(LABELLED, None, DataConfig(), 0, classify=True)
+    assert "learns to predict the class" in classified.notices[-1]
+
+
+def test_a_text_with_two_labels_or_sources_alike_is_on_one_side():
+    twice = [Example(f"text {k // 2}", label=str(k % 2)) for k in range(80)]
+    corpus = make_corpus(twice, None, DataConfig(val_fraction=0.25), 0)
+    assert len(corpus.held_out) == 20
+    assert not {example.text for example in corpus.train} & {example.text for example in corpus.held_out}
+
+
+@pytest.mark.parametrize(
+    ("examples", "settings", "classify", "message"),
+    [
+        ([Example("a", "x", "b")], {}, False, "either labels or sources, not both"),
+        ([Example("a", "x")], {"window": 8}, False, "running text has neither labels nor sources"),
+        (["a"], {}, True, "a classifier learns labels, and the texts have none; name a `label_field`"),
+    ],
+)
+def test_labels_and_sources_that_cannot_be_used_are_told(examples, settings, classify, message):
+    with pytest.raises(InputError, match=message):
+        make_corpus(examples, None, DataConfig(**settings), 0, classify=classify)

@@ -4,40 +4,14 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import json
 
 import pytest
-from helpers import small_blocks
+from helpers import read_texts, small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import Config, InputError
-from flaxchar.data import files
 from flaxchar.data.corpus import settle
-
-
-def read_files(*arguments, **settings):
-    """All the texts at once."""
-    texts, whole = [], True
-    for chunk in files.read_files(*arguments, **settings):
-        if not whole:
-            texts[-1] += chunk.texts[0]
-        texts += chunk.texts if whole else chunk.texts[1:]
-        whole = chunk.complete
-    assert whole
-    return texts
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = content if isinstance(content, bytes) else content.encode()
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-        return str(path)
-
-    return write
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.log", "A.TXT"])
@@ -45,34 +19,12 @@ def write(tmp_path):
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
 def test_plain_text_is_a_text_a_line(write, name, end, mark):
     path = write(name, mark + end.join(["Zoë", "", " b ", "c\u2028d\x0ce"]).encode())
-    assert read_files([path]) == ["Zoë", "", " b ", "c\u2028d\x0ce"]
-    assert read_files([write(name, f"a{end}b{end}")]) == ["a", "b"]
+    assert read_texts([path]) == ["Zoë", "", " b ", "c\u2028d\x0ce"]
+    assert read_texts([write(name, f"a{end}b{end}")]) == ["a", "b"]
 
 
 def test_running_text_is_one_text_a_file(write):
-    assert read_files([write("a.txt", "a\r\n\r\nb\r\n")], running=True) == ["a\n\nb\n"]
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_tables_by_name_and_by_number(write, end):
-    rows = ["id,title,text", '1,"A, b","x ""y"" z"', '2,C,"two\nlines"']
-    path = write("a.csv", end.join(rows) + end)
-    assert read_files([path], ["title"]) == ["A, b", "C"]
-    assert read_files([path], ["text", "title"]) == ['x "y" z A, b', "two\nlines C"]
-    assert read_files([path], ["2"]) == ["title", "A, b", "C"]
-    assert read_files([write("a.tsv.gz", "a\tb\nc\td\n")], ["2"]) == ["b", "d"]
-
-
-def test_a_field_may_be_very_long(write):
-    assert read_files([write("a.csv", "x," + "y" * 300_000)], ["2"]) == ["y" * 300_000]
-
-
-def test_json_lines(write):
-    lines = [{"text": "a", "n": 1}, {"text": None}, {"text": "é"}]
-    path = write("a.jsonl.gz", "\n".join(map(json.dumps, lines)) + "\n\n")
-    assert read_files([path]) == ["a", "", "é"]
-    assert read_files([write("b.jsonl", '"a"\n"b"\n')]) == ["a", "b"]
-    assert read_files([write("c.jsonl", '{"a": "x", "b": "y"}')], ["b", "a"]) == ["y x"]
+    assert read_texts([write("a.txt", "a\r\n\r\nb\r\n")], running=True) == ["a\n\nb\n"]
 
 
 def test_a_folder_gives_its_files_in_order_of_name(write, tmp_path):
@@ -81,7 +33,7 @@ def test_a_folder_gives_its_files_in_order_of_name(write, tmp_path):
     write("d/sub/c.jsonl", '{"text": "3"}\n')
     write("d/.hidden.txt", "no\n")
     write("d/picture.png", b"\x89PNG\x00")
-    assert read_files([str(tmp_path / "d")]) == ["1", "2", "3"]
+    assert read_texts([str(tmp_path / "d")]) == ["1", "2", "3"]
 
 
 @settings(max_examples=30)
@@ -90,7 +42,7 @@ def test_a_folder_gives_its_files_in_order_of_name(write, tmp_path):
 def test_any_text_is_read_as_it_was_written(tmp_path_factory, texts, encoding):
     path = tmp_path_factory.mktemp("any") / "a.txt"
     path.write_bytes("".join(text + "\n" for text in texts).encode(encoding))
-    read = read_files([str(path)], encoding=encoding)
+    read = read_texts([str(path)], encoding=encoding)
     assert read == [
         text.removeprefix("\ufeff") if k == 0 and encoding != "utf-32-le" else text for k, text in enumerate(texts)
     ]
@@ -107,7 +59,7 @@ def test_files_are_read_alike_whatever_the_block(tmp_path_factory, content, bloc
     path.write_bytes(content.encode())
 
     def read() -> list[str]:
-        return [text for text in read_files([str(path)], running=running) if text or not running]
+        return [text for text in read_texts([str(path)], running=running) if text or not running]
 
     whole = read()
     with small_blocks(block):
@@ -127,34 +79,26 @@ def test_files_are_read_alike_whatever_the_block(tmp_path_factory, content, bloc
         ("a.txt", b"a\nb\0c", {}, r"a.txt, line 2: holds a zero byte"),
         ("a.txt", "a", {"encoding": "klingon"}, r"`encoding` is 'klingon'; there is no encoding"),
         ("a.txt", "a", {"fields": ["1"]}, r"plain text, which has no fields"),
-        ("a.csv", "title,text\na,b", {}, r"`fields`.*'title', 'text'"),
-        ("a.csv", "title,text\na,b", {"fields": ["head"]}, r"no column 'head'; its header reads 'title', 'text'"),
-        ("a.csv", "a,b\nc\n", {"fields": ["2"]}, r"line 2: the row has 1 columns, and no column 2"),
-        ("a.csv", "a,b\n", {"fields": ["0"]}, r"counts columns from 1"),
-        ("a.jsonl", '{"text": "a"}\n{', {}, r"a.jsonl, line 2: not JSON"),
-        ("a.jsonl", '{"txt": "a"}', {}, r"line 1: there is no 'text'.*'txt'"),
-        ("a.jsonl", '{"text": 3}', {}, r"'text' is 3, which is no text"),
-        ("a.jsonl", "[1]", {}, r"expected an object"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(write, name, content, arguments, message):
     with pytest.raises(InputError, match=message):
-        read_files([write(name, content)], **arguments)
+        read_texts([write(name, content)], **arguments)
 
 
 def test_missing_and_broken_files(write, tmp_path):
     with pytest.raises(InputError, match="there is no file"):
-        read_files([str(tmp_path / "no.txt")])
+        read_texts([str(tmp_path / "no.txt")])
     broken = tmp_path / "a.txt.gz"
     broken.write_bytes(gzip.compress(b"hello" * 100)[:-12])
     with pytest.raises(InputError, match="not a whole gzip file"):
-        read_files([str(broken)])
+        read_texts([str(broken)])
     broken.write_bytes(b"hello")
     with pytest.raises(InputError, match="not a whole gzip file"):
-        read_files([str(broken)])
+        read_texts([str(broken)])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no file"):
-        read_files([str(tmp_path / "empty")])
+        read_texts([str(tmp_path / "empty")])
 
 
 PROSE = "    It was late.\n\nNobody had come,\nand nobody\nwould.\n" * 30

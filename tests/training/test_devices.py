@@ -42,7 +42,7 @@ def run(devices=1, shards=1, count=300, **settings):
     corpus = encode_corpus(make_corpus(texts(count), None, config.data, 0), config.data)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run"
-        params, _ = train_corpus(corpus, config, path, layout=make_layout(config.training, devices, shards))
+        params = train_corpus(corpus, config, path, layout=make_layout(config.training, devices, shards)).params
         lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     return [line["loss"] for line in lines if "loss" in line], np.concatenate(
         [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(params)])
@@ -84,7 +84,7 @@ def test_units_shared_by_annotation_train_like_one_device():
 one = run(1, hidden=64, layers=2)
 close(run(8, 4, hidden=64, layers=2), one, "4 to a model")
 from flaxchar.training.optimizers import make_optimizer
-from flaxchar.training.step import init_state
+from flaxchar.training.state import init_state
 from flaxchar.models.charlm import CharLM
 config = Config().replace(hidden=64, batch_size=16)
 layout = make_layout(config.training, 8, 8)
@@ -116,8 +116,8 @@ assert abs(np.mean(rough[0]) / np.mean(exact[0]) - 1) < 0.01, (np.mean(rough[0])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((TrainingConfig(), 1_000), "--devices is 1000; this machine has"),
-        ((TrainingConfig(), 1, 3), "--model-shards is 3; it must divide the 1 devices"),
+        ((TrainingConfig(), 1_000), "`devices` is 1000; this machine has"),
+        ((TrainingConfig(), 1, 3), "`model_shards` is 3; it must divide the 1 devices"),
     ],
 )
 def test_a_division_that_does_not_come_out_even_is_named(arguments, message):
@@ -130,7 +130,9 @@ def test_a_batch_that_devices_cannot_share_is_named(tmp_path):
     data = ("--data", str(tmp_path / "texts.txt"), "--workdir", str(tmp_path / "run"))
     result = run_command("train.py", *data, "--devices", "2", "--batch-size", "5")
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith("flaxchar: --batch-size is 5, which 2 devices cannot share evenly")
+    assert re.match(
+        r"flaxchar: .*batch.size.? is 5, which 2 devices cannot share evenly", result.stderr.splitlines()[-1]
+    )
 
 
 def free_port():

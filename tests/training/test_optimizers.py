@@ -14,14 +14,14 @@ from flaxchar import (
     CharLM,
     ModelConfig,
     TrainingConfig,
+    TrainStep,
     init_state,
     learning_rates,
     make_optimizer,
     masked_cross_entropy,
-    train_step,
 )
 from flaxchar.config import CellName
-from flaxchar.training.step import copy_tree
+from flaxchar.training.state import copy_tree
 
 
 def gradient_of(model, params, batch):
@@ -37,7 +37,7 @@ def one_step(training: TrainingConfig, rate: float, model: ModelConfig | None = 
     """The gradient of a first batch and what a step changes, ``{path: float64 array}`` each."""
     model, optimizer, batches, state = small_training(training, model)
     before = copy_tree(state.params)
-    after, _ = train_step(model, optimizer, state, batches.batch(0), np.float32(rate), jax.random.key(0))
+    after, _ = TrainStep(model, optimizer, jax.random.key(0))(state, batches.batch(0), rate)
     change = jax.tree.map(lambda a, b: np.asarray(b - a, np.float64), before, after.params)
     gradient = jax.tree.map(lambda g: np.asarray(g, np.float64), gradient_of(model, before, batches.batch(0)))
     return _by_path(gradient), _by_path(change)

@@ -1,12 +1,12 @@
-"""The run directory: which checkpoints are kept, what comes back, and that nothing is ever half there."""
+"""The run directory: what is written, what comes back, and who may write."""
 
 from __future__ import annotations
 
-import math
+import subprocess
+import sys
 
-import jax.numpy as jnp
-import numpy as np
 import pytest
+from helpers import environment
 
 from flaxchar import Config, InputError, Vocabulary
 from flaxchar.training.run_directory import Run, check_free, move_aside
@@ -21,59 +21,11 @@ def run(tmp_path):
     run.close()
 
 
-def kept(run):
-    return sorted(int(path.name) for path in (run.path / "checkpoints").iterdir() if path.name.isdigit())
-
-
-def params(k):
-    return {"w": jnp.full((2, 3), float(k)), "b": jnp.arange(2) + k}
-
-
-def test_the_last_and_the_best_are_kept_and_no_others(run):
-    results = {1: 3.0, 2: None, 3: 2.0, 4: None, 5: 2.5, 6: None, 7: math.nan}
-    for step, bits in results.items():
-        run.save(step, params(step), {"m": jnp.ones(2) * step}, bits)
-        assert run.last_step() == step
-    assert kept(run) == [3, 7]
-    assert run.best() == (3, 2.0)
-    found, training = run.restore(3, params(0), {"m": jnp.zeros(2)})
-    np.testing.assert_array_equal(found["w"], params(3)["w"])
-    np.testing.assert_array_equal(training["m"], [3, 3])
-    assert found["b"].dtype == params(0)["b"].dtype
-
-
-def test_a_run_that_is_gone_on_with_keeps_as_few(run):
-    """Looking for the last checkpoint first, as going on does, must not leave the run unable to delete."""
-    run.save(1, params(1), None, 3.0)
-    run.close()
-    again = Run.open(run.path)
-    (run.path / "checkpoints" / "2.orbax-checkpoint-tmp-1").mkdir()  # what a kill in the middle of a save leaves
-    assert again.last_step() == 1
-    for step in (2, 3, 4, 5):
-        again.save(step, params(step), None, 3.0 - step / 10)
-        assert again.last_step() == step
-    again.close()
-    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["5"]
-
-
-def test_without_results_the_last_is_the_best(run):
-    for step in (1, 2, 3):
-        run.save(step, params(step))
-    assert kept(run) == [3]
-    assert run.best() == (3, None)
-
-
-def test_a_saved_step_is_not_saved_again(run):
-    run.save(1, params(1), None, 2.0)
-    run.save(1, params(5))
-    np.testing.assert_array_equal(run.restore(1, params(0))[0]["w"], params(1)["w"])
-
-
 def test_a_run_is_read_back_as_it_was_written(run):
     again = Run.open(run.path)
     assert (again.config, again.vocabulary, again.steps) == (run.config, VOCABULARY, 9)
-    assert again.last_step() is None
-    assert again.best() is None
+    assert again.checkpoints.last_step() is None
+    assert again.checkpoints.best() is None
 
 
 def test_lines_after_a_step_are_forgotten_and_half_lines_too(run):
@@ -83,7 +35,9 @@ def test_lines_after_a_step_are_forgotten_and_half_lines_too(run):
     run.forget_after(2)
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     assert [line[:10] for line in lines] == ['{"step": 1', '{"step": 2']
-    assert not list(run.path.glob("*.new"))
+    assert {path.name for path in run.path.iterdir()} == {"config.json", "vocabulary.json", "metrics.jsonl"}
+    assert [record["step"] for record in run.read("metrics.jsonl", until=1)] == [1]
+    assert run.read("samples.jsonl", until=1) == []
 
 
 def test_a_run_is_never_begun_where_something_is(run, tmp_path):
@@ -109,3 +63,61 @@ def test_a_run_of_another_version_is_refused(run):
     path.write_text('{"format": 99}')
     with pytest.raises(InputError, match="was not written by this version"):
         Run.open(run.path)
+
+
+def test_other_settings_are_listed(run):
+    run.check_settings(run.config)
+    with pytest.raises(InputError, match=r"`hidden` was 7 and is 9.*begin anew"):
+        run.check_settings(run.config.replace(hidden=9))
+
+
+def test_other_texts_are_refused_and_a_model_without_texts_cannot_be_trained_further(tmp_path):
+    run = Run.create(tmp_path / "a", Config(), VOCABULARY, {"sha256": "12"}, 1)
+    run.check_texts({"sha256": "12"})
+    with pytest.raises(InputError, match="the texts have changed"):
+        run.check_texts({"sha256": "13"})
+    with pytest.raises(InputError, match="there is no training to go on with"):
+        Run.create(tmp_path / "b", Config(), VOCABULARY, {}, 0).check_texts({"sha256": "12"})
+
+
+def test_a_run_without_a_checkpoint_has_no_model(run):
+    with pytest.raises(InputError, match="holds no checkpoint yet"):
+        run.load_model()
+
+
+def test_baselines_are_measured_once(run):
+    assert run.baselines(lambda: {"uniform": 6.0}) == {"uniform": 6.0}
+    assert run.baselines(lambda: 1 / 0) == {"uniform": 6.0}
+
+
+CLAIMS = """
+import pathlib, sys
+from flaxchar.training.run_directory import Run
+run = Run.open(pathlib.Path(sys.argv[1]))
+run.claim()
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_process_trains_in_a_folder_and_the_lock_ends_with_it_however_it_ends(run):
+    other = subprocess.Popen(
+        [sys.executable, "-c", CLAIMS, str(run.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    try:
+        assert other.stdout.readline() == "claimed\n"
+        with pytest.raises(InputError, match=r"another process is training in .*; wait for it, or stop it"):
+            run.claim()
+        other.kill()
+        other.wait()
+        run.claim()
+    finally:
+        other.kill()
+        other.communicate()
+    with pytest.raises(InputError, match="another process"):
+        Run.open(run.path).claim()  # also in the same process
+    run.close()
+    again = Run.open(run.path)
+    again.claim()
+    again.close()

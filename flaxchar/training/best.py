@@ -1,0 +1,40 @@
+"""The best parameters of a run by its held-out results, and when to stop early."""
+
+from __future__ import annotations
+
+from flaxchar.models.charlm import Params
+
+
+class Best:
+    """Held-out results so far, and the parameters of the best one.
+
+    Attributes:
+      results: held-out bits per character of each evaluation, in order.
+      params: the parameters of the best result; None where there is none yet.
+    """
+
+    def __init__(self, patience: int | None = None) -> None:
+        """``patience``: evaluations in a row without a new best after which to stop; None to go on to the end."""
+        self.results: list[float] = []
+        self.params: Params | None = None
+        self._bits: float | None = None
+        self._patience = patience
+
+    def restore(self, results: list[float], bits: float | None, params: Params | None) -> None:
+        """Continue from the results of an interrupted run, and its best checkpoint."""
+        self.results, self._bits, self.params = list(results), bits, params
+
+    def add(self, bits_per_character: float) -> bool:
+        """Add a result; return whether it is the best, so that the caller sets ``params``."""
+        self.results.append(bits_per_character)
+        if self._bits is not None and not bits_per_character < self._bits:
+            return False
+        self._bits = bits_per_character
+        return True
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last ``patience`` results brought no new best."""
+        if self._patience is None or not self.results:
+            return False
+        return len(self.results) - 1 - self.results.index(min(self.results)) >= self._patience

@@ -1,0 +1,140 @@
+"""Evaluation of a run's model: its loss on the held-out texts, and some texts that it generates."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from flaxchar.config import Config, InputError, TrainingConfig
+from flaxchar.data.batches import Batch, WindowBatches
+from flaxchar.data.cache import EncodedCorpus
+from flaxchar.generation.generate import generate
+from flaxchar.generation.sampling import Sampling
+from flaxchar.models.charlm import CharLM, Params
+from flaxchar.models.losses import Evaluation, evaluate, evaluation_batches, score_batch
+from flaxchar.training.reporting import Sample
+
+SAMPLE_TEMPERATURE = 0.8
+# Tokens of a sample at most, unless the prompt is longer.
+SAMPLE_SIZE = 300
+# Samples are generated for at most this many labels, or from this many sources.
+SHOWN_LABELS = 4
+SHOWN_SOURCES = 2
+
+
+class Evaluator:
+    """Evaluates a model on the held-out texts of a corpus, and generates samples."""
+
+    def __init__(self, model: CharLM, corpus: EncodedCorpus, config: Config) -> None:
+        """Prepare the prompts of the samples.
+
+        Raises:
+          InputError: a prompt that the user set cannot be encoded.
+        """
+        self._model, self._corpus, self._config = model, corpus, config
+        self._prompts = sample_prompts(corpus, config.training)
+
+    def evaluate(self, params: Params) -> tuple[Evaluation | None, tuple[Sample, ...]]:
+        """Evaluate the parameters and generate samples, on one device of this process."""
+        corpus, data = self._corpus, self._config.data
+        evaluation = None
+        if len(corpus.held_out):
+            characters, eos = corpus.held_out_characters, corpus.vocabulary.eos
+            evaluation = evaluate(self._model, params, corpus.held_out, characters, eos, data.bos, data.window or None)
+        return evaluation, tuple(self._samples(params))
+
+    def compile(self, params: Params) -> None:
+        """Compile what ``evaluate`` runs: a batch of each width is scored, and the samples are generated."""
+        self._time_parts(params)
+
+    def seconds(self, params: Params) -> float:
+        """Estimate how long ``evaluate`` takes, after ``compile``: a batch of each width and the samples are timed."""
+        scoring, sampling = self._time_parts(params)
+        return scoring + sampling
+
+    def _time_parts(self, params: Params) -> tuple[float, float]:
+        """Seconds of scoring all held-out texts, by one batch of each width, and of generating the samples."""
+        counts: Counter[int] = Counter()
+        of_width = {}
+        begin = time.perf_counter()
+        for batch in self._batches():
+            counts[batch.inputs.shape[1]] += 1
+            of_width[batch.inputs.shape[1]] = batch
+        scoring = time.perf_counter() - begin  # padding the batches is part of it
+        for width, batch in of_width.items():
+            carry = self._model.initial_carry(len(batch.inputs))
+            if self._config.data.window:  # all batches but the first get the carry of the batch before
+                _, carry = score_batch(self._model, params, carry, batch)
+            begin = time.perf_counter()
+            jax.block_until_ready(score_batch(self._model, params, carry, batch))
+            scoring += (time.perf_counter() - begin) * counts[width]
+        begin = time.perf_counter()
+        self._samples(params)
+        return scoring, time.perf_counter() - begin
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches that ``evaluate`` scores."""
+        if not len(self._corpus.held_out):
+            return
+        data = self._config.data
+        batches = evaluation_batches(self._corpus.held_out, self._corpus.vocabulary.eos, data.bos, data.window or None)
+        if isinstance(batches, WindowBatches):
+            yield from map(batches.batch, range(batches.steps_per_epoch))
+        else:
+            yield from (batch for _, batch in batches)
+
+    def _samples(self, params: Params) -> list[Sample]:
+        """Generate from each prompt the most probable text and a random one."""
+        samples = []
+        for (prompt, ids), temperature in itertools.product(self._prompts, (0.0, SAMPLE_TEMPERATURE)):
+            vocabulary = self._corpus.vocabulary
+            (text,) = generate(
+                self._model,
+                params,
+                vocabulary,
+                ids,
+                size=max(SAMPLE_SIZE, len(ids)),
+                seed=self._config.training.seed,
+                sampling=Sampling(temperature),
+                bos=self._config.data.bos,
+            )
+            samples.append(Sample(prompt, temperature, prompt + vocabulary.decode(text)))
+        return samples
+
+
+def sample_prompts(corpus: EncodedCorpus, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+    """The prompts of a run's samples: each as a person reads it, and its ids, int32.
+
+    A classifier has none. With sources, the prompts are the first held-out sources; with labels, the first labels.
+
+    Raises:
+      InputError: a prompt that the user set cannot be encoded.
+    """
+    vocabulary = corpus.vocabulary
+    if vocabulary.classifies:
+        return []
+    if vocabulary.source_end is not None:
+        texts = corpus.held_out if len(corpus.held_out) else corpus.train
+        sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
+        return [(f"{vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
+    chosen = training.sample_prompts != TrainingConfig().sample_prompts  # the user set them
+    if vocabulary.labels:
+        return [
+            (f"{name}: {prompt}", np.concatenate([[label], vocabulary.encode(prompt)]).astype(np.int32))
+            for name, label in zip(vocabulary.labels[:SHOWN_LABELS], vocabulary.label_ids, strict=False)
+            for prompt in (training.sample_prompts if chosen else ("",))
+        ]
+    prompts = []
+    for prompt in training.sample_prompts:
+        try:
+            prompts.append((prompt, vocabulary.encode(prompt)))
+        except InputError:
+            if chosen:
+                raise
+            prompts.append(("", vocabulary.encode("")))
+    return prompts

@@ -1,0 +1,148 @@
+"""The training loop: batch after batch through the step, with callbacks for everything that is not arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import deque
+from typing import Protocol
+
+import numpy as np
+
+from flaxchar.data.batches import TextBatches, WindowBatches
+from flaxchar.training.state import TrainState
+from flaxchar.training.step import StepSums, TrainStep
+
+# Steps handed to the device and not yet waited for. With two, the host makes the next batch while the device computes,
+# and never runs far ahead.
+STEPS_UNDER_WAY = 2
+# Seconds between two reports of progress, at least.
+REPORT_EVERY = 0.25
+
+
+@dataclasses.dataclass
+class Progress:
+    """Sums over a stretch of steps.
+
+    Attributes:
+      step: steps taken since the run began.
+      nats: cross-entropy summed over the targets.
+      tokens: number of targets.
+      steps: number of steps in the stretch.
+      gradient_norm: gradient norm of the last step, before clipping.
+      learning_rate: learning rate of the last step.
+      seconds: duration of the stretch, without evaluation.
+    """
+
+    step: int = 0
+    nats: float = 0.0
+    tokens: int = 0
+    steps: int = 0
+    gradient_norm: float = 0.0
+    learning_rate: float = 0.0
+    seconds: float = 0.0
+
+
+class Callbacks(Protocol):
+    """What the loop calls while it runs."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Report a stretch of steps: some times a second, and whenever a multiple of ``log_every`` is reached."""
+
+    def evaluate(self, state: TrainState, step: int) -> None:
+        """Evaluate and save."""
+
+    def should_stop(self, step: int) -> bool:
+        """Whether to stop after this step."""
+
+    def should_save(self, step: int) -> bool:
+        """Whether to save after this step."""
+
+    def save(self, state: TrainState, step: int) -> None:
+        """Save, so that the run can go on from here."""
+
+
+def fit(
+    step: TrainStep,
+    state: TrainState,
+    batches: TextBatches | WindowBatches,
+    rates: np.ndarray,
+    evaluate_after: frozenset[int],
+    callbacks: Callbacks,
+) -> TrainState:
+    """Train from the state's step to the last one, or until the callbacks ask to stop.
+
+    Args:
+      step: the training step.
+      state: the state to begin from. Its buffers are reused.
+      batches: batch ``k`` is for step ``k``.
+      rates: the learning rate of each step, float32 ``[steps]``.
+      evaluate_after: numbers of the steps after which to evaluate.
+      callbacks: called on the way.
+
+    Returns:
+      The state after the last step taken.
+    """
+    own = step.layout.own_rows(batches.rows)
+    log_every = log_interval(len(rates))
+    stretch = _Stretch()
+    for taken in range(int(state.step) + 1, len(rates) + 1):
+        state, sums = step(state, batches.batch(taken - 1, own), rates[taken - 1])
+        stretch.add(sums)
+        evaluating = taken in evaluate_after
+        logging = evaluating or taken % log_every == 0
+        if logging:
+            stretch.wait()
+        if logging or stretch.due:
+            callbacks.progressed(stretch.end(taken, rates[taken - 1]))
+            if evaluating:
+                callbacks.evaluate(state, taken)
+            stretch.begin()
+        stopping = callbacks.should_stop(taken)
+        if stopping or callbacks.should_save(taken):
+            callbacks.save(state, taken)
+        if stopping:
+            break
+    return state
+
+
+def log_interval(steps: int) -> int:
+    """Steps between two records of a run's training loss."""
+    return max(1, min(steps // 200, 1000))
+
+
+class _Stretch:
+    """Adds up steps that the device may still be computing."""
+
+    def __init__(self) -> None:
+        self._under_way: deque[StepSums] = deque()
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new stretch; steps still under way belong to it."""
+        self._progress, self._begun = Progress(), time.perf_counter()
+
+    def add(self, sums: StepSums) -> None:
+        """Add a step, and wait until no more than the allowed number are under way."""
+        self._under_way.append(sums)
+        self.wait(STEPS_UNDER_WAY)
+
+    def wait(self, limit: int = 0) -> None:
+        """Wait until no more than ``limit`` steps are under way."""
+        while len(self._under_way) > limit:
+            sums = self._under_way.popleft()
+            self._progress.nats += float(sums.nats)
+            self._progress.tokens += int(sums.tokens)
+            self._progress.gradient_norm = float(sums.gradient_norm)
+            self._progress.steps += 1
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to report, and the last report is long enough ago."""
+        return self._progress.tokens > 0 and time.perf_counter() - self._begun > REPORT_EVERY
+
+    def end(self, step: int, learning_rate: float) -> Progress:
+        """Return the sums of the stretch, which ends after ``step``."""
+        self._progress.step, self._progress.learning_rate = step, float(learning_rate)
+        self._progress.seconds = time.perf_counter() - self._begun
+        return self._progress

@@ -1,0 +1,73 @@
+"""The metrics of a run: training and held-out losses, for the run directory and for the observer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from flaxchar.training.loop import Progress, log_interval
+from flaxchar.training.reporting import Observer, Report
+from flaxchar.training.run_directory import METRICS, SAMPLES, Run
+
+
+class Metrics:
+    """Records progress and evaluations in the run directory, and passes them to the observer."""
+
+    def __init__(
+        self, run: Run | None, observer: Observer, steps: int, steps_per_epoch: int, characters_per_token: float
+    ) -> None:
+        """Begin to record.
+
+        Args:
+          run: the run directory; None to record nothing.
+          observer: told of everything.
+          steps: steps of the run in all.
+          steps_per_epoch: steps of a pass over the texts.
+          characters_per_token: characters that a token stands for on average.
+        """
+        self._run, self._observer = run, observer
+        self._steps, self._steps_per_epoch, self._characters_per_token = steps, steps_per_epoch, characters_per_token
+        self._log_every = log_interval(steps)
+        self._unrecorded = Progress()  # sums since the last record
+
+    def progressed(self, progress: Progress) -> None:
+        """Tell the observer of a stretch of steps; at every ``log_interval`` steps, record the training loss."""
+        self._observer.progressed(progress, self._steps, *self._bits_and_characters(progress))
+        sums = self._unrecorded
+        sums.nats, sums.tokens = sums.nats + progress.nats, sums.tokens + progress.tokens
+        sums.seconds += progress.seconds
+        if self._run is None or not (progress.step % self._log_every == 0 or progress.step == self._steps):
+            return
+        bits, characters = self._bits_and_characters(sums)
+        record = {
+            "step": progress.step,
+            "epoch": round(progress.step / self._steps_per_epoch, 4),
+            "loss": sums.nats / max(1, sums.tokens),
+            "bits_per_character": bits,
+            "gradient_norm": progress.gradient_norm,
+            "learning_rate": progress.learning_rate,
+            "characters_per_second": round(characters / max(1e-9, sums.seconds)),
+            "seconds": round(sums.seconds, 3),
+        }
+        self._run.append(METRICS, [record])
+        self._unrecorded = Progress()
+
+    def evaluated(self, report: Report) -> None:
+        """Record an evaluation and its samples."""
+        if self._run is None:
+            return
+        if report.evaluation is not None:
+            results = {"held_out_" + name: value for name, value in report.evaluation._asdict().items()}
+            self._run.append(METRICS, [{"step": report.step, "epoch": round(report.epoch, 4), **results}])
+        self._run.append(SAMPLES, [{"step": report.step, **dataclasses.asdict(sample)} for sample in report.samples])
+
+    def _bits_and_characters(self, progress: Progress) -> tuple[float, float]:
+        """Bits per character of a stretch of steps, and how many characters it read."""
+        characters = progress.tokens * self._characters_per_token
+        return progress.nats / math.log(2) / max(1.0, characters), characters
+
+
+def held_out_results(run: Run, until: int) -> list[float]:
+    """Held-out bits per character of each evaluation up to step ``until``."""
+    name = "held_out_bits_per_character"
+    return [record[name] for record in run.read(METRICS, until) if name in record]

@@ -1,0 +1,199 @@
+"""The plan of a run: how many steps it takes, when it is evaluated, and whether it keeps its time budget."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from flaxchar.config import DEFAULT_TIME_BUDGET, TrainingConfig, parse_duration
+from flaxchar.data.batches import TextBatches, WindowBatches
+from flaxchar.training.devices import agree
+from flaxchar.training.loop import Progress
+from flaxchar.training.state import TrainState, copy_tree
+from flaxchar.training.step import TrainStep
+
+# A run is evaluated this often at most, and at least this often where it is shorter than as many epochs.
+MOST_EVALUATIONS = 10
+FEWEST_EVALUATIONS = 4
+# Held-out tokens read by all evaluations, at most, as a share of the training tokens: about a tenth of the time.
+EVALUATED_SHARE = 0.3
+# Two evaluations are at least this part of the usual spacing apart.
+LEAST_SPACING = 0.5
+# The share of a time budget that timing the steps may take, about.
+TIMING_SHARE = 0.01
+# Steps that are timed at least, and batches that they are chosen from.
+FEWEST_TIMED = 4
+TIMED_BATCHES = 64
+# A run is off its time budget when it ends this share of it too late or too early.
+TOLERANCE = 0.1
+
+
+class Costs(NamedTuple):
+    """What the parts of a run cost, in seconds.
+
+    Attributes:
+      step: a training step, on average.
+      evaluation: an evaluation, with its samples and its checkpoint.
+    """
+
+    step: float
+    evaluation: float
+
+
+class Budget(NamedTuple):
+    """A time budget.
+
+    Attributes:
+      seconds: the whole time of the command.
+      started: ``time.monotonic()`` when it began.
+      reserved: seconds that the command needs after training.
+    """
+
+    seconds: float
+    started: float
+    reserved: float
+
+    def left(self) -> float:
+        """Seconds that are left for training and its evaluations."""
+        return self.seconds - (time.monotonic() - self.started) - self.reserved
+
+
+def fixed_steps(training: TrainingConfig, steps_per_epoch: int) -> int | None:
+    """The number of steps that the settings give; None where they give a time budget."""
+    if training.steps is not None:
+        return training.steps
+    return None if training.epochs is None else training.epochs * steps_per_epoch
+
+
+def make_budget(training: TrainingConfig, started: float, reserved: float) -> Budget:
+    """The time budget of the settings, or the default one."""
+    return Budget(parse_duration(training.time_budget or DEFAULT_TIME_BUDGET), started, reserved)
+
+
+def steps_within(seconds: float, costs: Costs, count_evaluations: Callable[[int], int]) -> int:
+    """The greatest number of steps that fit into some seconds together with their evaluations; 1 at least.
+
+    Args:
+      seconds: the time for both.
+      costs: the seconds of a step and of an evaluation.
+      count_evaluations: how many evaluations a run of so many steps has.
+    """
+
+    def duration(steps: int) -> float:
+        return steps * costs.step + count_evaluations(steps) * costs.evaluation
+
+    possible = range(1, 1 + max(1, int(seconds / costs.step)))
+    return max(1, bisect.bisect_right(possible, seconds, key=duration))
+
+
+def evaluation_steps(total_steps: int, steps_per_epoch: int, most: int = MOST_EVALUATIONS) -> frozenset[int]:
+    """Numbers of the steps after which a run is evaluated.
+
+    These are the last step; the ends of epochs, evenly thinned to ``most``; and, in a run of fewer than
+    ``FEWEST_EVALUATIONS`` epochs, the quarters of the run. A point too close to one that comes earlier in this
+    sentence is left out.
+    """
+    epochs, fewest = total_steps // steps_per_epoch, min(FEWEST_EVALUATIONS, most)
+    count = min(epochs, most)
+    candidates = [-(-epochs * k // count) * steps_per_epoch for k in range(count, 0, -1)]
+    if epochs < fewest:
+        candidates += [total_steps * k // fewest for k in range(1, fewest)]
+    usual = total_steps / fewest if epochs < fewest else epochs * steps_per_epoch / count
+    points = [total_steps]
+    for point in candidates:
+        if point > 0 and all(abs(point - other) >= LEAST_SPACING * usual for other in points):
+            points.append(point)
+    return frozenset(points)
+
+
+def most_evaluations(training_tokens: float, held_out_tokens: int) -> int:
+    """How often a run may be evaluated, so that reading the held-out texts takes about a tenth of its time at most.
+
+    Args:
+      training_tokens: tokens that all steps of the run read, padding included.
+      held_out_tokens: tokens of the held-out texts.
+    """
+    affordable = int(EVALUATED_SHARE * training_tokens / max(1, held_out_tokens))
+    return min(max(1, affordable), MOST_EVALUATIONS)
+
+
+def time_steps(step: TrainStep, state: TrainState, batches: TextBatches | WindowBatches, seconds: float) -> float:
+    """Measure the mean seconds of a training step, on a copy of the state, for about ``seconds``.
+
+    The run begins afterwards from the untouched state: the measurement changes nothing but the number of steps. The
+    timed batches are spread evenly over the widths of the first ``TIMED_BATCHES``, because a step takes longer for a
+    wide batch. Collective: every process must call it.
+    """
+    own = step.layout.own_rows(batches.rows)
+    state = copy_tree(state)
+    numbers = range(min(TIMED_BATCHES, batches.steps_per_epoch))
+    widths = [batches.batch(k, own).inputs.shape[1] for k in numbers]
+    by_width = sorted(numbers, key=lambda k: widths[k])
+
+    def take(chosen: list[int]) -> float:
+        nonlocal state
+        begin = time.perf_counter()
+        for count, k in enumerate(chosen, start=1):
+            state, sums = step(state, batches.batch(k, own), np.float32(0))
+            if count % 2 == 0 or count == len(chosen):  # one step under way while the next batch is made, as in the run
+                sums.nats.block_until_ready()
+        return time.perf_counter() - begin
+
+    take(by_width[-1:])  # not counted: the first step allocates its memory
+    for count in (FEWEST_TIMED * 2**k for k in itertools.count()):
+        chosen = [by_width[(2 * j + 1) * len(by_width) // (2 * count)] for j in range(count)]
+        elapsed = take(chosen)
+        if agree(elapsed > seconds / 2):
+            return elapsed / sum(widths[k] for k in chosen) * batches.mean_width()
+    raise AssertionError("there is no last number")
+
+
+class Pace:
+    """Watches the speed of a run's steps, and tells once when the run will end off its time budget."""
+
+    def __init__(self, budget: Budget, costs: Costs, evaluate_after: frozenset[int], steps: int) -> None:
+        """Begin to watch.
+
+        Args:
+          budget: the time budget.
+          costs: what steps and evaluations cost when the run was planned.
+          evaluate_after: numbers of the steps after which the run is evaluated.
+          steps: steps of the run.
+        """
+        self.budget, self._evaluation = budget, costs.evaluation
+        self._evaluate_after, self._steps = evaluate_after, steps
+        self._step_seconds = costs.step
+        # Slower and faster stretches of steps are averaged over about this time, and a change must last as long.
+        self._horizon = TOLERANCE * budget.seconds
+        self._off_for = 0.0  # seconds of training since the run is off its budget
+        self._told = False
+
+    def add(self, progress: Progress) -> float | None:
+        """Add a stretch of steps.
+
+        Returns:
+          How many seconds the command will take in all, once it is certain that this is off the budget; else None.
+        """
+        if progress.steps:
+            weight = 1 - math.exp(-progress.seconds / self._horizon)
+            self._step_seconds += weight * (progress.seconds / progress.steps - self._step_seconds)
+        expected, most_off = self.expected(progress.step), TOLERANCE * self.budget.seconds
+        off = abs(expected - self.budget.seconds) > most_off
+        self._off_for = self._off_for + progress.seconds if off else 0.0
+        too_late = self.budget.left() < -most_off
+        if self._told or not off or not (self._off_for > self._horizon or too_late):
+            return None
+        self._told = True
+        return expected
+
+    def expected(self, step: int) -> float:
+        """Seconds that the command will take in all, after ``step``."""
+        evaluations = sum(point >= step for point in self._evaluate_after)
+        to_come = (self._steps - step) * self._step_seconds + evaluations * self._evaluation
+        return self.budget.seconds - self.budget.left() + to_come

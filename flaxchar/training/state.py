@@ -1,0 +1,70 @@
+"""The state of a run: everything that is carried from one training step to the next."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from flaxchar.models.charlm import CharLM, Params, init_params
+
+
+class TrainState(NamedTuple):
+    """Everything a run carries from one step to the next, a plain pytree.
+
+    Attributes:
+      step: steps taken, int32 scalar.
+      params: the model's parameters.
+      opt_state: Optax' state.
+      carry: the recurrent state after the last batch, for running text; ``()`` for separate texts.
+      average: the exponential moving average of the parameters; None where none is kept.
+    """
+
+    step: Array
+    params: Params
+    opt_state: Any
+    carry: tuple
+    average: Params | None = None
+
+    @property
+    def evaluation_params(self) -> Params:
+        """The parameters to evaluate, save and generate with: the average where one is kept."""
+        return self.params if self.average is None else self.average
+
+
+@functools.partial(jax.jit, static_argnames=["model", "optimizer", "rows", "running", "averaged"])
+def init_state(
+    model: CharLM,
+    optimizer: optax.GradientTransformation,
+    rows: int,
+    key: Array,
+    running: bool = False,
+    averaged: bool = False,
+) -> TrainState:
+    """Make the state before the first step.
+
+    Args:
+      model: the model; static.
+      optimizer: from ``make_optimizer``; static.
+      rows: rows of a batch.
+      key: random key of the initial parameters.
+      running: whether the batches are running text, whose recurrent state is carried from batch to batch.
+      averaged: whether to keep a moving average of the parameters.
+
+    Example::
+
+        state = init_state(model, optimizer, batches.rows, jax.random.key(0))
+    """
+    params = init_params(model, key)
+    carry = model.initial_carry(rows) if running else ()
+    average = copy_tree(params) if averaged else None
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry, average)
+
+
+def copy_tree(tree: Any) -> Any:
+    """Copy arrays, so that a step may reuse the buffers of the originals."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)

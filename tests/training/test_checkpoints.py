@@ -1,0 +1,106 @@
+"""Checkpoints: which are kept, and what comes back."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import small_training
+
+from flaxchar import InputError, TrainingConfig, TrainStep, init_state
+from flaxchar.training import checkpoints as module
+from flaxchar.training.checkpoints import Checkpoints, Saver, restore_state
+from flaxchar.training.devices import single_device
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    opened = Checkpoints(tmp_path / "checkpoints")
+    yield opened
+    opened.close()
+
+
+def kept(folder):
+    return sorted(int(path.name) for path in (folder / "checkpoints").iterdir() if path.name.isdigit())
+
+
+def params(k):
+    return {"w": jnp.full((2, 3), float(k)), "b": jnp.arange(2) + k}
+
+
+def test_the_last_and_the_best_are_kept_and_no_others(checkpoints, tmp_path):
+    results = {1: 3.0, 2: None, 3: 2.0, 4: None, 5: 2.5, 6: None, 7: math.nan}
+    for step, bits in results.items():
+        checkpoints.save(step, params(step), {"m": jnp.ones(2) * step}, bits)
+        assert checkpoints.last_step() == step
+    assert kept(tmp_path) == [3, 7]
+    assert checkpoints.best() == (3, 2.0)
+    restored, training = checkpoints.restore(3, params(0), {"m": jnp.zeros(2)})
+    np.testing.assert_array_equal(restored["w"], params(3)["w"])
+    np.testing.assert_array_equal(training["m"], [3, 3])
+    assert restored["b"].dtype == params(0)["b"].dtype
+
+
+def test_a_resumed_run_keeps_as_few(checkpoints, tmp_path):
+    """Looking for the last checkpoint first, as resuming does, must not leave the run unable to delete."""
+    checkpoints.save(1, params(1), None, 3.0)
+    checkpoints.close()
+    again = Checkpoints(tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp-1").mkdir()  # a kill in the middle of a save leaves this
+    assert again.last_step() == 1
+    for step in (2, 3, 4, 5):
+        again.save(step, params(step), None, 3.0 - step / 10)
+        assert again.last_step() == step
+    again.close()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["5"]
+
+
+def test_without_results_the_last_is_the_best(checkpoints, tmp_path):
+    assert checkpoints.best() is None
+    for step in (1, 2, 3):
+        checkpoints.save(step, params(step))
+    assert kept(tmp_path) == [3]
+    assert checkpoints.best() == (3, None)
+
+
+def test_a_saved_step_is_not_saved_again(checkpoints):
+    checkpoints.save(1, params(1), None, 2.0)
+    checkpoints.save(1, params(5))
+    np.testing.assert_array_equal(checkpoints.restore(1, params(0))[0]["w"], params(1)["w"])
+
+
+def test_a_damaged_checkpoint_is_named(checkpoints, tmp_path):
+    checkpoints.save(4, params(1))
+    for path in (tmp_path / "checkpoints" / "4" / "params").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"the checkpoint of step 4 in .* is damaged"):
+        checkpoints.restore(4, params(0))
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_a_state_comes_back_to_the_bit(checkpoints, ema):
+    model, optimizer, batches, _ = small_training(TrainingConfig())
+    state = init_state(model, optimizer, batches.rows, jax.random.key(1), averaged=ema is not None)
+    step = TrainStep(model, optimizer, jax.random.key(0), ema=ema)
+    for k in range(3):
+        state, _ = step(state, batches.batch(k), 0.1)
+    Saver(single_device(), checkpoints).save(state, 3)
+    template = init_state(model, optimizer, batches.rows, jax.random.key(2), averaged=ema is not None)
+    jax.tree.map(np.testing.assert_array_equal, restore_state(checkpoints, 3, template), state)
+    saved_params, _ = checkpoints.restore(3, template.params)
+    jax.tree.map(np.testing.assert_array_equal, saved_params, state.evaluation_params)
+
+
+def test_saving_is_due_when_the_last_save_is_long_ago(checkpoints, monkeypatch):
+    _, _, _, state = small_training(TrainingConfig())
+    saver = Saver(single_device(), checkpoints)
+    assert not saver.due()
+    monkeypatch.setattr(module, "SAVE_EVERY", -1.0)
+    assert saver.due()
+    monkeypatch.setattr(module, "SAVE_EVERY", 3600.0)
+    saver.save(state, 0)
+    assert not saver.due()

@@ -1,0 +1,74 @@
+"""Evaluations: the held-out result, the samples and their prompts, and what an evaluation costs."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import flaxchar
+from flaxchar import Config, InputError, init_params
+from flaxchar.data.cache import encode_corpus
+from flaxchar.data.corpus import make_corpus
+from flaxchar.kernels.threefry import new_key
+from flaxchar.models.charlm import make_model
+from flaxchar.training.evaluate import Evaluator, sample_prompts
+
+
+def encoded(texts, held_out, **settings):
+    config = Config().replace(hidden=4, **settings)
+    return encode_corpus(make_corpus(texts, held_out, config.data, 0), config.data), config
+
+
+@pytest.mark.parametrize("settings", [{}, {"window": 5}])
+def test_an_evaluation_is_that_of_the_library_with_a_greedy_and_a_random_sample(settings):
+    corpus, config = encoded(["abba", "aab", "b"], ["ab", "ba"], sample_prompts=("ab", ""), **settings)
+    model = make_model(corpus.vocabulary, config.model)
+    params = init_params(model, new_key(0))
+    evaluation, samples = Evaluator(model, corpus, config).evaluate(params)
+    eos, window = corpus.vocabulary.eos, settings.get("window")
+    expected = flaxchar.evaluate(model, params, corpus.held_out, corpus.held_out_characters, eos, window=window)
+    assert evaluation == expected
+    assert [(sample.prompt, sample.temperature) for sample in samples] == [("ab", 0), ("ab", 0.8), ("", 0), ("", 0.8)]
+    assert all(sample.text.startswith(sample.prompt) for sample in samples)
+
+
+def test_without_held_out_texts_there_are_samples_only():
+    corpus, config = encoded(["abba", "aab"], [], sample_prompts=("a",))
+    model = make_model(corpus.vocabulary, config.model)
+    evaluator = Evaluator(model, corpus, config)
+    params = init_params(model, new_key(0))
+    evaluation, samples = evaluator.evaluate(params)
+    assert evaluation is None
+    assert len(samples) == 2
+
+
+def test_the_cost_of_an_evaluation_is_estimated_from_parts_of_it(monkeypatch):
+    """Scoring a batch takes a second for each time step, by a fake clock; one batch of each width is scored."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice([*"abc"], length)) for length in rng.integers(3, 40, 1200)]
+    corpus, config = encoded(texts[:5], texts, sample_prompts=())
+    evaluator = Evaluator(make_model(corpus.vocabulary, config.model), corpus, config)
+    widths = []
+
+    def score(model, params, carry, batch):
+        widths.append(batch.inputs.shape[1])
+        clock[0] += batch.inputs.shape[1]
+        return carry
+
+    monkeypatch.setattr("flaxchar.training.evaluate.score_batch", score)
+    estimated = evaluator.seconds({})
+    assert sorted(widths) == sorted(set(widths))
+    assert len(widths) == 4
+    assert estimated == sum(batch.inputs.shape[1] for batch in evaluator._batches())
+
+
+def test_a_prompt_of_the_user_that_cannot_be_encoded_is_an_error_and_the_default_one_is_left_out():
+    corpus, config = encoded(["abba", "aab"], [])
+    assert [(prompt, len(ids)) for prompt, ids in sample_prompts(corpus, config.training)] == [("", 0)]
+    corpus, config = encoded(["abba", "aab"], [], sample_prompts=("Zürich",))
+    with pytest.raises(InputError, match="never seen"):
+        Evaluator(make_model(corpus.vocabulary, config.model), corpus, config)

@@ -1,0 +1,66 @@
+"""The metrics of a run: what is recorded, and what the observer is told."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from flaxchar import Config, Vocabulary
+from flaxchar.models.losses import Evaluation
+from flaxchar.training.loop import Progress
+from flaxchar.training.metrics import Metrics, held_out_results
+from flaxchar.training.reporting import Observer, Report, Sample
+from flaxchar.training.run_directory import METRICS, SAMPLES, Run
+
+
+class Told(Observer):
+    def __init__(self):
+        self.progress = []
+
+    def progressed(self, progress, steps, bits_per_character, characters):
+        self.progress.append((progress.step, steps, bits_per_character, characters))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(tmp_path / "r", Config(), Vocabulary.build(["ab"]), {}, steps=400)
+
+
+def test_losses_are_recorded_at_fixed_steps_and_told_at_once(run):
+    """Two characters a token: bits per token are twice the bits per character."""
+    told = Told()
+    metrics = Metrics(run, told, steps=400, steps_per_epoch=100, characters_per_token=2.0)
+    stretch = {"tokens": 10, "seconds": 0.5, "gradient_norm": 0.25, "learning_rate": 0.1}
+    metrics.progressed(Progress(step=1, nats=math.log(2) * 20, **stretch))
+    metrics.progressed(Progress(step=2, nats=math.log(2) * 40, **stretch))
+    assert told.progress == [(1, 400, pytest.approx(1.0), 20.0), (2, 400, pytest.approx(2.0), 20.0)]
+    (record,) = run.read(METRICS, until=400)
+    assert record == {
+        "step": 2,
+        "epoch": 0.02,
+        "loss": pytest.approx(3 * math.log(2)),
+        "bits_per_character": pytest.approx(1.5),
+        "gradient_norm": 0.25,
+        "learning_rate": 0.1,
+        "characters_per_second": 40,
+        "seconds": 1.0,
+    }
+
+
+def test_evaluations_and_samples_are_recorded_and_read_back(run):
+    metrics = Metrics(run, Observer(), steps=400, steps_per_epoch=100, characters_per_token=1.0)
+    for step, bits in ((100, 2.5), (200, 2.25)):
+        metrics.evaluated(Report(step, 400, step / 100, Evaluation(1.5, bits, 0.5, 30), (Sample("A", 0.8, "Anna"),)))
+    metrics.evaluated(Report(300, 400, 3.0))
+    assert held_out_results(run, until=400) == [2.5, 2.25]
+    assert held_out_results(run, until=150) == [2.5]
+    assert [(line["step"], line["text"]) for line in run.read(SAMPLES, until=400)] == [(100, "Anna"), (200, "Anna")]
+
+
+def test_without_a_run_directory_nothing_is_recorded():
+    told = Told()
+    metrics = Metrics(None, told, steps=1, steps_per_epoch=1, characters_per_token=1.0)
+    metrics.progressed(Progress(step=1, nats=1.0, tokens=1, seconds=1.0))
+    metrics.evaluated(Report(1, 1, 1.0))
+    assert len(told.progress) == 1

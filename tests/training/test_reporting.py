@@ -1,0 +1,39 @@
+"""What a run says of itself before it begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from flaxchar import Config
+from flaxchar.data.cache import encode_corpus
+from flaxchar.data.corpus import make_corpus
+from flaxchar.kernels import cpu
+from flaxchar.training.devices import single_device
+from flaxchar.training.reporting import describe
+from flaxchar.training.session import make_batches
+
+
+def described(held_out=(), **settings):
+    config = Config().replace(hidden=4, steps=1, **settings)
+    corpus = encode_corpus(make_corpus(["ab", "ba", "aab"], held_out, config.data, 0), config.data)
+    layout = single_device()
+    return describe(corpus, config, make_batches(corpus, config, layout), 1234, layout)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"), [({"cell": "gru"}, ""), ({"cell": "mingru"}, "JAX"), ({"dtype": "bfloat16"}, "JAX")]
+)
+def test_the_report_says_which_recurrence_runs(settings, named):
+    (line,) = [line for line in described(**settings) if line.startswith("recurrence: ")]
+    assert line.startswith(f"recurrence: {named or cpu.status()}")
+
+
+def test_the_report_names_vocabulary_and_shapes():
+    lines = described(buckets=2, batch_size=2)
+    assert lines[0] == "vocabulary: 4 ids (2 characters, padding, <eos>)"
+    assert lines[1] == "model: 1,234 parameters; batches of 2 × 3, 4 characters (2 shapes to compile)"
+
+
+def test_held_out_characters_that_are_unknown_are_counted():
+    lines = described(held_out=["abc", "accd"])
+    assert any("hold 4 characters that never occur in training, left out there: 'c', 'd'" in line for line in lines)
