@@ -60,7 +60,7 @@ def load_tfds(
     try:
         builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].rstrip(".")
         raise InputError(
             f'the data set {name}: {reason}; `dataset="headlines"` comes with flaxchar, `data` reads files'
         ) from error
