@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from flaxchar.data.cache import EncodedCorpus
     from flaxchar.language_model import LanguageModel
 
-# A time budget counts from here: nothing slow has been imported yet.
-_STARTED = time.monotonic()
+# The start of the process, from which a time budget counts: until now it has done nothing but compute.
+_STARTED = time.monotonic() - time.process_time()
+# Seconds from the last line of a command to the prompt.
+_EXIT_SECONDS = 0.4
 
 SUMMARIES = {
     "train": "train a language model on texts and see what it writes",
@@ -174,6 +176,7 @@ def train_command(arguments: Sequence[str]) -> int:
     config.validate()
     layout = make_layout(config.training, options.devices, options.model_shards)
 
+    from flaxchar.analysis.baselines import baseline_seconds
     from flaxchar.commands.terminal import ConsoleObserver
     from flaxchar.data.cache import load_encoded
     from flaxchar.training.session import train_corpus
@@ -190,7 +193,8 @@ def train_command(arguments: Sequence[str]) -> int:
     observer = ConsoleObserver(corpus.floor, not leads(), per)
     observer.prepared(list(corpus.report))
     try:
-        train_corpus(corpus, config, path, observer, _STARTED, options.fresh, layout)
+        reserved = 0.0 if going_on else _EXIT_SECONDS + baseline_seconds(corpus, config.data.bos)
+        train_corpus(corpus, config, path, observer, _STARTED, options.fresh, layout, reserved)
     finally:
         observer.close()
     return _conclude(path, corpus, observer) if leads() else 0

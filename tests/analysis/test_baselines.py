@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import lzma
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from flaxchar import DataConfig, Vocabulary
-from flaxchar.analysis.baselines import LONGEST, baselines, compressed_bits, kneser_ney_nats, make_stream
+from flaxchar.analysis.baselines import (
+    LONGEST,
+    baseline_seconds,
+    baselines,
+    compressed_bits,
+    kneser_ney_nats,
+    make_stream,
+)
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 
@@ -109,3 +118,30 @@ def test_xz_knows_the_training_texts():
     bits = compressed_bits(text, text)
     assert bits["xz, after the training texts"] < 0.1 * 8 * len(lzma.compress(text.encode()))
     assert bits["bz2"] > 8 * 0.5 * len(text)
+
+
+def small_corpus(held_out):
+    texts = texts_of(np.random.default_rng(0), 40)
+    return encode_corpus(make_corpus(texts, held_out, DataConfig(), 0), DataConfig())
+
+
+def test_the_time_of_the_baselines_is_estimated_from_a_part_of_the_texts(monkeypatch):
+    """By a fake clock, each token takes a second; ten tokens of either side are measured."""
+    module = importlib.import_module("flaxchar.analysis.baselines")
+    corpus, clock, measured = small_corpus(["abba", "aab", "bab", "baa"]), [0.0], []
+
+    def total_bits(vocabulary, train, held_out, bos):
+        measured.append((len(train.ids), len(held_out.ids)))
+        clock[0] += len(train.ids) + len(held_out.ids)
+
+    monkeypatch.setattr(module, "_PROBED_TOKENS", 10)
+    monkeypatch.setattr(module, "_total_bits", total_bits)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    assert baseline_seconds(corpus, True) == len(corpus.train.ids) + len(corpus.held_out.ids)
+    ((train, held_out),) = measured
+    assert 0 < train <= 10
+    assert held_out == 10
+
+
+def test_without_held_out_texts_the_baselines_take_no_time():
+    assert baseline_seconds(small_corpus([]), True) == 0
