@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 import flaxchar
 from flaxchar import Config, DataConfig, TextBatches
-from flaxchar.analysis.compression import compress, decompress
 from flaxchar.data import Example, encode_corpus, make_corpus
 
 # Characters that once stood for labels and sources, beside some that are rare: NUL, private-use planes, surrogates.
@@ -64,19 +63,16 @@ def test_any_example_comes_back_from_the_batches(kind, data):
 
 def train_and_use(kind: str, examples: list[Example]) -> None:
     """Train for two steps, score, write and compress, as far as the kind of model can."""
-    # `validate` asks a classifier for a field, though no file is read here.
-    settings = {"head": "classifier", "label_field": "label"} if kind == "classes" else {}
-    lm = flaxchar.train(examples, config=Config().replace(val_fraction=0, **settings), **SMALL)
+    head = "classifier" if kind == "classes" else "language"
+    lm = flaxchar.train(examples, config=Config().replace(val_fraction=0, head=head), **SMALL)
     example = examples[0]
     if kind == "classes":
-        assert np.isfinite(lm.class_nats([example.text])).all()
+        assert lm.classify([example.text]).labels[0] in lm.vocabulary.labels
         return
     assert lm.generate(label=example.label, source=example.source, size=6, num_samples=2)
-    if kind != "sources":
-        assert np.isfinite(lm.score([each.text for each in examples])).all()
-    if kind == "texts":
-        text = "".join(each.text for each in examples)
-        assert decompress(lm, compress(lm, text)) == text
+    assert np.isfinite(lm.score(examples)).all()
+    content = "".join(each.text for each in examples) if kind == "texts" else examples
+    assert lm.decompress(lm.compress(content)) == content
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,23 +13,26 @@ many different tokens stand before ``u w``. ``P_0`` is uniform.
 from __future__ import annotations
 
 import bz2
-import dataclasses
+import functools
 import lzma
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from flaxchar.data.cache import EncodedCorpus
-from flaxchar.data.vocabulary import EncodedTexts
+from flaxchar.data.encoded import EncodedTexts
+from flaxchar.data.vocabulary import Vocabulary
 
 LONGEST = 6
 # Tokens to learn from, at most, from the beginning: enough that more would change little, and a matter of seconds.
 MOST_TOKENS = 1_000_000
-# Tokens by which the duration is estimated. So few take more time each, because each compressor begins with tables of
-# a fixed size: for 0.15 to 1.1 million tokens, the estimate is then 0.9 to 1.4 times the duration.
-MEASURED_TOKENS, MEASURED_FACTOR = 30_000, 0.7
+# Tokens of the training and of the held-out texts, at most, from which the time of all is estimated.
+_PROBED_TOKENS = 60_000
+# Keys up to so many times their number are numbered by a table, larger ones by sorting.
+_TABLE = 8
 
 
 class Stream(NamedTuple):
@@ -72,33 +75,39 @@ def kneser_ney_nats(train: Stream, held_out: Stream, longest: int, vocab: int) -
     ids = np.concatenate([train.ids, held_out.ids])
     learned = np.concatenate([train.predicted, np.zeros(len(held_out.ids), bool)])
     asked = np.concatenate([np.zeros(len(train.ids), bool), held_out.predicted])
-    shorter = np.full(int(asked.sum()), 1 / (vocab - 1))  # P_(n - 1), of counts of what stands before
-    context = np.zeros(len(ids), np.int64)  # a number for the n - 1 tokens before each
+    shorter = np.full(int(asked.sum()), 1 / (vocab - 1))  # P_(n - 1), from counts of preceding tokens
+    gram = _number(ids)  # a number for the n-gram that ends at each token
+    context = np.zeros(len(ids), np.int64)  # and one for the n - 1 tokens before it
     result = []
     for n in range(1, longest + 1):
-        gram = _number(context * (vocab + 1) + ids)  # one for these and the token itself
-        before = np.concatenate([np.full(n, vocab), ids])[: len(ids)]  # what stands n tokens before
-        _, where = np.unique((gram * (vocab + 1) + before)[learned], return_index=True)
         size = int(gram.max()) + 1
         occurrences = np.bincount(gram[learned], minlength=size)
-        predecessors = np.bincount(gram[learned][where], minlength=size)
-        result.append(-np.log(_interpolated(occurrences, gram, context, learned, asked, shorter)))
-        shorter = _interpolated(predecessors, gram, context, learned, asked, shorter)
-        context = _number(context * (vocab + 1) + before)
+        result.append(-np.log(_interpolated(occurrences, gram, context, asked, shorter)))
+        if n == longest:
+            break
+        # The token before an n-gram makes an (n + 1)-gram of it.
+        longer = _number(gram * (vocab + 1) + np.concatenate([np.full(n, vocab), ids])[: len(ids)])
+        predecessors = np.bincount(_of_number(longer, gram)[np.unique(longer[learned])], minlength=size)
+        shorter = _interpolated(predecessors, gram, context, asked, shorter)
+        # The n tokens before each are the n-gram that ends at the token before; the first token has none.
+        context, gram = np.concatenate([[size], gram[:-1]]), longer
     return result
 
 
 def _interpolated(
-    counts: np.ndarray,
-    gram: np.ndarray,
-    context: np.ndarray,
-    learned: np.ndarray,
-    asked: np.ndarray,
-    shorter: np.ndarray,
+    counts: np.ndarray, gram: np.ndarray, context: np.ndarray, asked: np.ndarray, shorter: np.ndarray
 ) -> np.ndarray:
-    """The formula of the module: the probability of each token that is asked for, from counts by gram."""
-    seen, where = np.unique(gram[learned], return_index=True)
-    context_of, size = context[learned][where], int(context.max()) + 1
+    """The module's formula: the probability of each token that is asked for.
+
+    Args:
+      counts: ``c`` of each n-gram, by its number.
+      gram: the number of the n-gram that ends at each token, ``[tokens]``.
+      context: a number for the tokens before it, ``[tokens]``.
+      asked: which tokens are asked for, bool ``[tokens]``.
+      shorter: ``P_(k-1)`` of these.
+    """
+    seen = np.flatnonzero(counts)
+    context_of, size = _of_number(gram, context)[seen], int(context.max()) + 1
     totals, followers = np.bincount(context_of, counts[seen], size), np.bincount(context_of, minlength=size)
     once, twice = (counts[seen] == 1).sum(), (counts[seen] == 2).sum()
     discount = once / (once + 2 * twice) if once else 0.5
@@ -108,17 +117,29 @@ def _interpolated(
 
 
 def _number(keys: np.ndarray) -> np.ndarray:
-    """Keys as numbers from 0, the same for equal ones."""
-    return np.unique(keys, return_inverse=True)[1]
+    """Keys, integers from 0, as numbers without gaps: the same for equal keys, in the order of the keys."""
+    if keys.max() >= _TABLE * len(keys):
+        return np.unique(keys, return_inverse=True)[1]
+    present = np.zeros(int(keys.max()) + 1, bool)
+    present[keys] = True
+    return (np.cumsum(present) - 1)[keys]
+
+
+def _of_number(numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The value of each number, from one value a token that is the same wherever the number is."""
+    result = np.zeros(int(numbers.max()) + 1, np.int64)
+    result[numbers] = values
+    return result
 
 
 def compressed_bits(train: str, held_out: str) -> dict[str, float]:
     """Bits that ``xz`` needs for a text after the training text, and ``bz2`` by itself (it looks back 900 kB only)."""
     before, after = train.encode("utf-8", "surrogatepass"), held_out.encode("utf-8", "surrogatepass")
-    preset = 9 | lzma.PRESET_EXTREME
-    sizes = [len(lzma.compress(data, preset=preset)) for data in (before, before + after)]
+    compress = functools.partial(lzma.compress, preset=9 | lzma.PRESET_EXTREME)
+    with ThreadPoolExecutor(2) as pool:  # the compressor releases Python's lock
+        alone, together = pool.map(len, pool.map(compress, (before, before + after)))
     return {
-        "xz, after the training texts": 8.0 * (sizes[1] - sizes[0]),
+        "xz, after the training texts": 8.0 * (together - alone),
         "bz2": 8.0 * len(bz2.compress(after)),
     }
 
@@ -127,37 +148,55 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
     """Bits per character of a corpus' held-out texts under each n-gram model and compressor.
 
     Args:
-      corpus: the corpus; of the texts to learn the first ``MOST_TOKENS`` tokens are used.
+      corpus: the corpus. Only the first ``MOST_TOKENS`` tokens of its training texts are used.
       bos: whether the first token of each text is predicted; compressors always need it.
     """
-    train, held_out, vocabulary = _head(corpus, corpus.train, MOST_TOKENS), corpus.held_out, corpus.vocabulary
-    learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
-    bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
-    for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
-        bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
-    if held_out.source_end is None:  # a compressor would have to be told the sources, too
-        table = np.array(["", *vocabulary.tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
-        table[list(vocabulary.label_ids)] = ""  # a class is given to the model; a compressor is not asked for it either
-        streams = (make_stream(texts, vocabulary.eos, 0) for texts in (train, held_out))
-        bits |= compressed_bits(*("".join(table[stream.ids]) for stream in streams))
+    train = _first_tokens(corpus.vocabulary, corpus.train, MOST_TOKENS)
+    bits = _total_bits(corpus.vocabulary, train, corpus.held_out, bos)
     return {name: value / corpus.held_out_characters for name, value in bits.items()}
 
 
 def baseline_seconds(corpus: EncodedCorpus, bos: bool) -> float:
-    """Estimate how long ``baselines`` will take on this machine, by measuring it on a small part of the corpus."""
-    tokens = min(len(corpus.train.ids), MOST_TOKENS) + len(corpus.held_out.ids)
-    share = min(1.0, MEASURED_TOKENS / tokens)
-    train, held_out = (
-        _head(corpus, texts, max(1, int(share * min(len(texts.ids), MOST_TOKENS))))
-        for texts in (corpus.train, corpus.held_out)
-    )
+    """Estimate how long ``baselines`` takes, from a run on a small part of the texts; that takes about 0.1 s.
+
+    A time budget has to leave this much for after training. Without held-out texts, and for a classifier, there are no
+    baselines: 0.
+    """
+    vocabulary = corpus.vocabulary
+    if vocabulary.classifies or not len(corpus.held_out):
+        return 0.0
+    train, held_out = (_first_tokens(vocabulary, texts, _PROBED_TOKENS) for texts in (corpus.train, corpus.held_out))
     begin = time.perf_counter()
-    baselines(dataclasses.replace(corpus, train=train, held_out=held_out), bos)
-    return (time.perf_counter() - begin) / share * MEASURED_FACTOR
+    _total_bits(vocabulary, train, held_out, bos)
+    seconds = time.perf_counter() - begin
+    probed = len(train.ids) + len(held_out.ids)
+    tokens = min(MOST_TOKENS, len(corpus.train.ids)) + len(corpus.held_out.ids)
+    return seconds * tokens / probed
 
 
-def _head(corpus: EncodedCorpus, texts: EncodedTexts, tokens: int) -> EncodedTexts:
-    """The first texts that hold this many tokens together; the first text alone is cut if it is longer."""
-    kept = max(1, int(np.searchsorted(texts.offsets, tokens, "right")) - 1)
-    offsets = np.minimum(texts.offsets[: kept + 1], tokens)
-    return corpus.vocabulary.texts(texts.ids[: offsets[-1]], offsets)
+def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> EncodedTexts:
+    """The first texts, of ``most`` tokens in all; the first text cut short if it alone is longer."""
+    kept = max(1, int(np.searchsorted(texts.offsets, most, "right")) - 1)
+    offsets = np.minimum(texts.offsets[: kept + 1], most)
+    return vocabulary.texts(texts.ids[: offsets[-1]], offsets)
+
+
+def _total_bits(vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts, bos: bool) -> dict[str, float]:
+    """Bits of all held-out texts under each n-gram model and compressor; the two kinds are computed side by side."""
+    with ThreadPoolExecutor(1) as pool:
+        compressed = pool.submit(_compressed, vocabulary, train, held_out)
+        learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
+        bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
+        for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
+            bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
+        return bits | compressed.result()
+
+
+def _compressed(vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts) -> dict[str, float]:
+    """Bits of all held-out texts under each compressor; none with sources, which a compressor cannot be given."""
+    if held_out.source_end is not None:
+        return {}
+    table = np.array(["", *vocabulary.tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
+    table[list(vocabulary.label_ids)] = ""  # the label is given to the model, and not asked of a compressor either
+    streams = (make_stream(texts, vocabulary.eos, 0) for texts in (train, held_out))
+    return compressed_bits(*("".join(table[stream.ids]) for stream in streams))

@@ -113,17 +113,17 @@ def fingerprint(trained: TrainedModel) -> bytes:
 
 
 class _Tokens(NamedTuple):
-    """Tokens of the vocabulary in a text, and the others: ``(tokens since the last exception, token)``."""
+    """Tokens of the vocabulary in a text, and the others: ``[tokens since the last exception, token]``."""
 
     ids: list[int]
-    exceptions: list[tuple[int, str]]
+    exceptions: list[list[Any]]
 
 
 def _tokenize(trained: TrainedModel, texts: Iterable[str]) -> _Tokens:
     """Texts as ids with ``<eos>`` between them."""
     vocabulary = trained.vocabulary
     ids: list[int] = []
-    exceptions: list[tuple[int, str]] = []
+    exceptions: list[list[Any]] = []
     since = 0
     for number, text in enumerate(texts):
         if number:
@@ -132,7 +132,7 @@ def _tokenize(trained: TrainedModel, texts: Iterable[str]) -> _Tokens:
         for token in vocabulary.tokenize(text):
             k = vocabulary.id_of(token)
             if k is None:
-                exceptions.append((since, token))
+                exceptions.append([since, token])
                 since = 0
             else:
                 ids.append(k)
@@ -145,7 +145,7 @@ def _restore(trained: TrainedModel, tokens: _Tokens) -> list[str]:
     eos, characters = trained.vocabulary.eos, trained.vocabulary.tokens
     texts: list[list[str]] = [[]]
     done = 0
-    for gap, exception in [*tokens.exceptions, (len(tokens.ids), "")]:
+    for gap, exception in [*tokens.exceptions, [len(tokens.ids), ""]]:
         for k in tokens.ids[done : done + gap]:
             if k == eos:
                 texts.append([])
@@ -251,15 +251,18 @@ def _text_bytes(text: str) -> bytes:
 
 
 def _example_bytes(examples: list[Example]) -> bytes:
-    return json.dumps(examples).encode("ascii")
+    return _text_bytes(json.dumps(examples, ensure_ascii=False))
 
 
-def _deflate(records: list[Any]) -> bytes:
-    return zlib.compress(json.dumps(records).encode("ascii"), 9) if records else b""
+def _deflate(records: list[list[Any]]) -> bytes:
+    written = json.dumps(records)
+    if json.loads(written) != records:  # two halves of a surrogate pair, escaped, would be read as one character
+        written = json.dumps(records, ensure_ascii=False)
+    return zlib.compress(_text_bytes(written), 9) if records else b""
 
 
-def _inflate(data: bytes) -> list[Any]:
-    return json.loads(zlib.decompress(data)) if data else []
+def _inflate(data: bytes) -> list[list[Any]]:
+    return json.loads(zlib.decompress(data).decode("utf-8", "surrogatepass")) if data else []
 
 
 def _checksum(data: bytes) -> bytes:

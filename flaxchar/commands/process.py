@@ -20,8 +20,10 @@ from flaxchar.storage import cache_folder
 if TYPE_CHECKING:
     from flaxchar.language_model import LanguageModel
 
-# The start of the command, from which a time budget counts: nothing slow has been imported yet.
-STARTED = time.monotonic()
+# The start of the process, from which a time budget counts: until now it has done nothing but compute.
+STARTED = time.monotonic() - time.process_time()
+# Seconds from the last line of a command to the prompt.
+EXIT_SECONDS = 0.4
 
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8

@@ -150,15 +150,13 @@ class _Ending(NamedTuple):
 
 
 def _seconds_after_training(corpus: EncodedCorpus, config: Config) -> float:
-    """Seconds of a time budget that the report at the end needs, for its baselines; 0 without a time budget."""
+    """Seconds of a time budget that are needed after training, mostly for the baselines; 0 without a time budget."""
     training = config.training
     if training.steps is not None or training.epochs is not None:
         return 0.0
-    if corpus.vocabulary.classifies or not len(corpus.held_out):
-        return 0.0
     from flaxchar.analysis.baselines import baseline_seconds
 
-    return baseline_seconds(corpus, config.data.bos)
+    return process.EXIT_SECONDS + baseline_seconds(corpus, config.data.bos)
 
 
 def _report(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int:

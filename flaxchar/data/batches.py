@@ -1,7 +1,7 @@
-"""Batches: from encoded texts to padded arrays of one of a few shapes.
+"""Batches: from encoded texts to padded arrays of a few shapes.
 
-Batch ``k`` is a pure function of (texts, seed, k): any batch can be computed without those before it, which lets an
-interrupted run go on exactly where it was.
+Batch ``k`` is a pure function of (texts, seed, k). Any batch can be computed without those before it, so an interrupted
+run continues exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from flaxchar.data.vocabulary import PAD
 
 # Widths of the batches of an evaluation: each costs a compilation, and each saves padding.
 EVALUATION_WIDTHS = 4
-# Compiling for one more width takes longer than some batches of scoring.
+# A width is worth its compilation only for at least this many batches.
 BATCHES_PER_WIDTH = 4
 
 
-# NumPy's on the host, JAX' within a compiled function.
+# A NumPy array on the host, a JAX array within a compiled function.
 AnyArray = Any
 
 
 class Batch(NamedTuple):
-    """What one step reads.
+    """The arrays of one training or evaluation step.
 
     Attributes:
-      inputs: ids fed, int32 ``[batch, time]``, padded on the right with 0.
-      targets: ids to predict, the inputs shifted by one and closed by ``<eos>``, int32 ``[batch, time]``.
-      mask: which targets count, bool ``[batch, time]``.
-      fresh: whether the recurrent state starts from zeros rather than from the batch before, bool scalar.
+      inputs: ids that are fed, int32 ``[batch, time]``, padded on the right with 0.
+      targets: ids to predict: the inputs shifted by one and closed by ``<eos>``, int32 ``[batch, time]``.
+      mask: which targets count in the loss, bool ``[batch, time]``.
+      fresh: whether the recurrent state starts from zeros rather than from the state after the batch before, bool.
     """
 
     inputs: AnyArray
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
-    """Ids ``[batch, time]`` as float32 ``[batch, time, vocab]``; the model gives the same logits for either."""
+    """One-hot vectors, float32 ``[batch, time, vocab]``, of ids ``[batch, time]``; a model accepts either."""
     return np.eye(vocab, dtype=np.float32)[inputs]
 
 
@@ -55,7 +55,7 @@ def pad_texts(
     source_end: int | None = None,
     ends: bool = True,
 ) -> Batch:
-    """Texts as one batch ``[rows, width]``; rows without a text are masked throughout.
+    """Pad texts to one batch ``[rows, width]``; rows without a text are masked throughout.
 
     Args:
       texts: int32 ids of each text, at most ``rows`` of them, none empty.
@@ -79,11 +79,16 @@ def pad_texts(
 
 
 class TextBatches:
-    """Batches of separate texts, shuffled anew in each epoch.
+    """Batches of separate texts, shuffled again for each epoch.
 
-    A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket; what is
-    left over there goes into the next wider one. Every text is in exactly one batch of an epoch, the batches come in
-    random order, and only one of them has empty rows.
+    A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket. The texts
+    that do not fill a last batch move to the next wider bucket. Every text is in exactly one batch of an epoch, the
+    batches come in random order, and only one of them has empty rows.
+
+    Example::
+
+        batches = TextBatches(encoded, batch_size=32, eos=vocabulary.eos)
+        batches.batch(0).inputs  # int32 [32, one of batches.widths]
     """
 
     def __init__(
@@ -133,9 +138,9 @@ class TextBatches:
         return _Epoch(np.concatenate(parts), widths, rng.permutation(len(widths)))
 
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
-        """Batch ``k`` of the run, ``[rows, one of widths]``, or some of its rows."""
+        """Batch ``k`` of the run, ``[rows, one of widths]``; ``own`` selects the rows of one process."""
         epoch, given = self._epoch(k // self.steps_per_epoch), self._texts
-        # What is to be written from a source is found sooner by a network that has learned to predict sources, too.
+        # In training the source is predicted too: the model then learns sooner to use it.
         source_end = None if given.ends else given.source_end
         number = int(epoch.turns[k % self.steps_per_epoch])
         chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
@@ -144,16 +149,16 @@ class TextBatches:
         return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, source_end, given.ends)
 
     def mean_width(self) -> float:
-        """Mean width of a batch, which is what a step costs on average."""
+        """Mean width of a batch; the cost of a step is proportional to it."""
         return float(self._epoch(0).widths.mean())
 
 
 class _Epoch(NamedTuple):
-    """One pass over the texts.
+    """The plan of one pass over the texts.
 
     Attributes:
-      texts: their numbers, the rows of one batch after another ``[texts]``.
-      widths: of each batch, ``[batches]``.
+      texts: the index of each text, batch after batch, ``[texts]``.
+      widths: the width of each batch, ``[batches]``.
       turns: the order in which the batches come, ``[batches]``.
     """
 
@@ -163,11 +168,11 @@ class _Epoch(NamedTuple):
 
 
 class WindowBatches:
-    """Running text in windows, the recurrent state carried from each window to the next.
+    """Running text in windows; the recurrent state is carried from each window to the next.
 
-    The texts are joined by ``<eos>`` into one stream, which is cut into ``batch_size`` rows of equal length; window
-    ``k`` of an epoch is the ``k``-th stretch of every row, so row ``r`` of a batch goes on where row ``r`` of the batch
-    before stopped (truncated back-propagation through time).
+    The texts are joined by ``<eos>`` into one stream, which is cut into ``batch_size`` rows of equal length. Batch
+    ``k`` of an epoch holds the ``k``-th window of every row, so row ``r`` continues row ``r`` of the batch before
+    (truncated back-propagation through time).
     """
 
     def __init__(
@@ -188,7 +193,7 @@ class WindowBatches:
         return -(-self._per_row // self.widths[0])
 
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
-        """Batch ``k`` of the run, ``[rows, width]``, or some of its rows; the first of an epoch is ``fresh``."""
+        """Batch ``k`` of the run, ``[rows, width]``, ``fresh`` at the start of an epoch; ``own`` selects rows."""
         width = self.widths[0]
         start = k % self.steps_per_epoch * width
         columns = np.arange(start, start + width + 1)
@@ -199,7 +204,7 @@ class WindowBatches:
         return Batch(inputs, targets, mask, np.array(start == 0))
 
     def _tokens(self, positions: np.ndarray) -> np.ndarray:
-        """The stream at some positions, int32 of any shape."""
+        """The ids at some positions of the stream, int32 of the shape of ``positions``."""
         text = np.searchsorted(self._ends, positions)
         # From the end of its text, so that the <eos> which begins the stream needs no text before the first.
         index = self._texts.offsets[1:][text] - (self._ends[text] - positions)
@@ -212,7 +217,7 @@ class WindowBatches:
 
 
 class EvaluationBatches:
-    """Every text once, by length: the order of scoring, where order does not matter."""
+    """Every text once, sorted by length to save padding: for scoring, where the order does not matter."""
 
     def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True) -> None:
         """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts."""
@@ -225,7 +230,7 @@ class EvaluationBatches:
         self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), most)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Batch]]:
-        """Which texts are in a batch, by number, and the batch."""
+        """Yields ``(indices of the texts in the batch, batch)``."""
         for chosen in self._order:
             width = fit_width(self.widths, self._lengths[chosen].max())
             texts, given = [self._texts[i] for i in chosen], self._texts
@@ -233,7 +238,7 @@ class EvaluationBatches:
 
 
 def fit_rows(batch_size: int, available: int, multiple: int) -> int:
-    """Rows of a batch: no more than there is something for, but a multiple, so that devices can share them."""
+    """Rows of a batch: at most as many as there are texts, rounded up to a multiple so that devices can share them."""
     return min(batch_size, -(-available // multiple) * multiple)
 
 
@@ -243,15 +248,15 @@ def fit_width(widths: Sequence[int], length: int) -> int:
 
 
 def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
-    """The widths, at most ``count``, that pad the least.
+    """Choose the batch widths, at most ``count``, with the least padding.
 
     Args:
-      lengths: what the widths are to hold, ``[texts]``.
-      count: the most widths to use.
+      lengths: the length of each text, ``[texts]``.
+      count: the greatest number of widths.
 
     Returns:
-      Rising widths, the last the greatest length, that minimise the sum over texts of the smallest one that fits:
-      dynamic programming over the histogram of lengths, which are rounded up so that no more than 256 are told apart.
+      Rising widths, the last of them the greatest length. They minimise the sum, over all texts, of the smallest width
+      that fits. Found by dynamic programming over the histogram of lengths, rounded up to at most 256 different ones.
     """
     limit = int(lengths.max())
     grain = -(-limit // 256)

@@ -1,11 +1,11 @@
-"""The embedded corpus: headlines from a probabilistic grammar, whose exact entropy is known.
+"""The embedded corpus: headlines from a probabilistic grammar whose exact entropy is known.
 
 A model of a downloaded corpus can only be compared with other models. Here the probability of every headline can be
-computed, and with it the fewest bits per character that any model can reach: a distance from perfect.
+computed, and so can the entropy: the bits per character of a perfect model.
 
 A grammar is a nested structure of literal strings, tuples (one part after the other) and ``Choice`` (one of several
 parts, each with a probability). No headline can be derived in two ways, so the entropy of the choices is the entropy of
-the headlines (tests/test_headlines.py proves it of this grammar).
+the headlines (tests/data/test_headlines.py proves it for this grammar).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from itertools import accumulate
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Choice:
-    """One of several parts, drawn with these probabilities."""
+    """One of several parts, drawn with given probabilities."""
 
     parts: tuple[Part, ...]
     probabilities: tuple[float, ...]
@@ -35,7 +35,7 @@ Part = str | tuple["Part", ...] | Choice
 
 
 def one_of(*weighted: tuple[float, Part]) -> Choice:
-    """A choice among ``(weight, part)`` pairs; one of weight 0 is no choice."""
+    """A choice among ``(weight, part)`` pairs; those of weight 0 are left out."""
     weighted = tuple((weight, part) for weight, part in weighted if weight > 0)
     total = sum(weight for weight, _ in weighted)
     return Choice(tuple(part for _, part in weighted), tuple(weight / total for weight, _ in weighted))
@@ -47,7 +47,7 @@ def words(listed: str, common: float = 4.0) -> Choice:
 
 
 def perhaps(probability: float, part: Part) -> Choice:
-    """A part that is there with this probability and absent otherwise."""
+    """A part that appears with this probability."""
     return one_of((probability, part), (1 - probability, ""))
 
 
@@ -70,7 +70,7 @@ def log2_prob(text: str, part: Part | None = None) -> float:
 
 
 def _matches(part: Part, text: str, start: int) -> dict[int, float]:
-    """Where a part can end that begins at ``start``, and with what probability it is the text up to there."""
+    """Each position where a part that begins at ``start`` can end, with the probability that it is the text there."""
     if isinstance(part, str):
         return {start + len(part): 1.0} if text.startswith(part, start) else {}
     if isinstance(part, tuple):
@@ -121,7 +121,7 @@ def count_strings(part: Part) -> int:
 
 
 def bits_per_character() -> float:
-    """The exact entropy of the headlines, bits per character, ``<eos>`` counted as one: what no model can beat."""
+    """The exact entropy of the headlines in bits per character, ``<eos>`` counted as one; no model can do better."""
     return entropy(HEADLINE) / (mean_length(HEADLINE) + 1)
 
 

@@ -24,7 +24,7 @@ _CHUNK = 10_000
 
 
 class Unreachable(InputError):
-    """The data set is not prepared here and its source does not answer."""
+    """The data set is not prepared here, and the host it comes from does not answer."""
 
 
 def load_tfds(
@@ -60,7 +60,7 @@ def load_tfds(
     try:
         builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].rstrip(".")
         raise InputError(
             f'the data set {name}: {reason}; `dataset="headlines"` comes with flaxchar, `data` reads files'
         ) from error
@@ -111,7 +111,7 @@ def _prepare(builder: Any, name: str) -> None:
         + (f", or put {' and '.join(archives[:3])} in {manual}" if archives else "")
         + (', or read the CSV file itself with `data="train.csv"` and `fields="2"`' if builder.name == AG_NEWS else "")
     )
-    # What TFDS has downloaded before lies beside a .INFO file that names its URL.
+    # TFDS puts a .INFO file that names the URL beside each file it has downloaded.
     notes = [path.read_text(encoding="utf-8") for path in (root / "downloads").rglob("*.INFO")]
     waiting = [
         url
@@ -128,8 +128,7 @@ def _prepare(builder: Any, name: str) -> None:
         with _extractor_without_tensorflow():
             builder.download_and_prepare(file_format="array_record", download_config=tfds.download.DownloadConfig())
     except NonMatchingChecksumError as error:
-        what = _what_came(str(error))
-        raise InputError(f"the data set {name}: {what}: {ways}") from error
+        raise InputError(f"the data set {name}: {_describe_download(str(error))}; {ways}") from error
     except ExtractError as error:
         raise InputError(
             f"the data set {name}: its archive cannot be unpacked ({error.__cause__ or error}): {ways}"
@@ -141,7 +140,7 @@ def _prepare(builder: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def _extractor_without_tensorflow() -> Iterator[None]:
-    """TFDS unpacks archives with three functions of TensorFlow's; where that is not installed, Python's own serve."""
+    """Let TFDS unpack archives where TensorFlow is not installed: Python's functions replace the three it needs."""
     from tensorflow_datasets.core.download import extractor
 
     if importlib.util.find_spec("tensorflow") is not None:
@@ -156,8 +155,8 @@ def _extractor_without_tensorflow() -> Iterator[None]:
         extractor.tf = theirs
 
 
-def _what_came(message: str) -> str:
-    """Whether a file of the wrong checksum is a web page in place of the archive, or another archive."""
+def _describe_download(message: str) -> str:
+    """What TFDS downloaded in place of the archive, from its message about a wrong checksum: a web page, or a file."""
     match = re.search(r"downloaded to (.*), has wrong checksum", message)
     path = Path(match.group(1)) if match else None
     if path is None or not path.is_file():
@@ -165,9 +164,11 @@ def _what_came(message: str) -> str:
     with path.open("rb") as file:
         start = file.read(1 << 16).lower()
     if b"<html" not in start:
-        return f"the archive {path} has a wrong checksum: it is damaged, or not the version TFDS knows; remove it, then"
+        return (
+            f"the archive {path} has a wrong checksum (it is damaged, or not the version TFDS knows); remove it first"
+        )
     if b"quota" in start or b"too many users" in start:
-        return "Google Drive answered with its quota page (too many downloads today), not the archive; try tomorrow, or"
+        return "Google Drive answered with its quota page (too many downloads today), not the archive; try tomorrow"
     return "the download answered with a web page instead of the archive"
 
 

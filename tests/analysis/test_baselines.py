@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import lzma
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flaxchar import Config, DataConfig, Vocabulary
+from flaxchar import DataConfig, Vocabulary
 from flaxchar.analysis.baselines import (
     LONGEST,
     baseline_seconds,
@@ -20,7 +21,6 @@ from flaxchar.analysis.baselines import (
 )
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.data.headlines import generate_headlines
 
 
 def texts_of(rng, count, letters="aab"):
@@ -120,9 +120,28 @@ def test_xz_knows_the_training_texts():
     assert bits["bz2"] > 8 * 0.5 * len(text)
 
 
-def test_the_estimated_duration_is_about_right():
-    corpus = encode_corpus(make_corpus(generate_headlines(4000, seed=1), None, Config().data, 0), Config().data)
-    begin = time.perf_counter()
-    baselines(corpus, bos=True)
-    seconds = time.perf_counter() - begin
-    assert seconds / 4 < baseline_seconds(corpus, bos=True) < 4 * seconds
+def small_corpus(held_out):
+    texts = texts_of(np.random.default_rng(0), 40)
+    return encode_corpus(make_corpus(texts, held_out, DataConfig(), 0), DataConfig())
+
+
+def test_the_time_of_the_baselines_is_estimated_from_a_part_of_the_texts(monkeypatch):
+    """By a fake clock, each token takes a second; ten tokens of either side are measured."""
+    module = importlib.import_module("flaxchar.analysis.baselines")
+    corpus, clock, measured = small_corpus(["abba", "aab", "bab", "baa"]), [0.0], []
+
+    def total_bits(vocabulary, train, held_out, bos):
+        measured.append((len(train.ids), len(held_out.ids)))
+        clock[0] += len(train.ids) + len(held_out.ids)
+
+    monkeypatch.setattr(module, "_PROBED_TOKENS", 10)
+    monkeypatch.setattr(module, "_total_bits", total_bits)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    assert baseline_seconds(corpus, True) == len(corpus.train.ids) + len(corpus.held_out.ids)
+    ((train, held_out),) = measured
+    assert 0 < train <= 10
+    assert held_out == 10
+
+
+def test_without_held_out_texts_the_baselines_take_no_time():
+    assert baseline_seconds(small_corpus([]), True) == 0

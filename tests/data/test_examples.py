@@ -76,6 +76,7 @@ def test_the_digest_is_that_of_the_texts_where_they_stand_alone_and_else_tells_a
         [Example("a", "x"), Example("b", "y")],
         [Example("a", "y"), Example("b", "x")],
         [Example("a", "x"), Example("b", "x")],
+        *([Example("a", "x"), Example("b", "y"), Example("c", name)] for name in "xy"),
         [Example("a", source="x"), Example("b", source="y")],
     ]
     assert len({Examples.of(each).digest() for each in others}) == len(others)

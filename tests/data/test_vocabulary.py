@@ -208,7 +208,9 @@ def test_vocabularies_of_format_1_keep_their_ids():
 
 
 def test_private_use_characters_of_format_1_are_text_where_the_run_had_no_labels():
-    values = {"unit": "char", "has_unknown": False, "tokens": ["a", "\U000f0000", "\U000f03e8"]}
+    tokens = ["a", "\U000f0000", "\U000f03e8"]
+    values = {"unit": "char", "has_unknown": False, "tokens": tokens, "labels": ["x"]}
     vocabulary = vocabulary_from_format_1(values, labelled=False, sourced=False)
+    assert (vocabulary.labels, vocabulary.label_ids, vocabulary.source_end) == ((), (), None)
     assert vocabulary.decode([1, 2, 3]) == "a\U000f0000\U000f03e8"
     assert vocabulary.never_written == (0,)
