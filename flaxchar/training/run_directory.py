@@ -102,11 +102,9 @@ class Run:
           InputError: there is no run in the folder, or its files are damaged.
         """
         if not path.is_dir():
-            raise InputError(f"there is no folder {path}; train a model first: flaxchar train --workdir {path}")
+            raise InputError(f"there is no folder {path}; train a model in it first, with `workdir`")
         if not cls.exists(path):
-            raise InputError(
-                f"{path} holds no run (no config.json); train a model first: flaxchar train --workdir {path}"
-            )
+            raise InputError(f"{path} holds no run (no config.json); train a model in it first, with `workdir`")
         record = _read_json(path / "config.json")
         if not isinstance(record, dict) or record.get("format") not in (1, FORMAT):
             raise InputError(f"{path / 'config.json'} was not written by this version of flaxchar")
