@@ -43,8 +43,8 @@ _PUBLIC = {
     "lstm_step": "models.lstm",  # one step of it
     "token_losses": "models.losses",  # nats of each target
     "masked_cross_entropy": "models.losses",  # (sum, count) over a mask
-    "score_texts": "models.losses",  # nats of each text
-    "evaluate": "models.losses",  # loss, bits per character, accuracy
+    "score_texts": "models.evaluation",  # nats of each text
+    "evaluate": "models.evaluation",  # loss, bits per character, accuracy
     "TrainState": "training.step",  # step, params, opt_state, carry
     "init_state": "training.step",  # the state before the first step
     "make_optimizer": "training.optimizers",  # TrainingConfig → Optax optimiser
@@ -76,7 +76,8 @@ if TYPE_CHECKING:
     from flaxchar.generation.sampling import Sampling
     from flaxchar.language_model import LanguageModel, load, train
     from flaxchar.models.charlm import CharLM, count_params, init_params
-    from flaxchar.models.losses import evaluate, masked_cross_entropy, score_texts, token_losses
+    from flaxchar.models.evaluation import evaluate, score_texts
+    from flaxchar.models.losses import masked_cross_entropy, token_losses
     from flaxchar.models.lstm import lstm, lstm_step
     from flaxchar.presets import PRESETS, make_preset
     from flaxchar.training.optimizers import learning_rates, make_optimizer

@@ -18,7 +18,7 @@ from flaxchar.generation.beam import beam_search
 from flaxchar.generation.decode import generate, stream
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import Params, init_params, make_model
-from flaxchar.models.losses import score_texts
+from flaxchar.models.evaluation import score_texts
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
 

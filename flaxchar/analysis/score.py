@@ -18,8 +18,8 @@ from flaxchar.config import InputError
 from flaxchar.data.batches import Batch, WindowBatches, fit_width, pad_texts
 from flaxchar.data.vocabulary import EncodedTexts
 from flaxchar.language_model import LanguageModel
-from flaxchar.models.charlm import CharLM, Params
-from flaxchar.models.losses import carry_into, token_losses
+from flaxchar.models.charlm import CharLM, Params, starting_carry
+from flaxchar.models.losses import token_losses
 
 # Texts, or characters of running text, that are scored before a model that adapts learns from them.
 ADAPT_TEXTS, ADAPT_WINDOW = 8, 32
@@ -127,7 +127,7 @@ def _score(model: CharLM, params: Params, carry: tuple, batch: Batch, *, adapt: 
     """Nats of each target ``[batch, time]``, the carry after, and the parameters, with ``adapt`` a step further."""
 
     def losses(params: Params) -> tuple[Array, tuple]:
-        logits, after = model.apply({"params": params}, batch.inputs, carry_into(batch, carry))
+        logits, after = model.apply({"params": params}, batch.inputs, starting_carry(batch, carry))
         nats = token_losses(logits, batch.targets, batch.mask)
         return nats.sum() / jnp.maximum(batch.mask.sum(), 1), (nats, after)
 

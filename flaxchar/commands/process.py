@@ -36,9 +36,9 @@ def prepare(devices: int | None = None, together: tuple | None = None) -> None:
 
     import jax
 
-    from flaxchar.kernels import cpu
+    from flaxchar.kernels import build
 
-    if cpu.prepare(devices) and jax.process_index() == 0:
+    if build.prepare(devices) and jax.process_index() == 0:
         print("compiling the native kernel for this processor, once; some seconds", file=sys.stderr, flush=True)
 
 
@@ -106,11 +106,11 @@ def keep_compiled_programs() -> None:
     """Keep what is compiled in the user's cache directory: most of the start of the next command."""
     import jax
 
-    from flaxchar.kernels import cpu
+    from flaxchar.kernels import build
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # Programs are compiled for the processor at hand, which JAX's own key leaves out, and homes may be shared.
-        directory = platformdirs.user_cache_path("flaxchar") / "compiled" / cpu.processor()
+        directory = platformdirs.user_cache_path("flaxchar") / "compiled" / build.processor()
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError:

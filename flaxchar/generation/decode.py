@@ -2,7 +2,7 @@
 
 A prompt is fed through the same loop as what follows it: at each position the loop feeds the character that stands
 there, and where none stands yet it draws one. A character costs one step of the network, however long the text before.
-On a CPU ``flaxchar.kernels.cpu`` runs the same loop where it can be compiled.
+On a CPU ``flaxchar.kernels.cpu_decode`` runs the same loop where it can be compiled.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from jax import Array, lax
 
 from flaxchar.data.vocabulary import PAD, Vocabulary
 from flaxchar.generation.sampling import Sampling, draw_token
-from flaxchar.kernels import cpu
-from flaxchar.kernels.threefry import fold_in, new_key
-from flaxchar.models.charlm import CharLM, Params, with_embedding
+from flaxchar.kernels import build, cpu_decode
+from flaxchar.kernels.cpu import NATIVE_CELLS
+from flaxchar.kernels.random import fold_in, new_key
+from flaxchar.models.charlm import CharLM, Params
+from flaxchar.models.layers import with_embedding
 
 # Samples drawn together in JAX. Always this many rows, filled up where fewer are asked for: a matrix product may round
 # otherwise for another number of rows, and sample i must not depend on how many are drawn.
@@ -140,7 +142,7 @@ def _natively(model: CharLM) -> bool:
     """Whether the native kernel writes with this model."""
     config = model.config
     plain = not (config.residual or config.layer_norm) and model.source_end is None
-    return cpu.available() and config.cell in cpu.CELLS and plain
+    return build.available() and config.cell in NATIVE_CELLS and plain
 
 
 # Goes on to a position, and returns how many tokens have been fed, the tokens, and which rows are done.
@@ -157,12 +159,12 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
         if model.config.embedding:
             layers[0] = with_embedding(layers[0], params["embedding"])
         h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
-        texts = cpu.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
+        texts = cpu_decode.DecodeBuffers(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
         keys = np.asarray(jax.random.key_data(request.keys))
 
         def advance_native(until: int) -> tuple[int, np.ndarray, np.ndarray]:
             lengths, limits = request.prompt_lengths, request.limits
-            cpu.decode(cell, layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
+            cpu_decode.decode(cell, layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
             return int(texts.positions.max()), texts.tokens, texts.done
 
         return advance_native

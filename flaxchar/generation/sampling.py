@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 from flaxchar.config import InputError
+from flaxchar.data.batches import AnyArray
 
 
 class Sampling(NamedTuple):
@@ -36,7 +38,9 @@ class Sampling(NamedTuple):
             raise InputError(f"--top-p is {self.top_p}; it must be above 0 and at most 1")
 
 
-def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> Array:
+def next_token_logits(
+    logits: Float[AnyArray, " vocab"], sampling: Sampling, *, filtered: bool
+) -> Float[Array, " vocab"]:
     """The logits ``[vocab]`` that are drawn from: divided by the temperature, -inf for what may not be drawn.
 
     Args:
@@ -55,7 +59,9 @@ def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> A
     return jnp.where(jnp.zeros_like(kept).at[order].set(kept), logits, -jnp.inf)
 
 
-def draw_token(logits: Array, key: Array, sampling: Sampling, *, filtered: bool) -> Array:
+def draw_token(
+    logits: Float[AnyArray, " vocab"], key: Key[Array, ""], sampling: Sampling, *, filtered: bool
+) -> Int[Array, ""]:
     """One token id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``."""
     greedy = sampling.temperature == 0
     sampling = sampling._replace(temperature=jnp.where(greedy, 1.0, sampling.temperature))

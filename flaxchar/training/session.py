@@ -20,11 +20,12 @@ from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.generation.decode import generate
 from flaxchar.generation.sampling import Sampling
-from flaxchar.kernels import cpu
-from flaxchar.kernels.threefry import fold_in, new_key
+from flaxchar.kernels import build
+from flaxchar.kernels.cpu import NATIVE_CELLS
+from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import Params, count_params, make_model
-from flaxchar.models.losses import Evaluation, evaluate
-from flaxchar.models.lstm import natively
+from flaxchar.models.evaluation import Evaluation, evaluate
+from flaxchar.models.lstm import runs_natively
 from flaxchar.training.devices import Layout, agree, leads, make_layout
 from flaxchar.training.optimizers import learning_rates, make_optimizer
 from flaxchar.training.run_directory import Run, move_aside
@@ -231,11 +232,11 @@ class _Session:
         lines.append(
             f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)"
         )
-        model, how = self.config.model, cpu.status()
+        model, how = self.config.model, build.status()
         with jax.set_mesh(self.layout.mesh):
-            in_kernel = model.cell in cpu.CELLS and natively(model.dtype)
-        if cpu.available() and not in_kernel:
-            how = f"JAX (the native kernel is for {', '.join(cpu.CELLS)} in float32, whole on each device)"
+            in_kernel = model.cell in NATIVE_CELLS and runs_natively(model.dtype)
+        if build.available() and not in_kernel:
+            how = f"JAX (the native kernel is for {', '.join(NATIVE_CELLS)} in float32, whole on each device)"
         lines.append(f"recurrence: {how}" + (f"; {self.layout.describe()}" if not self.layout.alone else ""))
         return lines
 

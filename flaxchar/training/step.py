@@ -24,8 +24,7 @@ from jax.sharding import PartitionSpec
 from jax.stages import Lowered
 
 from flaxchar.data.batches import Batch, TextBatches, WindowBatches
-from flaxchar.models.charlm import CharLM, Params, init_params
-from flaxchar.models.losses import carry_into
+from flaxchar.models.charlm import CharLM, Params, init_params, starting_carry
 from flaxchar.training.devices import Layout, agree
 
 # A run is evaluated at the ends of epochs, but no more often than this; one of fewer epochs than FEWEST also between.
@@ -100,7 +99,7 @@ def loss_gradients(
     Returns:
       The gradient of the nats summed over the mask, these nats, their number, and the carry after.
     """
-    before = carry_into(batch, carry)
+    before = starting_carry(batch, carry)
 
     def nats_of(params: Params) -> tuple[Array, tuple]:
         arguments = batch.inputs, batch.targets, before or None, keys

@@ -24,7 +24,7 @@ from flaxchar import (
 from flaxchar.config import Config
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.kernels import cpu
+from flaxchar.kernels import build
 from flaxchar.presets import make_preset
 from flaxchar.training.session import Observer, train_corpus
 from flaxchar.training.step import StepSums, evaluation_steps, fit
@@ -281,4 +281,4 @@ def test_the_report_says_which_recurrence_runs(settings, named):
     corpus = make_corpus(["ab", "ba", "aab"], [], config.data, 0)
     train_corpus(encode_corpus(corpus, config.data), config, None, Hears())
     (line,) = [line for line in said if line.startswith("recurrence: ")]
-    assert line.startswith(f"recurrence: {named or cpu.status()}")
+    assert line.startswith(f"recurrence: {named or build.status()}")
