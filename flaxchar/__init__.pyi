@@ -21,9 +21,9 @@ from .language_model import train as train  # texts → LanguageModel
 from .models.charlm import CharLM as CharLM  # the Flax module: ids and carry → logits and carry
 from .models.charlm import count_params as count_params  # number of parameters
 from .models.charlm import init_params as init_params  # fresh parameters
-from .models.losses import evaluate as evaluate  # loss, bits per character, accuracy
+from .models.evaluation import evaluate as evaluate  # loss, bits per character, accuracy
+from .models.evaluation import score_texts as score_texts  # nats of each text
 from .models.losses import masked_cross_entropy as masked_cross_entropy  # (sum, count) over a mask
-from .models.losses import score_texts as score_texts  # nats of each text
 from .models.losses import token_losses as token_losses  # nats of each target
 from .models.lstm import lstm as lstm  # the recurrence over a sequence
 from .models.lstm import lstm_step as lstm_step  # one step of it

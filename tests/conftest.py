@@ -1,12 +1,22 @@
-"""Fixtures of all tests, and the settings JAX runs them with."""
+"""Fixtures of all tests, the settings JAX runs them with, and the shape checks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import jax
+import jaxtyping
 import pytest
-from helpers import CACHE, ROOT
+
+# The shapes and dtypes in the annotations of these modules are checked at every call while the tests run. The hook acts
+# on what is imported after it.
+jaxtyping.install_import_hook(
+    ["flaxchar.data.batches", "flaxchar.kernels", "flaxchar.models", "flaxchar.generation.sampling"],
+    "shape_checks.checked",
+)
+
+import jax  # noqa: E402
+from helpers import CACHE, ROOT  # noqa: E402
 
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
 
@@ -22,3 +32,21 @@ def ag_news() -> Path:
     if not AG_NEWS.exists():
         pytest.skip(f"needs the AG News test file at {AG_NEWS}")
     return AG_NEWS
+
+
+@pytest.fixture
+def native() -> None:
+    """Skip where there is no native kernel."""
+    from flaxchar.kernels import build
+
+    if not build.available():
+        pytest.skip(f"the native kernel is not available: {build.status()}")
+
+
+@pytest.fixture(scope="module")
+def user_settings() -> Iterator[None]:
+    """JAX compiles with all optimisations, as for a user. For tests of equality to the bit."""
+    jax.clear_caches()  # what was compiled without them is not used again
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +15,8 @@ from flaxchar import Config, InputError, ModelConfig, TextBatches, init_params, 
 from flaxchar.commands.novelty import read_corpus
 from flaxchar.data.cache import load_encoded
 from flaxchar.data.examples import Example
-from flaxchar.models.attention import attend
 from flaxchar.models.charlm import make_model
-from flaxchar.models.losses import score_batch
+from flaxchar.models.evaluation import score_batch
 
 RNG = np.random.default_rng(0)
 # A text is the first letter of each word of its source.
@@ -69,26 +67,6 @@ def test_in_training_the_source_is_learned_too(table):
     batch = batches.batch(0)
     assert batch.mask.sum() == sum(len(long) + len(short) + 1 for long, short in ROWS)  # all but the first, and an end
     assert corpus.train_characters == batch.mask.sum()
-
-
-@pytest.mark.parametrize("query", [np.eye(6), RNG.normal(size=(6, 6))])
-def test_attention_equals_a_loop(query):
-    states, found, coverage = RNG.normal(size=(9, 3, 6)), RNG.normal(size=(6, 6)), 1.5
-    ends = [4, 0, 8]  # where the source of each row ends
-    ended = np.arange(9)[:, None] >= np.array(ends)
-    expected = states.copy()
-    for row in range(3):
-        looked_at = np.zeros(9)  # while the text is written
-        for t in range(9):
-            places = range(min(t, ends[row]))
-            scores = {s: states[t, row] @ query @ states[s, row] / math.sqrt(6) for s in places}
-            less = {s: math.exp(score - coverage * looked_at[s]) for s, score in scores.items()}
-            for s, share in less.items():
-                expected[t, row] += share / (sum(less.values()) + 1) * states[s + 1, row] @ found
-            if ended[t, row]:
-                for s, score in scores.items():
-                    looked_at[s] += math.exp(score) / (sum(map(math.exp, scores.values())) + 1)
-    np.testing.assert_allclose(attend(states, ended, query, found, coverage), expected, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example, Examples
-from flaxchar.models.losses import score_texts
+from flaxchar.models.evaluation import score_texts
 from flaxchar.models.trained import TrainedModel
 
 CALIBRATION_BINS = 10

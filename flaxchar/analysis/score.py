@@ -19,8 +19,8 @@ from flaxchar.config import InputError
 from flaxchar.data.batches import Batch, WindowBatches, fit_width, pad_texts
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.examples import Example, Examples
-from flaxchar.models.charlm import CharLM, Params
-from flaxchar.models.losses import carry_into, token_losses
+from flaxchar.models.charlm import CharLM, Params, starting_carry
+from flaxchar.models.losses import token_losses
 from flaxchar.models.trained import TrainedModel
 
 # Texts, or tokens of running text, that are scored before an adapting model learns from them.
@@ -170,7 +170,7 @@ def _score_batch(
     """Nats of each target ``[batch, time]``, the carry after them, and the parameters, with ``adapt`` one step on."""
 
     def losses(params: Params) -> tuple[Array, tuple]:
-        logits, after = model.apply({"params": params}, batch.inputs, carry_into(batch, carry))
+        logits, after = model.apply({"params": params}, batch.inputs, starting_carry(batch, carry))
         nats = token_losses(logits, batch.targets, batch.mask)
         return nats.sum() / jnp.maximum(batch.mask.sum(), 1), (nats, after)
 

@@ -70,9 +70,9 @@ def start_kernel(devices: int | None = None) -> None:
     """
     import jax
 
-    from flaxchar.kernels import cpu
+    from flaxchar.kernels import build
 
-    if cpu.prepare(devices) and jax.process_index() == 0:
+    if build.prepare(devices) and jax.process_index() == 0:
         print("compiling the native kernel for this processor (once, a few seconds)", file=sys.stderr, flush=True)
 
 
@@ -165,11 +165,11 @@ def keep_compiled_programs() -> None:
     """Keep JAX's compiled programs in the user's cache folder, which saves most of the next command's start."""
     import jax
 
-    from flaxchar.kernels import cpu
+    from flaxchar.kernels import build
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # Programs are compiled for one kind of processor. JAX's own key leaves it out, and machines may share a home.
-        folder = cache_folder("compiled", cpu.processor())
+        folder = cache_folder("compiled", build.processor())
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:

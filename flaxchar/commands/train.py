@@ -220,7 +220,7 @@ def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> 
 def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
     """Bits per character of the held-out texts, each given the source of another: shows what a source is worth."""
     from flaxchar.language_model import load
-    from flaxchar.models.losses import evaluate
+    from flaxchar.models.evaluation import evaluate
 
     lm, texts = load(path), corpus.held_out.exchanged()
     result = evaluate(lm.model, lm.params, texts, corpus.held_out_characters, lm.vocabulary.eos, lm.config.data.bos)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, Integer
 
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.vocabulary import PAD
@@ -41,13 +42,13 @@ class Batch(NamedTuple):
     fresh: AnyArray
 
 
-def one_hot(inputs: np.ndarray, vocab: int) -> np.ndarray:
+def one_hot(inputs: Integer[np.ndarray, "batch time"], vocab: int) -> Float32[np.ndarray, "batch time {vocab}"]:
     """One-hot vectors, float32 ``[batch, time, vocab]``, of ids ``[batch, time]``; a model accepts either."""
     return np.eye(vocab, dtype=np.float32)[inputs]
 
 
 def pad_texts(
-    texts: Sequence[np.ndarray],
+    texts: Sequence[Integer[np.ndarray, " _"]],
     rows: int,
     width: int,
     eos: int,

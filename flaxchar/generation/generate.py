@@ -18,9 +18,11 @@ from jax import Array
 from flaxchar.data.vocabulary import PAD, Vocabulary
 from flaxchar.generation.decode import DecodeState, decode
 from flaxchar.generation.sampling import Sampling
-from flaxchar.kernels import cpu
-from flaxchar.kernels.threefry import fold_in, new_key
-from flaxchar.models.charlm import CharLM, Params, with_embedding
+from flaxchar.kernels import build, cpu_decode
+from flaxchar.kernels.cpu import NATIVE_CELLS
+from flaxchar.kernels.random import fold_in, new_key
+from flaxchar.models.charlm import CharLM, Params
+from flaxchar.models.layers import with_embedding
 
 # Rows of JAX's loop. They are always this many, filled up where fewer samples are asked for: a matrix product may round
 # differently for another number of rows, and sample i must not depend on how many samples are drawn.
@@ -82,7 +84,7 @@ def _runs_natively(model: CharLM) -> bool:
     """Whether the native kernel can run this model's decode loop; it computes in float32 whatever ``dtype`` is."""
     config = model.config
     plain = not (config.residual or config.layer_norm) and model.source_end is None
-    return cpu.available() and config.cell in cpu.CELLS and plain
+    return build.available() and config.cell in NATIVE_CELLS and plain
 
 
 # Continues the loop to a position; returns how many tokens have been fed, the tokens, and which rows are done.
@@ -99,12 +101,12 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
         if model.config.embedding:
             layers[0] = with_embedding(layers[0], params["embedding"])
         h, c = np.zeros((2, rows, model.config.layers, model.config.hidden), np.float32)
-        texts = cpu.Texts(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
+        texts = cpu_decode.DecodeBuffers(request.tokens, np.zeros(rows, np.int32), request.done, h, c)
         keys = np.asarray(jax.random.key_data(request.keys))
 
         def advance_native(until: int) -> tuple[int, np.ndarray, np.ndarray]:
             lengths, limits = request.prompt_lengths, request.limits
-            cpu.decode(cell, layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
+            cpu_decode.decode(cell, layers, params["logits"], texts, lengths, limits, keys, sampling, until, banned)
             return int(texts.positions.max()), texts.tokens, texts.done
 
         return advance_native

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 from flaxchar.config import InputError
+from flaxchar.data.batches import AnyArray
 
 
 class Sampling(NamedTuple):
@@ -48,7 +50,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> Array:
+def next_token_logits(
+    logits: Float[AnyArray, " vocab"], sampling: Sampling, *, filtered: bool
+) -> Float[Array, " vocab"]:
     """Divide logits by the temperature and set those that top-k and top-p exclude to -inf; float32 ``[vocab]``.
 
     Args:
@@ -67,7 +71,9 @@ def next_token_logits(logits: Array, sampling: Sampling, *, filtered: bool) -> A
     return jnp.where(jnp.zeros_like(kept).at[order].set(kept), logits, -jnp.inf)
 
 
-def draw_token(logits: Array, key: Array, sampling: Sampling, *, filtered: bool) -> Array:
+def draw_token(
+    logits: Float[AnyArray, " vocab"], key: Key[Array, ""], sampling: Sampling, *, filtered: bool
+) -> Int[Array, ""]:
     """Draw one token id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``."""
     greedy = sampling.temperature == 0
     sampling = sampling._replace(temperature=jnp.where(greedy, 1.0, sampling.temperature))

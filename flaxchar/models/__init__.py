@@ -1,1 +1,40 @@
-"""The network: recurrences, cells, attention to a source, the language model and its losses."""
+"""The model: recurrent cells and layers, attention to a source, the language model, its losses and its evaluation.
+
+The modules, in the order in which to read them: ``lstm`` and ``cells`` (the recurrences and their gradients),
+``layers``, ``attention``, ``charlm`` (the model), ``losses``, ``evaluation``, ``trained`` (the record of a trained
+model).
+"""
+
+from flaxchar.models.attention import attend, attend_step
+from flaxchar.models.cells import CELLS, RecurrentCell
+from flaxchar.models.charlm import CharLM, Params, count_params, init_params, make_model, starting_carry
+from flaxchar.models.evaluation import Evaluation, RowSums, evaluate, score_batch, score_texts
+from flaxchar.models.layers import RecurrentLayer, with_embedding
+from flaxchar.models.losses import masked_cross_entropy, token_losses
+from flaxchar.models.lstm import lstm, lstm_step
+from flaxchar.models.trained import TrainedModel
+
+__all__ = [
+    "CELLS",  # the recurrent cells by name
+    "CharLM",  # the Flax module: ids and carry → logits and carry
+    "Evaluation",  # loss, bits per character, accuracy
+    "Params",  # the parameters of a model, a pytree
+    "RecurrentCell",  # a cell: its parameters and its functions
+    "RecurrentLayer",  # the Flax module of one layer
+    "RowSums",  # nats, hits and tokens of each row
+    "TrainedModel",  # parameters, vocabulary and settings
+    "attend",  # attention over whole texts
+    "attend_step",  # attention of one more state
+    "count_params",  # number of parameters
+    "evaluate",  # texts → Evaluation
+    "init_params",  # fresh parameters
+    "lstm",  # the LSTM over a sequence
+    "lstm_step",  # one step of it
+    "make_model",  # vocabulary and settings → CharLM
+    "masked_cross_entropy",  # (sum, count) over a mask
+    "score_batch",  # the sums over each row of a batch
+    "score_texts",  # the sums over each text
+    "starting_carry",  # the state a batch starts from
+    "token_losses",  # nats of each target
+    "with_embedding",  # a layer's weights with the embedding multiplied in
+]

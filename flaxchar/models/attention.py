@@ -1,16 +1,22 @@
-"""Attention to a source: what is written from it looks up, at every character, what stood there after places like this.
+"""Attention from a text to the source it is written from.
 
-A query made of the state is compared with the state after each character of the source (dot products, as in Luong et
-al. 2015, https://arxiv.org/abs/1508.04025), and what is found is the state one character later, which knows what came::
+A model with sources reads the source, then writes the text. At every character of the text a query is compared with the
+state after each character of the source (scaled dot products, as in Luong et al. 2015,
+https://arxiv.org/abs/1508.04025). The value at a position is the state one character later, which knows what came next.
+With ``h`` the states of the recurrence, ``s`` the positions in the source and ``t`` a position in the text::
 
-    u_t,s = softmax over s of  q_t Q h_s / sqrt(hidden),  with one place more of score 0, where nothing is
-    w_t,s = the same of  q_t Q h_s / sqrt(hidden) - c (sum over the characters written before t of u_s)
-    h_t + F (sum over s of w_t,s h_{s+1})
+    score_t,s = h_t Q h_s / sqrt(hidden)
+    u_t       = softmax over s of  score_t,s                                  (attention without coverage)
+    w_t       = softmax over s of  score_t,s - c coverage_t,s
+    coverage_t,s = sum over t' < t in the text of u_t',s
+    output_t  = h_t + (sum over s of w_t,s h_{s+1}) F
 
-Source and text are read by the same recurrence, so with ``Q`` the identity, as it starts, places find one another that
-were come to alike. ``F`` starts at 0. Within the source, each place looks at those before it. What has been looked at
-while the text was written counts less, by ``c``, so that nothing is written twice; ``c`` starts at 0. (Coverage, as in
-See et al. 2017, https://arxiv.org/abs/1704.04368; but of ``u``, not of ``w`` itself: so all steps are taken at once.)
+Both softmaxes have one more position of score 0 and value 0, so that a state can attend to nothing. ``Q`` starts as the
+identity: the same recurrence reads source and text, so positions with similar states attend to each other from the
+first step. ``F`` and ``c`` start at 0. Within the source, each position attends to the positions before it.
+
+Coverage lowers the weight of positions that were attended to before, so that nothing is written twice (See et al. 2017,
+https://arxiv.org/abs/1704.04368). It sums ``u`` and not ``w``: no step of training then has to wait for the one before.
 """
 
 from __future__ import annotations
@@ -21,86 +27,111 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float
+
+from flaxchar.data.batches import AnyArray
 
 
-class Memory(NamedTuple):
-    """What has been read of the sources that are written from.
+class SourceMemory(NamedTuple):
+    """The states of the sources read so far, for ``attend_step``.
 
     Attributes:
-      states: after each of their characters, float32 ``[batch, length, hidden]``.
-      read: how many there are, int32 ``[batch]``.
+      states: the state after each character of the source, float32 ``[batch, length, hidden]``.
+      filled: how many states there are, int32 ``[batch]``.
       reading: whether the source goes on, bool ``[batch]``.
-      covered: how much has been looked at each of them but the last, while writing, float32 ``[batch, length - 1]``.
+      coverage: attention summed over the characters written so far, float32 ``[batch, length - 1]``.
     """
 
     states: Array
-    read: Array
+    filled: Array
     reading: Array
-    covered: Array
+    coverage: Array
 
 
-def empty_memory(batch: int, length: int, hidden: int) -> Memory:
-    """Nothing read yet; room for ``length`` states of each row."""
-    return Memory(
+def empty_memory(batch: int, length: int, hidden: int) -> SourceMemory:
+    """Memory before the first character, with room for ``length`` states of each row."""
+    return SourceMemory(
         states=jnp.zeros((batch, length, hidden), jnp.float32),
-        read=jnp.zeros(batch, jnp.int32),
+        filled=jnp.zeros(batch, jnp.int32),
         reading=jnp.ones(batch, bool),
-        covered=jnp.zeros((batch, length - 1), jnp.float32),
+        coverage=jnp.zeros((batch, length - 1), jnp.float32),
     )
 
 
-def attend(states: Array, ended: Array, query: Array, found: Array, coverage: Array) -> Array:
-    """The states of whole texts with what each finds in its source.
+def attend(
+    states: Float[AnyArray, "time batch hidden"],
+    ended: Bool[AnyArray, "time batch"],
+    query: Float[AnyArray, "hidden hidden"],
+    output: Float[AnyArray, "hidden hidden"],
+    penalty: Float[AnyArray, ""] | float,
+) -> Float[Array, "time batch hidden"]:
+    """Attention over whole texts, all time steps at once.
 
     Args:
-      states: ``[time, batch, hidden]``.
-      ended: where the source is read to its end, that character included, bool ``[time, batch]``.
+      states: ``h``, float32 ``[time, batch, hidden]``: the source of each row, then its text.
+      ended: where the source has been read to its end, the character that ends it included, bool ``[time, batch]``.
       query: ``Q``, ``[hidden, hidden]``.
-      found: ``F``, ``[hidden, hidden]``.
-      coverage: ``c``, a scalar.
+      output: ``F``, ``[hidden, hidden]``.
+      penalty: ``c``, a scalar.
 
     Returns:
       ``[time, batch, hidden]``.
     """
-    before = jnp.tri(len(states), len(states) - 1, -1, dtype=bool)  # [time, places]
-    usable = before & ~ended[:-1].T[:, None]  # [batch, time, places]
+    before = jnp.tri(len(states), len(states) - 1, -1, dtype=bool)  # [time, positions]
+    usable = before & ~ended[:-1].T[:, None]  # [batch, time, positions]
     by_row = jnp.swapaxes(states, 0, 1)  # [batch, time, hidden]
     scores = _scores(by_row, by_row, usable, query)
-    looked = _softmax(scores) * ended.T[..., None]
-    covered = jnp.cumsum(looked, 1) - looked  # [batch, time, places]
-    weights = _softmax(scores - coverage * covered)
-    return states + jnp.swapaxes(weights @ by_row[:, 1:] @ found, 0, 1)
+    attention = _softmax(scores) * ended.T[..., None]
+    coverage = jnp.cumsum(attention, 1) - attention  # [batch, time, positions], of the steps before each
+    weights = _softmax(scores - penalty * coverage)
+    return states + jnp.swapaxes(weights @ by_row[:, 1:] @ output, 0, 1)
 
 
 def attend_step(
-    state: Array, memory: Memory, end: Array, query: Array, found: Array, coverage: Array
-) -> tuple[Array, Memory]:
-    """One more state ``[batch, hidden]``, with what it finds, and the memory after it.
+    state: Float[AnyArray, "batch hidden"],
+    memory: SourceMemory,
+    end: Bool[AnyArray, " batch"],
+    query: Float[AnyArray, "hidden hidden"],
+    output: Float[AnyArray, "hidden hidden"],
+    penalty: Float[AnyArray, ""] | float,
+) -> tuple[Float[Array, "batch hidden"], SourceMemory]:
+    """Attention of one more state, as a text is written.
 
-    ``end``: which rows have just read the end of their source, bool ``[batch]``; otherwise as ``attend``.
+    Args:
+      state: ``h_t``, float32 ``[batch, hidden]``.
+      memory: the states before.
+      end: which rows have just read the character that ends their source, bool ``[batch]``.
+      query: ``Q``, ``[hidden, hidden]``.
+      output: ``F``, ``[hidden, hidden]``.
+      penalty: ``c``, a scalar.
+
+    Returns:
+      The row ``t`` of what ``attend`` returns, ``[batch, hidden]``, and the memory after it.
     """
     length = memory.states.shape[1]
-    place = jnp.where(memory.reading, memory.read, length)  # after the source: none
-    states = memory.states.at[jnp.arange(len(state)), place].set(state, mode="drop")
-    read = memory.read + memory.reading
+    position = jnp.where(memory.reading, memory.filled, length)  # after the source: outside the array, so dropped
+    states = memory.states.at[jnp.arange(len(state)), position].set(state, mode="drop")
+    filled = memory.filled + memory.reading
     reading = memory.reading & ~end
-    usable = jnp.arange(length - 1) < read[:, None] - 1  # [batch, places]
+    usable = jnp.arange(length - 1) < filled[:, None] - 1  # [batch, positions]
     scores = _scores(state[:, None], states, usable[:, None], query)
-    weights = _softmax(scores - coverage * memory.covered[:, None])
-    covered = memory.covered + jnp.where(reading[:, None], 0.0, _softmax(scores)[:, 0])
-    return state + (weights @ states[:, 1:] @ found)[:, 0], Memory(states, read, reading, covered)
+    weights = _softmax(scores - penalty * memory.coverage[:, None])
+    coverage = memory.coverage + jnp.where(reading[:, None], 0.0, _softmax(scores)[:, 0])
+    return state + (weights @ states[:, 1:] @ output)[:, 0], SourceMemory(states, filled, reading, coverage)
 
 
-def _scores(states: Array, source: Array, usable: Array, query: Array) -> Array:
-    """How alike ``[batch, time, hidden]`` and ``[batch, places + 1, hidden]`` are, where ``usable``.
-
-    Both that and what is returned are ``[batch, time, places]``.
-    """
+def _scores(
+    states: Float[AnyArray, "batch time hidden"],
+    source: Float[AnyArray, "batch states hidden"],
+    usable: Bool[Array, "batch time states-1"],
+    query: Float[AnyArray, "hidden hidden"],
+) -> Float[Array, "batch time states-1"]:
+    """Scaled dot products of states and source positions, -inf where a position is not ``usable``."""
     scores = states @ query @ jnp.swapaxes(source[:, :-1], 1, 2) / math.sqrt(states.shape[-1])
     return jnp.where(usable, scores, -jnp.inf)
 
 
-def _softmax(scores: Array) -> Array:
-    """Over places ``[batch, time, places]`` and one more of score 0, which is left out of what is returned."""
-    nowhere = jnp.zeros((*scores.shape[:2], 1), scores.dtype)
-    return jax.nn.softmax(jnp.concatenate([scores, nowhere], -1))[..., :-1]
+def _softmax(scores: Float[Array, "batch time positions"]) -> Float[Array, "batch time positions"]:
+    """Softmax over the positions and one more of score 0, which is left out of the result."""
+    nothing = jnp.zeros((*scores.shape[:2], 1), scores.dtype)
+    return jax.nn.softmax(jnp.concatenate([scores, nothing], -1))[..., :-1]

@@ -1,7 +1,7 @@
-"""The other recurrent cells: GRU and simple RNN, backward by hand, and minGRU and minLSTM, parallel over time.
+"""The other recurrent cells: GRU and simple RNN, with a backward pass by hand; minGRU and minLSTM, parallel over time.
 
-Each cell is a pure function over a sequence, as ``flaxchar.models.lstm.lstm`` is, and one step of it. A ``Cell`` tells
-what parameters it has; ``CELLS`` names them all.
+Each cell is two pure functions: one over a sequence, like ``flaxchar.models.lstm.lstm``, and one for a single step. A
+``RecurrentCell`` records them and the parameters of the cell; ``CELLS`` has all cells by name.
 
 **GRU**, in Keras' ``reset_after`` form (Cho et al. 2014, https://arxiv.org/abs/1406.1078; the reset gate after the
 product as in cuDNN)::
@@ -10,15 +10,15 @@ product as in cuDNN)::
     z = sigmoid(a_z + q_z)    r = sigmoid(a_r + q_r)    n = tanh(a_n + r q_n)
     h = z h' + (1 - z) n
 
-so that, with ``dh`` the gradient that reaches ``h``, everything is ``dh`` times what is known beforehand::
+With ``dh`` the gradient that reaches ``h``, every gradient is ``dh`` times factors that are known beforehand::
 
     da_z = dh (h' - n) z (1 - z)    da_n = dh (1 - z) (1 - n^2)    da_r = da_n q_n r (1 - r)
     dq   = (da_z, da_r, da_n r)     dh'  = dh z + dq R^T
 
 **RNN**: ``h = tanh(x W + b + h' R)``, so ``da = dh (1 - h^2)`` and ``dh' = da R^T`` (Elman 1990).
 
-**minGRU**, **minLSTM** (Feng et al. 2024, https://arxiv.org/abs/2410.01201): gates that see the input alone, so that
-``h = a h' + b`` with ``a`` and ``b`` known for all steps, which an associative scan computes in parallel::
+**minGRU** and **minLSTM** (Feng et al. 2024, https://arxiv.org/abs/2410.01201): the gates depend on the input alone, so
+``h = a h' + b`` with ``a`` and ``b`` known for all steps. An associative scan computes that in parallel::
 
     minGRU:   z = sigmoid(x W_z + b_z)                      a = 1 - z          b = z (x W_n + b_n)
     minLSTM:  f, i = sigmoid(x W_f + b_f), sigmoid(x W_i + b_i)    a = f / (f + i)    b = i / (f + i) (x W_n + b_n)
@@ -33,26 +33,38 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float, Int
 
+from flaxchar.data.batches import AnyArray
 from flaxchar.kernels import cpu
-from flaxchar.models.lstm import Carry, DType, lstm, lstm_step, masked, natively, product, project, sum_of_products
+from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
+from flaxchar.models.lstm import DType, lstm, lstm_step, masked, product, project, runs_natively, sum_of_products
 
-# kernel [in, gates * hidden], bias [gates * hidden]; recurrent_kernel and, for the GRU, recurrent_bias likewise.
-Weights = dict[str, Array]
+# The inputs of one step: ids or vectors.
+StepInputs = Int[AnyArray, " batch"] | Float[AnyArray, "batch features"]
+# The result of a sequence and of a step: hidden states and carry.
+SequenceResult = tuple[Float[Array, "time batch hidden"], Carry]
+StepResult = tuple[Float[Array, "batch hidden"], Carry]
 
 
-class Cell(NamedTuple):
-    """What a layer needs to know of its cell.
+class RecurrentCell(NamedTuple):
+    """A recurrent cell: its parameters and its two functions.
 
     Attributes:
-      gates: columns of its kernel for each unit.
-      states: arrays ``[batch, hidden]`` of its carry, the first of them its output.
+      gates: number of gates; the kernel has this many columns for each unit.
+      states: number of arrays ``[batch, hidden]`` in the carry, the first of them the hidden state.
       recurrent: whether it has a recurrent kernel.
       recurrent_bias: whether the recurrent product has a bias of its own.
-      forget_gate: which gate's bias starts at 1, so that a new cell remembers; None for none.
-      sequence: ``(inputs, weights, carry, mask, dtype)`` → hidden states ``[time, batch, hidden]`` and carry; inputs as
-        ``lstm`` takes them, ``mask`` ``[batch, hidden]`` multiplies the state before each recurrent product, or None.
+      forget_gate: number of the gate whose bias starts at 1, so that a new cell remembers; None for none.
+      sequence: ``(inputs, weights, carry, mask, dtype)`` → hidden states ``[time, batch, hidden]`` and carry. The mask
+        ``[batch, hidden]``, or None, multiplies the state before each recurrent product.
       step: ``(inputs, weights, carry, dtype)`` → hidden state ``[batch, hidden]`` and carry.
+
+    Example::
+
+        weights = {"kernel": jnp.ones((84, 3 * 16)), "bias": jnp.zeros(3 * 16),
+                   "recurrent_kernel": jnp.ones((16, 3 * 16)), "recurrent_bias": jnp.zeros(3 * 16)}
+        hs, (h,) = CELLS["gru"].sequence(ids, weights, (jnp.zeros((2, 16)),), None, "float32")  # ids [time, 2]
     """
 
     gates: int
@@ -60,15 +72,15 @@ class Cell(NamedTuple):
     recurrent: bool
     recurrent_bias: bool
     forget_gate: int | None
-    sequence: Callable[..., tuple[Array, Carry]]
-    step: Callable[..., tuple[Array, Carry]]
+    sequence: Callable[..., SequenceResult]
+    step: Callable[..., StepResult]
 
 
-def _lstm(inputs: Array, weights: Weights, carry: Carry, mask: Array | None, dtype: DType) -> tuple[Array, Carry]:
+def _lstm(inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask, dtype: DType) -> SequenceResult:
     return lstm(inputs, weights["kernel"], weights["bias"], weights["recurrent_kernel"], carry, dtype, mask)
 
 
-def _lstm_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType) -> tuple[Array, Carry]:
+def _lstm_step(inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType) -> StepResult:
     return lstm_step(inputs, weights["kernel"], weights["bias"], weights["recurrent_kernel"], carry, dtype)
 
 
@@ -76,25 +88,25 @@ def _lstm_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType) -> t
 
 
 def gru(
-    inputs: Array, weights: Weights, carry: Carry, mask: Array | None = None, dtype: DType = "float32"
-) -> tuple[Array, Carry]:
-    """The GRU over a sequence; arguments as ``Cell.sequence``, the carry ``(h,)``."""
-    if natively(dtype):
+    inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask = None, dtype: DType = "float32"
+) -> SequenceResult:
+    """The GRU over a sequence; arguments as for ``RecurrentCell.sequence``, the carry is ``(h,)``."""
+    if runs_natively(dtype):
         return cpu.sequence("gru", inputs, weights, carry, mask)
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, 3 * hidden]
     hs = _gru_scan(dtype, projected, weights["recurrent_kernel"], weights["recurrent_bias"], carry[0], mask)
     return hs, (hs[-1],)
 
 
-def gru_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType = "float32") -> tuple[Array, Carry]:
-    """One step of the GRU; arguments as ``Cell.step``."""
+def gru_step(inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType = "float32") -> StepResult:
+    """One step of the GRU; arguments as for ``RecurrentCell.step``."""
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)
     h, _ = _gru_step(dtype, projected, weights["recurrent_kernel"], weights["recurrent_bias"], carry[0], None)
     return h, (h,)
 
 
 def _gru_step(
-    dtype: DType, projected: Array, recurrent: Array, bias: Array, h: Array, mask: Array | None
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, bias: AnyArray, h: AnyArray, mask: Mask
 ) -> tuple[Array, tuple[Array, ...]]:
     a_z, a_r, a_n = jnp.split(projected, 3, axis=-1)
     q_z, q_r, q_n = jnp.split(product(masked(h, mask), recurrent, dtype) + bias, 3, axis=-1)
@@ -104,12 +116,12 @@ def _gru_step(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _gru_scan(dtype: DType, projected: Array, recurrent: Array, bias: Array, h: Array, mask: Array | None) -> Array:
+def _gru_scan(dtype: DType, projected: AnyArray, recurrent: AnyArray, bias: AnyArray, h: AnyArray, mask: Mask) -> Array:
     return _gru_forward(dtype, projected, recurrent, bias, h, mask)[0]
 
 
 def _gru_forward(
-    dtype: DType, projected: Array, recurrent: Array, bias: Array, h: Array, mask: Array | None
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, bias: AnyArray, h: AnyArray, mask: Mask
 ) -> tuple[Array, tuple]:
     def step(h: Array, projected: Array) -> tuple[Array, tuple]:
         h, gates = _gru_step(dtype, projected, recurrent, bias, h, mask)
@@ -119,12 +131,12 @@ def _gru_forward(
     return hs, (recurrent, mask, h, hs, gates)
 
 
-def _gru_backward(dtype: DType, residuals: tuple, d_hs: Array) -> tuple:
+def _gru_backward(dtype: DType, residuals: tuple, d_hs: AnyArray) -> tuple:
     recurrent, mask, h0, hs, (z, r, n, q_n) = residuals
     h_before = jnp.concatenate([h0[None], hs[:-1]])
     to_n = (1 - z) * (1 - n * n)
     to_z, to_r = (h_before - n) * z * (1 - z), to_n * q_n * r * (1 - r)
-    factors = jnp.concatenate([to_z, to_r, to_n * r], axis=-1)  # of dh in dq, [time, batch, 3 * hidden]
+    factors = jnp.concatenate([to_z, to_r, to_n * r], axis=-1)  # dq = dh * factors, [time, batch, 3 * hidden]
     transposed = recurrent.T
 
     def step(d_h: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
@@ -147,29 +159,31 @@ _gru_scan.defvjp(_gru_forward, _gru_backward)
 
 
 def rnn(
-    inputs: Array, weights: Weights, carry: Carry, mask: Array | None = None, dtype: DType = "float32"
-) -> tuple[Array, Carry]:
-    """The simple RNN over a sequence; arguments as ``Cell.sequence``, the carry ``(h,)``."""
-    if natively(dtype):
+    inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask = None, dtype: DType = "float32"
+) -> SequenceResult:
+    """The simple RNN over a sequence; arguments as for ``RecurrentCell.sequence``, the carry is ``(h,)``."""
+    if runs_natively(dtype):
         return cpu.sequence("rnn", inputs, weights, carry, mask)
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, hidden]
     hs = _rnn_scan(dtype, projected, weights["recurrent_kernel"], carry[0], mask)
     return hs, (hs[-1],)
 
 
-def rnn_step(inputs: Array, weights: Weights, carry: Carry, dtype: DType = "float32") -> tuple[Array, Carry]:
-    """One step of the simple RNN; arguments as ``Cell.step``."""
+def rnn_step(inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType = "float32") -> StepResult:
+    """One step of the simple RNN; arguments as for ``RecurrentCell.step``."""
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)
     h = jnp.tanh(projected + product(carry[0], weights["recurrent_kernel"], dtype))
     return h, (h,)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _rnn_scan(dtype: DType, projected: Array, recurrent: Array, h: Array, mask: Array | None) -> Array:
+def _rnn_scan(dtype: DType, projected: AnyArray, recurrent: AnyArray, h: AnyArray, mask: Mask) -> Array:
     return _rnn_forward(dtype, projected, recurrent, h, mask)[0]
 
 
-def _rnn_forward(dtype: DType, projected: Array, recurrent: Array, h: Array, mask: Array | None) -> tuple[Array, tuple]:
+def _rnn_forward(
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, h: AnyArray, mask: Mask
+) -> tuple[Array, tuple]:
     def step(h: Array, projected: Array) -> tuple[Array, Array]:
         h = jnp.tanh(projected + product(masked(h, mask), recurrent, dtype))
         return h, h
@@ -178,7 +192,7 @@ def _rnn_forward(dtype: DType, projected: Array, recurrent: Array, h: Array, mas
     return hs, (recurrent, mask, h, hs)
 
 
-def _rnn_backward(dtype: DType, residuals: tuple, d_hs: Array) -> tuple:
+def _rnn_backward(dtype: DType, residuals: tuple, d_hs: AnyArray) -> tuple:
     recurrent, mask, h0, hs = residuals
     transposed, slope = recurrent.T, 1 - hs * hs
 
@@ -198,23 +212,23 @@ _rnn_scan.defvjp(_rnn_forward, _rnn_backward)
 # ------------------------------------------------------------------------------------------------- minGRU and minLSTM
 
 
-def _mingru_coefficients(inputs: Array, weights: Weights, dtype: DType) -> tuple[Array, Array]:
-    """``a`` and ``b`` of ``h = a h' + b``, each ``[..., hidden]``."""
+def _mingru_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> tuple[Array, Array]:
+    """``a`` and ``b`` in ``h = a h' + b``, each ``[..., hidden]``."""
     a_z, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 2, axis=-1)
     return jax.nn.sigmoid(-a_z), jax.nn.sigmoid(a_z) * n
 
 
-def _minlstm_coefficients(inputs: Array, weights: Weights, dtype: DType) -> tuple[Array, Array]:
-    """As ``_mingru_coefficients``."""
+def _minlstm_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> tuple[Array, Array]:
+    """``a`` and ``b`` in ``h = a h' + b``, each ``[..., hidden]``."""
     a_f, a_i, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 3, axis=-1)
-    # f / (f + i), of logarithms of sigmoids: never 0 / 0.
+    # f / (f + i), computed from the logarithms of the sigmoids, so that it is never 0 / 0.
     kept = jax.nn.sigmoid(jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i))
     return kept, (1 - kept) * n
 
 
 def _linear_sequence(
-    coefficients: Callable, inputs: Array, weights: Weights, carry: Carry, mask: None, dtype: DType
-) -> tuple[Array, Carry]:
+    coefficients: Callable, inputs: LayerInputs, weights: Weights, carry: Carry, mask: None, dtype: DType
+) -> SequenceResult:
     a, b = coefficients(inputs, weights, dtype)
     b = b.at[0].add(a[0] * carry[0])
 
@@ -226,22 +240,23 @@ def _linear_sequence(
 
 
 def _linear_step(
-    coefficients: Callable, inputs: Array, weights: Weights, carry: Carry, dtype: DType
-) -> tuple[Array, Carry]:
+    coefficients: Callable, inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType
+) -> StepResult:
     a, b = coefficients(inputs, weights, dtype)
     h = a * carry[0] + b
     return h, (h,)
 
 
-def _linear(gates: int, forget_gate: int | None, coefficients: Callable) -> Cell:
+def _linear(gates: int, forget_gate: int | None, coefficients: Callable) -> RecurrentCell:
+    """A cell of the form ``h = a h' + b``."""
     sequence, step = (functools.partial(f, coefficients) for f in (_linear_sequence, _linear_step))
-    return Cell(gates, 1, False, False, forget_gate, sequence, step)
+    return RecurrentCell(gates, 1, False, False, forget_gate, sequence, step)
 
 
-CELLS: dict[str, Cell] = {
-    "lstm": Cell(4, 2, True, False, 1, _lstm, _lstm_step),
-    "gru": Cell(3, 1, True, True, None, gru, gru_step),
-    "rnn": Cell(1, 1, True, False, None, rnn, rnn_step),
+CELLS: dict[str, RecurrentCell] = {
+    "lstm": RecurrentCell(4, 2, True, False, 1, _lstm, _lstm_step),
+    "gru": RecurrentCell(3, 1, True, True, None, gru, gru_step),
+    "rnn": RecurrentCell(1, 1, True, False, None, rnn, rnn_step),
     "mingru": _linear(2, None, _mingru_coefficients),
     "minlstm": _linear(3, 0, _minlstm_coefficients),
 }

@@ -1,7 +1,7 @@
-"""The model: characters in, logits of the next character out, with a recurrent state that goes in and comes out.
+"""The language model: characters in, logits of the next character out, with a recurrent state carried along.
 
-Everything that imports Flax is here. The modules only name and initialise parameters; the mathematics is in
-``flaxchar.models.lstm`` and ``flaxchar.models.cells``.
+The model is an embedding, stacked recurrent layers, attention to a source where there is one, and a dense layer to
+logits.
 """
 
 from __future__ import annotations
@@ -15,88 +15,38 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 from flaxchar.config import ModelConfig
+from flaxchar.data.batches import AnyArray, Batch
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.kernels import cpu
+from flaxchar.kernels.arrays import Carry
 from flaxchar.models.attention import attend, attend_step, empty_memory
 from flaxchar.models.cells import CELLS
-from flaxchar.models.lstm import Carry, DType, natively
+from flaxchar.models.layers import RecurrentLayer, dropout
+from flaxchar.models.lstm import runs_natively
 
 Params = dict[str, Any]
-
-
-class RecurrentLayer(nn.Module):
-    """One recurrent layer: owns ``kernel`` ``[in, gates * hidden]``, ``bias`` and, by its cell, more.
-
-    That is ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``.
-
-    Attributes:
-      cell: its name in ``CELLS``.
-      features: size of the input.
-      hidden: units.
-      dtype: of the matrix products.
-      kernel_init: how ``kernel`` starts; the recurrent kernel starts orthogonal, biases at 0 but for a forget gate's 1,
-        as in Keras.
-    """
-
-    cell: str
-    features: int
-    hidden: int
-    dtype: DType = "float32"
-    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
-
-    def setup(self) -> None:
-        """Declare the parameters."""
-        cell = CELLS[self.cell]
-        gates = cell.gates * self.hidden
-        weights = {
-            "kernel": self.param("kernel", self.kernel_init, (self.features, gates), jnp.float32),
-            "bias": self.param("bias", self._initial_bias),
-        }
-        if cell.recurrent:
-            recurrent = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.hidden, gates), jnp.float32)
-            weights["recurrent_kernel"] = recurrent
-        if cell.recurrent_bias:
-            weights["recurrent_bias"] = self.param("recurrent_bias", nn.initializers.zeros, (gates,), jnp.float32)
-        self.weights = weights
-
-    def _initial_bias(self, key: Array) -> Array:
-        cell = CELLS[self.cell]
-        bias = jnp.zeros((cell.gates, self.hidden), jnp.float32)
-        return (bias if cell.forget_gate is None else bias.at[cell.forget_gate].set(1.0)).reshape(-1)
-
-    def __call__(
-        self, inputs: Array, carry: Carry, mask: Array | None = None, embedding: Array | None = None
-    ) -> tuple[Array, Carry]:
-        """Ids ``[time, batch]`` or vectors ``[time, batch, in]`` → hidden ``[time, batch, hidden]`` and the carry.
-
-        ``mask`` ``[batch, hidden]`` multiplies the state before each recurrent product; ``embedding`` ``[vocab, in]``
-        holds the vectors that ids stand for.
-        """
-        return CELLS[self.cell].sequence(inputs, self._reading(embedding), carry, mask, self.dtype)
-
-    def step(self, inputs: Array, carry: Carry, embedding: Array | None = None) -> tuple[Array, Carry]:
-        """Ids ``[batch]`` or vectors ``[batch, in]`` → hidden states ``[batch, hidden]`` and carry."""
-        return CELLS[self.cell].step(inputs, self._reading(embedding), carry, self.dtype)
-
-    def _reading(self, embedding: Array | None) -> dict[str, Array]:
-        return self.weights if embedding is None else with_embedding(self.weights, embedding)
+# Ids, or the same as one-hot vectors.
+ModelInputs = Int[AnyArray, "batch time"] | Float[AnyArray, "batch time vocab"]
+# A random key for each row of a batch.
+RowKeys = Key[Array, " batch"]
 
 
 class CharLM(nn.Module):
-    """A character-level language model: stacked recurrent layers, then a dense layer to logits.
+    """A character-level language model.
 
     Attributes:
       vocab: size of the vocabulary, padding and ``<eos>`` included.
-      config: cell, layers, units, embedding, dropout, initial scale.
-      source_end: the id up to which a text is the source that the rest is written from; None for none.
+      config: cell, layers, units, embedding, dropout, initialisation.
+      source_end: the id that ends the source a text is written from; None for a model without sources.
 
     Example::
 
         model = CharLM(vocab=84)
-        params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]   # 119,892 numbers
-        logits, carry = model.apply({"params": params}, ids)                             # [batch, time, 84]
+        params = init_params(model, jax.random.key(0))                 # 119,892 numbers
+        logits, carry = model.apply({"params": params}, ids)           # ids [batch, time] → [batch, time, 84]
     """
 
     vocab: int
@@ -108,8 +58,8 @@ class CharLM(nn.Module):
         hidden, embedding = self.config.hidden, self.config.embedding
         if embedding:
             self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding), jnp.float32)
-        # Of a one-hot input only one number is on, so an input row is one character's whole contribution. Glorot's rule
-        # counts all `vocab` inputs and starts the rows far too small for that, and with an embedding still too small.
+        # In a one-hot input a single number is 1, so a row of the kernel is all that a character contributes. Glorot's
+        # rule counts all `vocab` inputs and starts the rows far too small; with an embedding they are still too small.
         unit = nn.initializers.normal(1 / math.sqrt(embedding or 1))
         first = unit if self.config.input_init == "unit" else nn.initializers.glorot_uniform()
         layer = functools.partial(RecurrentLayer, self.config.cell, dtype=self.config.dtype)
@@ -119,65 +69,97 @@ class CharLM(nn.Module):
         if self.config.layer_norm:
             self.norm = [nn.LayerNorm() for _ in range(self.config.layers)]
         if self.source_end is not None:
-            self.query = self.param("query", lambda _: jnp.eye(hidden, dtype=jnp.float32))
-            self.found = self.param("found", nn.initializers.zeros, (hidden, hidden), jnp.float32)
-            self.coverage = self.param("coverage", nn.initializers.zeros, (), jnp.float32)
+            # The names of the parameters are those in saved runs. Attention calls them Q, F and c.
+            self.attention_query = self.param("query", lambda _: jnp.eye(hidden, dtype=jnp.float32))
+            self.attention_output = self.param("found", nn.initializers.zeros, (hidden, hidden), jnp.float32)
+            self.coverage_penalty = self.param("coverage", nn.initializers.zeros, (), jnp.float32)
             if embedding:
-                self.writing = self.param("writing", nn.initializers.zeros, (embedding,), jnp.float32)
-        # Sums in float32, whatever the factors are.
+                self.text_offset = self.param("writing", nn.initializers.zeros, (embedding,), jnp.float32)
+        # Sums in float32, whatever the type of the factors.
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         self.logits = nn.Dense(self.vocab, dtype=self.config.dtype, dot_general=product)
 
     def initial_carry(self, batch: int) -> tuple[Carry, ...]:
-        """The state before the first character: of each layer, of an LSTM ``(h, c)``; zeros ``[batch, hidden]``."""
+        """The state before the first character: for each layer arrays of zeros ``[batch, hidden]``, as its cell has."""
         zeros = jnp.zeros((batch, self.config.hidden), jnp.float32)
         return ((zeros,) * CELLS[self.config.cell].states,) * self.config.layers
 
     def initial_step_carry(self, batch: int, length: int) -> tuple:
-        """The state before the first ``step``; with sources, also room for what the first ``length`` steps read."""
+        """The state before the first ``step``; for a model with sources, with memory for ``length`` characters."""
         carry = self.initial_carry(batch)
         return carry if self.source_end is None else (*carry, empty_memory(batch, length, self.config.hidden))
 
     def __call__(
-        self, inputs: Array, carry: tuple[Carry, ...] | None = None, dropout_keys: Array | None = None
-    ) -> tuple[Array, tuple[Carry, ...]]:
-        """Logits for the character after each input.
+        self, inputs: ModelInputs, carry: tuple[Carry, ...] | None = None, dropout_keys: RowKeys | None = None
+    ) -> tuple[Float[Array, "batch time vocab"], tuple[Carry, ...]]:
+        """Logits of the character after each input.
 
         Args:
-          inputs: ids, int32 ``[batch, time]``, or the same one-hot, float32 ``[batch, time, vocab]``.
-          carry: the state after the text before, as this returns it; None for the start of a text.
-          dropout_keys: apply dropout, with a random key for each row, ``[batch]``.
+          inputs: ids, int32 ``[batch, time]``, or the same as one-hot vectors, float32 ``[batch, time, vocab]``.
+          carry: the carry after the text before; None at the start of a text.
+          dropout_keys: a random key for each row, ``[batch]``, for training with dropout; None for no dropout.
 
         Returns:
-          Logits ``[batch, time, vocab]`` float32, and the carry after the last step (padding steps included).
+          Logits, float32 ``[batch, time, vocab]``, and the carry after the last step, padding included.
         """
         hidden, last = self._hidden(inputs, carry, dropout_keys)
         return self.logits(jnp.swapaxes(hidden, 0, 1)), last
 
     def cross_entropy(
         self,
-        inputs: Array,
-        targets: Array,
+        inputs: ModelInputs,
+        targets: Int[AnyArray, "batch time"],
         carry: tuple[Carry, ...] | None = None,
-        dropout_keys: Array | None = None,
-    ) -> tuple[Array, tuple[Carry, ...]]:
-        """Nats of each target, float32 ``[batch, time]``: the loss without the detour over logits in memory.
+        dropout_keys: RowKeys | None = None,
+    ) -> tuple[Float[Array, "batch time"], tuple[Carry, ...]]:
+        """Cross-entropy of each target. On a CPU the logits are then never in memory as a whole.
 
-        Args: as calling the model, and ``targets``, int32 ``[batch, time]``.
+        Args:
+          inputs: ids, int32 ``[batch, time]``, or the same as one-hot vectors, float32 ``[batch, time, vocab]``.
+          targets: ids, int32 ``[batch, time]``.
+          carry: the carry after the text before; None at the start of a text.
+          dropout_keys: a random key for each row, ``[batch]``, for training with dropout; None for no dropout.
+
+        Returns:
+          Nats, float32 ``[batch, time]``, and the carry after the last step, padding included.
         """
         hidden, last = self._hidden(inputs, carry, dropout_keys)
-        targets = jnp.swapaxes(targets, 0, 1)  # [time, batch], as everything that is large
-        if natively(self.config.dtype):
+        targets = jnp.swapaxes(targets, 0, 1)  # [time, batch], like every large array
+        if runs_natively(self.config.dtype):
             weights = self.logits.variables["params"]
             nats = cpu.cross_entropy(hidden, weights["kernel"], weights["bias"], targets)
         else:
             nats = optax.softmax_cross_entropy_with_integer_labels(self.logits(hidden), targets)
         return jnp.swapaxes(nats, 0, 1), last
 
+    def step(self, ids: Int[AnyArray, " batch"], carry: tuple) -> tuple[Float[Array, "batch vocab"], tuple]:
+        """One character.
+
+        Args:
+          ids: int32 ``[batch]``.
+          carry: from the step before, or ``initial_step_carry``.
+
+        Returns:
+          Logits, float32 ``[batch, vocab]``, and the carry after the character.
+        """
+        end = None if self.source_end is None else ids == self.source_end
+        hidden, embedding = self._table(ids, None if end is None else end | ~carry[-1].reading)
+        last = []
+        carries = carry[: self.config.layers]
+        for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carries, strict=True)):
+            outputs, after = layer.step(self._normalized(number, hidden), before, None if number else embedding)
+            hidden = self._residual(number, hidden, outputs)
+            last.append(after)
+        if end is not None:
+            attention = self.attention_query, self.attention_output, self.coverage_penalty
+            hidden, memory = attend_step(hidden, carry[-1], end, *attention)
+            last.append(memory)
+        return self.logits(hidden), tuple(last)
+
     def _hidden(
-        self, inputs: Array, carry: tuple[Carry, ...] | None, dropout_keys: Array | None
-    ) -> tuple[Array, tuple[Carry, ...]]:
-        """The last layer's outputs ``[time, batch, hidden]`` and the carry."""
+        self, inputs: AnyArray, carry: tuple[Carry, ...] | None, dropout_keys: Array | None
+    ) -> tuple[Float[Array, "time batch hidden"], tuple[Carry, ...]]:
+        """The last layer's outputs, with attention, and the carry."""
         config = self.config
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
@@ -185,99 +167,82 @@ class CharLM(nn.Module):
         if self.source_end is not None:
             hidden = hidden if hidden.ndim == 2 else hidden.argmax(-1)
             ended = jnp.cumsum(hidden == self.source_end, 0) > 0  # [time, batch]
-        hidden, embedding = self._embedded(hidden, ended)
+        hidden, embedding = self._table(hidden, ended)
         if embedding is not None and dropout_keys is not None and config.input_dropout:
             hidden = embedding[hidden] if hidden.ndim == 2 else hidden @ embedding  # [time, batch, embedding]
-            keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, 2 * config.layers)
-            hidden, embedding = dropout(hidden, config.input_dropout, keys), None
+            hidden = dropout(hidden, config.input_dropout, _fold_in(dropout_keys, 2 * config.layers))
+            embedding = None
         last = []
         for number, (layer, before) in enumerate(zip(getattr(self, config.cell), carry, strict=True)):
             mask = None
             if dropout_keys is not None and config.recurrent_dropout:
-                keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, config.layers + number)
-                mask = dropout(jnp.ones((1, *before[0].shape), jnp.float32), config.recurrent_dropout, keys)[0]
-            outputs, after = layer(self._into(number, hidden), before, mask, None if number else embedding)
+                ones = jnp.ones((1, *before[0].shape), jnp.float32)
+                mask = dropout(ones, config.recurrent_dropout, _fold_in(dropout_keys, config.layers + number))[0]
+            outputs, after = layer(self._normalized(number, hidden), before, mask, None if number else embedding)
             if dropout_keys is not None and config.dropout:
-                keys = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, number)
-                outputs = dropout(outputs, config.dropout, keys)
-            hidden = self._out_of(number, hidden, outputs)
+                outputs = dropout(outputs, config.dropout, _fold_in(dropout_keys, number))
+            hidden = self._residual(number, hidden, outputs)
             last.append(after)
         if ended is not None:
-            hidden = attend(hidden, ended, self.query, self.found, self.coverage)
+            hidden = attend(hidden, ended, self.attention_query, self.attention_output, self.coverage_penalty)
         if config.head == "classifier":
-            # Of each step the mean over what has been read so far: padding, which comes after, is in none that counts.
+            # The mean over the steps so far. Padding comes last, so it is in no mean that counts.
             hidden = jnp.cumsum(hidden, 0) / jnp.arange(1, len(hidden) + 1)[:, None, None]
         return hidden, tuple(last)
 
-    def step(self, ids: Array, carry: tuple) -> tuple[Array, tuple]:
-        """One character: ids ``[batch]`` → logits ``[batch, vocab]`` and the carry, ``initial_step_carry`` at first."""
-        end = None if self.source_end is None else ids == self.source_end
-        hidden, embedding = self._embedded(ids, None if end is None else end | ~carry[-1].reading)
-        last = []
-        carries = carry[: self.config.layers]
-        for number, (layer, before) in enumerate(zip(getattr(self, self.config.cell), carries, strict=True)):
-            outputs, after = layer.step(self._into(number, hidden), before, None if number else embedding)
-            hidden = self._out_of(number, hidden, outputs)
-            last.append(after)
-        if end is not None:
-            hidden, memory = attend_step(hidden, carry[-1], end, self.query, self.found, self.coverage)
-            last.append(memory)
-        return self.logits(hidden), tuple(last)
+    def _table(self, inputs: AnyArray, ended: Array | None) -> tuple[AnyArray, Array | None]:
+        """The first layer's inputs, and the embedding ``[rows, embedding]`` that ids look up, or None for none.
 
-    def _embedded(self, ids: Array, ended: Array | None) -> tuple[Array, Array | None]:
-        """Ids, and the vectors ``[ids, embedding]`` they stand for, where there is an embedding.
-
-        ``ended``: where a source is read to its end, of the ids' shape. What is written from it is fed as characters of
-        its own, to whose vectors ``writing`` is added: else the state soon forgets which of the two it is in.
+        ``ended`` tells where a source has been read to its end, in the shape of the ids; None for no sources. After the
+        source, characters look up rows of their own, to which ``text_offset`` is added. Without it the state soon
+        forgets whether it is in the source or in the text.
         """
         if not self.config.embedding:
-            return ids, None
+            return inputs, None
         if ended is None:
-            return ids, self.embedding
-        return ids + self.vocab * ended, jnp.concatenate([self.embedding, self.embedding + self.writing])
+            return inputs, self.embedding
+        return inputs + self.vocab * ended, jnp.concatenate([self.embedding, self.embedding + self.text_offset])
 
-    def _into(self, number: int, hidden: Array) -> Array:
-        """What a layer reads of what the layers before it gave."""
+    def _normalized(self, number: int, hidden: AnyArray) -> AnyArray:
+        """The inputs of a layer: LayerNorm before every layer but the first."""
         return self.norm[number - 1](hidden) if self.config.layer_norm and number > 0 else hidden
 
-    def _out_of(self, number: int, hidden: Array, outputs: Array) -> Array:
-        """What is handed on after a layer: what it gave, what it read too, the last of it normalised."""
+    def _residual(self, number: int, hidden: AnyArray, outputs: Array) -> Array:
+        """The outputs of a layer with the residual connection, and after the last layer the final LayerNorm."""
         hidden = hidden + outputs if self.config.residual and number > 0 else outputs
         return self.norm[-1](hidden) if self.config.layer_norm and number == self.config.layers - 1 else hidden
 
 
-def with_embedding(weights: dict[str, Array], embedding: Array) -> dict[str, Array]:
-    """A layer's weights for ids instead of the vectors they stand for, ``[vocab, in]``.
-
-    The product of the vocabulary's few rows serves all time steps, so that an embedding costs next to nothing.
-    """
-    return {**weights, "kernel": embedding @ weights["kernel"]}
-
-
-def dropout(values: Array, rate: float, keys: Array) -> Array:
-    """Values ``[time, batch, hidden]`` with a share of them 0 and the others scaled up, row ``b`` by key ``b``.
-
-    A key a row, so that a row's share does not depend on which rows are with it on a device. Each value has 16 random
-    bits, so the rate is rounded to a multiple of 2^-16. (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html)
-    """
-    time, _, hidden = values.shape
-    words = -(-hidden // 2)
-    bits = jax.vmap(lambda key: jax.random.bits(key, (time, words), jnp.uint32), out_axes=1)(keys)
-    halves = jax.lax.bitcast_convert_type(bits, jnp.uint16).reshape(time, -1, 2 * words)[:, :, :hidden]
-    dropped = round(rate * 2**16)
-    return jnp.where(halves < dropped, 0.0, values * (2**16 / (2**16 - dropped)))
+def _fold_in(keys: RowKeys, number: int) -> RowKeys:
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
 def make_model(vocabulary: Vocabulary, config: ModelConfig) -> CharLM:
-    """The model of texts of a vocabulary."""
+    """The model for a vocabulary."""
     return CharLM(vocabulary.size, config, None if vocabulary.classifies else vocabulary.source_end)
 
 
-def init_params(model: CharLM, key: Array) -> Params:
-    """Fresh parameters of a model, a plain pytree of float32 arrays."""
+def init_params(model: CharLM, key: Key[Array, ""]) -> Params:
+    """Fresh parameters of a model, a plain pytree of float32 arrays.
+
+    Example::
+
+        params = init_params(CharLM(vocab=84), jax.random.key(0))
+        params["lstm_0"]["kernel"].shape  # (84, 512)
+    """
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
 def count_params(params: Params) -> int:
-    """How many numbers there are in a pytree of parameters."""
+    """Number of parameters in a pytree.
+
+    Example::
+
+        count_params(init_params(CharLM(vocab=84), jax.random.key(0)))  # 119,892
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def starting_carry(batch: Batch, carry: tuple) -> tuple:
+    """The state that a batch starts from: zeros where the batch is ``fresh``, else the carry of the batch before."""
+    return jax.tree.map(lambda state: jnp.where(batch.fresh, 0.0, state), carry)

@@ -1,13 +1,13 @@
-"""The recurrence: a pure function from a sequence of inputs and a carry to a sequence of hidden states.
+"""The LSTM: a pure function from a sequence of inputs and a carry to a sequence of hidden states.
 
-The inputs are projected for all time steps at once; what is left is the part that must go step by step. The backward
-pass is written by hand. For one step, with the pre-activation ``z = x W + b + h' R`` (``h'`` and ``c'`` being the state
-before the step) cut into four gates::
+The inputs are projected for all time steps at once; only the recurrent product has to go step by step. The backward
+pass is written by hand. For one step, with ``h'`` and ``c'`` the state before it, the pre-activation
+``z = x W + b + h' R`` is split into four gates::
 
     i = sigmoid(z_i)   f = sigmoid(z_f)   g = tanh(z_g)   o = sigmoid(z_o)
     c = f c' + i g                        h = o tanh(c)
 
-and ``dh``, ``dc`` the gradients that reach ``h`` and ``c`` from above and from later steps, it is::
+With ``dh`` and ``dc`` the gradients that reach ``h`` and ``c`` from the layer above and from later steps::
 
     dc  += dh o (1 - tanh(c)^2)
     dz_o = dh tanh(c) o (1 - o)
@@ -19,7 +19,7 @@ Only the lines for ``dc``, ``dh'`` and ``dc'`` depend on later steps. Everything
 before or after the reverse scan (Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the
 forget gate of Gers et al. 2000; gate order and form as in Keras).
 
-On a CPU ``flaxchar.kernels.cpu`` does the same by a kernel of its own, where it can be compiled.
+On a CPU ``flaxchar.kernels.cpu`` computes the same in C++, where that can be compiled.
 """
 
 from __future__ import annotations
@@ -31,17 +31,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import PartitionSpec
+from jaxtyping import Float, Float32, Int
 
-from flaxchar.kernels import cpu
+from flaxchar.data.batches import AnyArray
+from flaxchar.kernels import build, cpu
+from flaxchar.kernels.arrays import Carry, LayerInputs, Mask
 
-# The recurrent state of a layer, arrays [batch, hidden] float32: of an LSTM (h, c).
-Carry = tuple[Array, ...]
-# What matrix products are computed in; sums, gates and carries are float32 in any case.
+# The type in which matrix products are computed. Sums, gates and carries are float32 in any case.
 DType = Literal["float32", "bfloat16"]
 
 
-def project(inputs: Array, kernel: Array, bias: Array, dtype: DType = "float32") -> Array:
-    """``x W + b`` of ids ``[...]`` (rows looked up: what a one-hot product is) or vectors ``[..., in]``; float32."""
+def project(
+    inputs: Int[AnyArray, "*steps"] | Float[AnyArray, "*steps features"],
+    kernel: Float[AnyArray, "features columns"],
+    bias: Float[AnyArray, " columns"],
+    dtype: DType = "float32",
+) -> Float[Array, "*steps columns"]:
+    """The input projection ``x W + b``, float32; an id stands for its one-hot vector, so it looks up a row of ``W``."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         # The bias is added to the few rows of the table rather than to every time step.
         return jnp.take(kernel + bias, inputs, axis=0)
@@ -49,12 +55,29 @@ def project(inputs: Array, kernel: Array, bias: Array, dtype: DType = "float32")
 
 
 def lstm_step(
-    inputs: Array, kernel: Array, bias: Array, recurrent: Array, carry: Carry, dtype: DType = "float32"
-) -> tuple[Array, Carry]:
-    """One step of the LSTM: ids ``[batch]`` or vectors ``[batch, in]``, otherwise as ``lstm``.
+    inputs: Int[AnyArray, " batch"] | Float[AnyArray, "batch features"],
+    kernel: Float[AnyArray, "features gates"],
+    bias: Float[AnyArray, " gates"],
+    recurrent: Float[AnyArray, "hidden gates"],
+    carry: Carry,
+    dtype: DType = "float32",
+) -> tuple[Float[Array, "batch hidden"], Carry]:
+    """One step of the LSTM.
+
+    Args:
+      inputs: ids, int32 ``[batch]``, or vectors, float32 ``[batch, features]``.
+      kernel: ``W``, ``[features, 4 * hidden]``; gates in the order i, f, g, o.
+      bias: ``b``, ``[4 * hidden]``.
+      recurrent: ``R``, ``[hidden, 4 * hidden]``.
+      carry: ``(h, c)`` before the step, each ``[batch, hidden]``.
+      dtype: the type in which matrix products are computed.
 
     Returns:
-      The new hidden state ``[batch, hidden]`` and the new carry.
+      The new hidden state ``[batch, hidden]`` and the new carry, float32.
+
+    Example::
+
+        h, carry = lstm_step(ids[0], kernel, bias, recurrent, carry)  # ids [time, batch]
     """
     projected = _by_gate(project(inputs, kernel, bias, dtype))
     h, c, _ = _step(projected * _tanh_scale(), _by_gate(recurrent) * _tanh_scale(), carry, dtype)
@@ -62,61 +85,67 @@ def lstm_step(
 
 
 def lstm(
-    inputs: Array,
-    kernel: Array,
-    bias: Array,
-    recurrent: Array,
+    inputs: LayerInputs,
+    kernel: Float[AnyArray, "features gates"],
+    bias: Float[AnyArray, " gates"],
+    recurrent: Float[AnyArray, "hidden gates"],
     carry: Carry,
     dtype: DType = "float32",
-    mask: Array | None = None,
-) -> tuple[Array, Carry]:
-    """The LSTM over a whole sequence, differentiable in all its arguments but ids.
+    mask: Mask = None,
+) -> tuple[Float[Array, "time batch hidden"], Carry]:
+    """The LSTM over a whole sequence, differentiable in every argument except ids and the mask.
 
     Args:
-      inputs: time first: ids, int32 ``[time, batch]``, or vectors, float32 ``[time, batch, in]``.
-      kernel: ``W``, ``[in, 4 * hidden]``; gates in the order i, f, g, o.
+      inputs: time first: ids, int32 ``[time, batch]``, or vectors, float32 ``[time, batch, features]``.
+      kernel: ``W``, ``[features, 4 * hidden]``; gates in the order i, f, g, o.
       bias: ``b``, ``[4 * hidden]``.
       recurrent: ``R``, ``[hidden, 4 * hidden]``.
       carry: ``(h, c)`` before the first step, each ``[batch, hidden]``.
-      dtype: of the matrix products.
-      mask: what the hidden state is multiplied with before each recurrent product, ``[batch, hidden]``, not
-        differentiated: recurrent dropout. None for nothing.
+      dtype: the type in which matrix products are computed.
+      mask: recurrent dropout: the hidden state is multiplied with it before each recurrent product,
+        ``[batch, hidden]``. None for no dropout.
 
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
+
+    Example::
+
+        ids = jnp.zeros((7, 2), jnp.int32)  # [time, batch]
+        kernel, bias, recurrent = jnp.ones((84, 4 * 16)), jnp.zeros(4 * 16), jnp.ones((16, 4 * 16))
+        hs, (h, c) = lstm(ids, kernel, bias, recurrent, (jnp.zeros((2, 16)),) * 2)  # hs [7, 2, 16]
     """
-    if natively(dtype):
+    if runs_natively(dtype):
         weights = {"kernel": kernel, "bias": bias, "recurrent_kernel": recurrent}
         return cpu.sequence("lstm", inputs, weights, carry, mask)
     return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry, mask)
 
 
-def natively(dtype: DType) -> bool:
-    """Whether what is compiled now runs in the native kernel."""
-    return cpu.available() and dtype == "float32" and not shared_units()
+def runs_natively(dtype: DType) -> bool:
+    """Whether a function that is traced now uses the native kernel for its recurrence and its loss."""
+    return build.available() and dtype == "float32" and not shards_units()
 
 
-def shared_units() -> bool:
-    """Whether this is compiled for devices that share the hidden units."""
+def shards_units() -> bool:
+    """Whether a function that is traced now has its hidden units sharded over devices."""
     return jax.sharding.get_abstract_mesh().shape.get("model", 1) > 1
 
 
-def _by_gate(array: Array) -> Array:
-    """``[..., 4 * hidden]`` → ``[..., 4, hidden]``, the units along the mesh's ``model`` axis where there is one."""
+def _by_gate(array: AnyArray) -> AnyArray:
+    """``[..., 4 * hidden]`` → ``[..., 4, hidden]``, the units sharded over the mesh's ``model`` axis if it has one."""
     array = array.reshape(*array.shape[:-1], 4, array.shape[-1] // 4)
-    if not shared_units():
+    if not shards_units():
         return array
     free = [PartitionSpec.UNCONSTRAINED] * (array.ndim - 1)
     return lax.with_sharding_constraint(array, PartitionSpec(*free, "model"))
 
 
-def product(a: Array, b: Array, dtype: DType) -> Array:
-    """``a b`` of float32 arrays ``[..., k]`` and ``[k, ...]``, computed in ``dtype`` with float32 sums."""
+def product(a: AnyArray, b: AnyArray, dtype: DType) -> Float32[Array, "*shape"]:
+    """Matrix product of ``[..., k]`` and ``[k, ...]``: factors in ``dtype``, sums in float32."""
     return jnp.tensordot(a.astype(dtype), b.astype(dtype), 1, preferred_element_type=jnp.float32)
 
 
-def sum_of_products(a: Array, b: Array, dtype: DType) -> Array:
-    """``a^T b`` over time and batch: ``[time, batch, m]`` and ``[time, batch, ...]`` → ``[m, ...]``."""
+def sum_of_products(a: AnyArray, b: AnyArray, dtype: DType) -> Float32[Array, "*shape"]:
+    """``a^T b`` summed over time and batch: ``[time, batch, m]`` and ``[time, batch, ...]`` → ``[m, ...]``."""
     pairs = ((0, 1), (0, 1))
     return jnp.tensordot(a.astype(dtype), b.astype(dtype), pairs, preferred_element_type=jnp.float32)
 
@@ -125,23 +154,23 @@ def _tanh_scale() -> Array:
     """1/2 for the three sigmoid gates and 1 for g, ``[4, 1]``.
 
     ``sigmoid(z) = tanh(z / 2) / 2 + 1/2``, so one tanh over the whole pre-activation serves all four gates. Halving is
-    exact in floating point, so it may be done to ``x`` and ``R`` beforehand.
+    exact in floating point, so ``x W + b`` and ``R`` can be halved beforehand.
     """
     return jnp.array([[0.5], [0.5], [1.0], [0.5]], jnp.float32)
 
 
-def masked(h: Array, mask: Array | None) -> Array:
-    """A state times a mask, where there is one."""
+def masked(h: AnyArray, mask: AnyArray | None) -> AnyArray:
+    """State times mask, or the state where the mask is None."""
     return h if mask is None else h * mask
 
 
 def _step(
-    scaled: Array, scaled_recurrent: Array, carry: Carry, dtype: DType, mask: Array | None = None
+    scaled: AnyArray, scaled_recurrent: AnyArray, carry: Carry, dtype: DType, mask: Mask = None
 ) -> tuple[Array, Array, Array]:
-    """One step from pre-scaled arrays: the new ``h`` and ``c`` and the gates ``[batch, 4, hidden]``."""
+    """One step, from ``x W + b`` and ``R`` times ``_tanh_scale``: new ``h`` and ``c``, gates ``[batch, 4, hidden]``."""
     h, c = carry
     scale = _tanh_scale()
-    # Without the barrier XLA fuses the tanh into each of the four slices below and computes it several times over.
+    # Without the barrier XLA fuses the tanh into each of the four slices below and computes it several times.
     activation = lax.optimization_barrier(jnp.tanh(scaled + product(masked(h, mask), scaled_recurrent, dtype)))
     gates = activation * scale + (1 - scale)
     i, f, g, o = (gates[:, k] for k in range(4))
@@ -152,9 +181,9 @@ def _step(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm_scan(
-    dtype: DType, projected: Array, recurrent: Array, carry: Carry, mask: Array | None = None
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, carry: Carry, mask: Mask = None
 ) -> tuple[Array, Carry]:
-    """``lstm`` in JAX, for every kind of device: from ``x W + b`` of every step, ``[time, batch, 4 * hidden]``."""
+    """``lstm`` in JAX, for every kind of device, from the input projection ``[time, batch, 4 * hidden]``."""
     scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
 
     def step(carry: Carry, scaled: Array) -> tuple[Carry, Array]:
@@ -166,7 +195,7 @@ def lstm_scan(
 
 
 def _lstm_forward(
-    dtype: DType, projected: Array, recurrent: Array, carry: Carry, mask: Array | None = None
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, carry: Carry, mask: Mask = None
 ) -> tuple[tuple[Array, Carry], tuple]:
     scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
 
@@ -179,7 +208,7 @@ def _lstm_forward(
 
 
 def _lstm_backward(
-    dtype: DType, residuals: tuple, gradients: tuple[Array, Carry]
+    dtype: DType, residuals: tuple, gradients: tuple[AnyArray, Carry]
 ) -> tuple[Array, Array, Carry, Array | None]:
     recurrent, mask, h0, c0, hs, cs, gates = residuals
     d_hs, (d_h, d_c) = gradients
@@ -187,7 +216,7 @@ def _lstm_backward(
     h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), mask)
     c_before = jnp.concatenate([c0[None], cs[:-1]])
     tanh_c = jnp.tanh(cs)
-    # What each gate's gradient multiplies: dc for i, f, g and dh for o.   [time, batch, 4, hidden]
+    # dz is these factors times dc for i, f, g, and times dh for o.   [time, batch, 4, hidden]
     factors = jnp.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)], axis=2)
     h_to_c = o * (1 - tanh_c * tanh_c)
     transposed = jnp.transpose(_by_gate(recurrent), (1, 2, 0))  # [4, hidden, hidden]

@@ -1,4 +1,4 @@
-"""A trained model as a record: what generation and analysis need, and nothing they could do with it."""
+"""A trained model as a record, which generation and analysis work with."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from flaxchar.models.charlm import CharLM, Params, make_model
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
-    """Parameters with the vocabulary and the settings they belong to.
+    """Parameters, and the vocabulary and settings they belong to.
 
     Attributes:
       params: the parameters, a plain pytree of float32 arrays.
       vocabulary: text ↔ ids.
-      config: all settings it was trained with.
+      config: all settings the model was trained with.
+
+    Example::
+
+        trained = TrainedModel(params, vocabulary, config)
+        logits, carry = trained.model.apply({"params": trained.params}, ids)
     """
 
     params: Params

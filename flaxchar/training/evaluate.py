@@ -16,7 +16,7 @@ from flaxchar.data.cache import EncodedCorpus
 from flaxchar.generation.generate import generate
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
-from flaxchar.models.losses import Evaluation, evaluate, evaluation_batches, score_batch
+from flaxchar.models.evaluation import Evaluation, evaluate, evaluation_batches, score_batch
 from flaxchar.training.reporting import Sample
 
 SAMPLE_TEMPERATURE = 0.8

@@ -10,9 +10,10 @@ import jax
 from flaxchar.config import Config
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
-from flaxchar.kernels import cpu
-from flaxchar.models.losses import Evaluation
-from flaxchar.models.lstm import natively
+from flaxchar.kernels import build
+from flaxchar.kernels.cpu import NATIVE_CELLS
+from flaxchar.models.evaluation import Evaluation
+from flaxchar.models.lstm import runs_natively
 from flaxchar.training.devices import Layout
 from flaxchar.training.loop import Progress
 
@@ -101,10 +102,10 @@ def describe(
     widths = ", ".join(map(str, batches.widths))
     shapes = "one shape" if len(batches.widths) == 1 else f"{len(batches.widths)} shapes"
     lines.append(f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)")
-    recurrence = cpu.status()
+    recurrence = build.status()
     with jax.set_mesh(layout.mesh):
-        in_kernel = config.model.cell in cpu.CELLS and natively(config.model.dtype)
-    if cpu.available() and not in_kernel:
-        recurrence = f"JAX (the native kernel is for {', '.join(cpu.CELLS)} in float32, whole on each device)"
+        in_kernel = config.model.cell in NATIVE_CELLS and runs_natively(config.model.dtype)
+    if build.available() and not in_kernel:
+        recurrence = f"JAX (the native kernel is for {', '.join(NATIVE_CELLS)} in float32, whole on each device)"
     lines.append(f"recurrence: {recurrence}" + ("" if layout.single else f"; {layout.description}"))
     return lines

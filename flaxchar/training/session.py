@@ -16,7 +16,7 @@ import jax
 from flaxchar.config import Config
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
-from flaxchar.kernels.threefry import fold_in, new_key
+from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import count_params, make_model
 from flaxchar.models.trained import TrainedModel
 from flaxchar.training.best import Best

@@ -20,9 +20,8 @@ from jax.sharding import PartitionSpec
 from jax.stages import Lowered
 
 from flaxchar.data.batches import Batch
-from flaxchar.kernels.threefry import new_key
-from flaxchar.models.charlm import CharLM, Params
-from flaxchar.models.losses import carry_into
+from flaxchar.kernels.random import new_key
+from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.training.devices import Layout, single_device
 from flaxchar.training.state import TrainState
 
@@ -72,7 +71,7 @@ def loss_gradients(
     Returns:
       The gradient of the nats summed over the mask, these nats, the number of targets, and the carry after the batch.
     """
-    before = carry_into(batch, carry)
+    before = starting_carry(batch, carry)
 
     def nats_of(params: Params) -> tuple[Array, tuple]:
         arguments = batch.inputs, batch.targets, before or None, keys

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
-from flaxchar.models.losses import Evaluation
+from flaxchar.models.evaluation import Evaluation
 from flaxchar.training.loop import Progress
 from flaxchar.training.reporting import Report, Sample
 

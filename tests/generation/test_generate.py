@@ -11,7 +11,7 @@ from helpers import PALINDROMES as NAMES
 import flaxchar
 from flaxchar.generation.generate import generate
 from flaxchar.generation.sampling import Sampling
-from flaxchar.kernels import cpu
+from flaxchar.kernels import build
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def lm():
 def loop(request, monkeypatch):
     """Each version of the decode loop."""
     if request.param == "jax":
-        monkeypatch.setattr(cpu, "available", lambda: False)
-    elif not cpu.available():
-        pytest.skip(f"the native kernel is not available: {cpu.status()}")
+        monkeypatch.setattr(build, "available", lambda: False)
+    elif not build.available():
+        pytest.skip(f"the native kernel is not available: {build.status()}")
 
 
 def reference(lm, prompt, size, bos=True):
@@ -138,7 +138,7 @@ def test_both_loops_draw_the_same_texts(layers, hidden, loop, monkeypatch):
     prompt = np.array([3, 1], np.int32)
     ways = Sampling(0.8), Sampling(0.0), Sampling(1.2, top_k=5), Sampling(1.0, top_p=0.7), Sampling(1.5, 8, 0.9)
     native_texts = [generate(model, params, vocabulary, prompt, 20, 60, 5, sampling) for sampling in ways]
-    monkeypatch.setattr(cpu, "available", lambda: False)
+    monkeypatch.setattr(build, "available", lambda: False)
     for ours, sampling in zip(native_texts, ways, strict=True):
         theirs = generate(model, params, vocabulary, prompt, 20, 60, 5, sampling)
         same = sum(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""The model: its size, its two kinds of input, and losses that no padding or neighbour can change."""
+"""The model: its size, its two kinds of input, its carry, its embedding, its dropout, and 32 bits."""
 
 from __future__ import annotations
 
@@ -7,23 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxchar import (
-    Batch,
-    CharLM,
-    ModelConfig,
-    count_params,
-    init_params,
-    masked_cross_entropy,
-    one_hot,
-    pad_texts,
-    score_texts,
-    token_losses,
-)
-from flaxchar.data.vocabulary import EncodedTexts
-from flaxchar.kernels import cpu
-from flaxchar.kernels.threefry import new_key
-from flaxchar.models.charlm import dropout
-from flaxchar.models.losses import evaluate
+from flaxchar import CharLM, ModelConfig, count_params, init_params, one_hot, pad_texts
+from flaxchar.kernels import build
+from flaxchar.kernels.random import new_key
 from flaxchar.models.lstm import lstm
 
 VOCAB, EOS = 11, 10
@@ -91,66 +77,6 @@ def test_single_steps_give_the_logits_of_the_whole(model, params):
         np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
 
 
-def mean_loss(model, params, batch):
-    logits, _ = model.apply({"params": params}, jnp.asarray(batch.inputs))
-    nats, count = masked_cross_entropy(logits, batch.targets, batch.mask)
-    return nats / count
-
-
-@pytest.mark.parametrize(("rows", "width"), [(5, 40), (9, 15), (12, 33)])
-def test_padding_further_changes_neither_loss_nor_gradient(model, params, rows, width):
-    tight = pad_texts(TEXTS, rows=5, width=15, eos=EOS)
-    padded = pad_texts(TEXTS, rows=rows, width=width, eos=EOS)
-    value = jax.value_and_grad(lambda p, b: mean_loss(model, p, b))
-    loss, gradient = value(params, tight)
-    further_loss, further_gradient = value(params, padded)
-    np.testing.assert_allclose(further_loss, loss, rtol=1e-6)
-    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(further_gradient), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-7, rtol=1e-5)
-
-
-def test_the_loss_does_not_depend_on_what_stands_in_the_padding(model, params):
-    batch = pad_texts(TEXTS, rows=6, width=16, eos=EOS)
-    noise = RNG.integers(0, VOCAB, batch.inputs.shape).astype(np.int32)
-    noisy = Batch(
-        np.where(batch.mask, batch.inputs, noise), np.where(batch.mask, batch.targets, noise), batch.mask, batch.fresh
-    )
-    assert mean_loss(model, params, noisy) == mean_loss(model, params, batch)
-
-
-def encode(texts):
-    return EncodedTexts(np.concatenate(texts), np.cumsum([0, *map(len, texts)]))
-
-
-def test_a_texts_loss_does_not_depend_on_its_neighbours(model, params):
-    together = score_texts(model, params, encode(TEXTS), EOS).nats
-    backwards = score_texts(model, params, encode(TEXTS[::-1]), EOS).nats[::-1]
-    alone = [score_texts(model, params, encode([text]), EOS).nats[0] for text in TEXTS]
-    np.testing.assert_allclose(backwards, together, rtol=1e-6)
-    np.testing.assert_allclose(alone, together, rtol=1e-6)
-
-
-def test_the_loss_equals_a_numpy_loop(model, params):
-    sums = score_texts(model, params, encode(TEXTS), EOS)
-    for text, nats, tokens in zip(TEXTS, sums.nats, sums.tokens, strict=True):
-        fed, targets = [EOS, *text], [*text, EOS]
-        logits = np.asarray(model.apply({"params": params}, jnp.array([fed]))[0][0], np.float64)
-        log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-        np.testing.assert_allclose(nats, -log_p[np.arange(len(targets)), targets].sum(), rtol=1e-5)
-        assert tokens == len(targets)
-
-
-def test_running_text_is_scored_as_one_text_with_its_carry(model, params):
-    """Windows of 4 must give what one pass over the whole stream gives."""
-    stream = [EOS] + [k for text in TEXTS for k in [*text.tolist(), EOS]]
-    logits, _ = model.apply({"params": params}, jnp.array([stream[:-1]]))
-    whole = token_losses(logits, jnp.array([stream[1:]]), jnp.ones((1, len(stream) - 1), bool)).mean()
-    result = evaluate(model, params, encode(TEXTS), characters=len(stream) - 1, eos=EOS, window=4)
-    np.testing.assert_allclose(result.loss, whole, rtol=1e-6)
-    assert result.tokens == len(stream) - 1
-    np.testing.assert_allclose(result.bits_per_character, result.loss / np.log(2), rtol=1e-6)
-
-
 def test_an_embedding_equals_a_lookup_before_the_layer():
     """And has the parameters of Keras' Embedding, LSTM and Dense."""
     model = CharLM(VOCAB, ModelConfig(hidden=16, embedding=5))
@@ -186,7 +112,7 @@ def test_dropout_acts_in_training_only(settings):
 )
 def test_where_jax_was_told_to_use_64_bits_the_model_still_computes_in_32(cell, source_end, in_jax, monkeypatch):
     if in_jax:
-        monkeypatch.setattr(cpu, "available", lambda: False)
+        monkeypatch.setattr(build, "available", lambda: False)
     rates = {"input_dropout": 0.2, "dropout": 0.2, "recurrent_dropout": 0.0 if cell.startswith("min") else 0.2}
     config = ModelConfig(cell=cell, hidden=8, layers=2, embedding=6, residual=True, layer_norm=True, **rates)
     model = CharLM(VOCAB, config, source_end)
@@ -207,18 +133,3 @@ def test_where_jax_was_told_to_use_64_bits_the_model_still_computes_in_32(cell, 
         found = loss_and_gradients()
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6), found, expected)
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_dropout_drops_its_share_and_keeps_the_mean(rate):
-    values = dropout(jnp.ones((40, 30, 51)), rate, jax.random.split(jax.random.key(0), 30))
-    kept = values[values > 0]
-    assert abs(1 - kept.size / values.size - rate) < 0.005
-    np.testing.assert_allclose(kept, 1 / (1 - rate), rtol=1e-4)
-    np.testing.assert_allclose(values.mean(axis=(0, 2)), 1.0, atol=0.1)  # in every row
-
-
-def test_a_rows_dropout_does_not_depend_on_its_neighbours():
-    keys = jax.random.split(jax.random.key(0), 6)
-    whole = dropout(jnp.ones((4, 6, 10)), 0.5, keys)
-    np.testing.assert_array_equal(dropout(jnp.ones((4, 2, 10)), 0.5, keys[3:5]), whole[:, 3:5])

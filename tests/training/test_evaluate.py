@@ -11,7 +11,7 @@ import flaxchar
 from flaxchar import Config, InputError, init_params
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.kernels.threefry import new_key
+from flaxchar.kernels.random import new_key
 from flaxchar.models.charlm import make_model
 from flaxchar.training.evaluate import Evaluator, sample_prompts
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from flaxchar import Config, Vocabulary
-from flaxchar.models.losses import Evaluation
+from flaxchar.models.evaluation import Evaluation
 from flaxchar.training.loop import Progress
 from flaxchar.training.metrics import Metrics, held_out_results
 from flaxchar.training.reporting import Observer, Report, Sample

@@ -7,7 +7,7 @@ import pytest
 from flaxchar import Config
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
-from flaxchar.kernels import cpu
+from flaxchar.kernels import build
 from flaxchar.training.devices import single_device
 from flaxchar.training.reporting import describe
 from flaxchar.training.session import make_batches
@@ -25,7 +25,7 @@ def described(held_out=(), **settings):
 )
 def test_the_report_says_which_recurrence_runs(settings, named):
     (line,) = [line for line in described(**settings) if line.startswith("recurrence: ")]
-    assert line.startswith(f"recurrence: {named or cpu.status()}")
+    assert line.startswith(f"recurrence: {named or build.status()}")
 
 
 def test_the_report_names_vocabulary_and_shapes():

@@ -8,7 +8,7 @@ import pytest
 from helpers import small_training
 
 from flaxchar import ModelConfig, TrainingConfig, TrainStep, init_state
-from flaxchar.kernels.threefry import new_key
+from flaxchar.kernels.random import new_key
 from flaxchar.training.state import copy_tree
 from flaxchar.training.step import apply_gradients, batch_gradients
 

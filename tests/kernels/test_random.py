@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxchar.kernels.threefry import fold_in, new_key
+from flaxchar.kernels.random import fold_in, new_key
 
 DRAWS = {
     "key": jax.random.key_data,

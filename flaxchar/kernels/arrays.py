@@ -1,0 +1,19 @@
+"""The types of a recurrent layer's arrays, with their shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jaxtyping import Float, Int
+
+from flaxchar.data.batches import AnyArray
+
+# The inputs of a layer over a sequence: ids or vectors.
+LayerInputs = Int[AnyArray, "time batch"] | Float[AnyArray, "time batch features"]
+# The recurrent state of a layer: (h, c) for an LSTM, (h,) for the other cells.
+Carry = tuple[Float[AnyArray, "batch hidden"], ...]
+# Recurrent dropout multiplies the state with it before each recurrent product; None for no dropout.
+Mask = Float[AnyArray, "batch hidden"] | None
+# A layer's parameters: "kernel" [features, gates * hidden], "bias" [gates * hidden] and, where the cell has them,
+# "recurrent_kernel" [hidden, gates * hidden] and "recurrent_bias" [gates * hidden].
+Weights = Mapping[str, Float[AnyArray, "..."]]

@@ -1,0 +1,156 @@
+"""Evaluation: the loss, bits per character and accuracy of a model on texts."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from flaxchar.data.batches import AnyArray, Batch, EvaluationBatches, WindowBatches
+from flaxchar.data.vocabulary import EncodedTexts
+from flaxchar.models.charlm import CharLM, Params, starting_carry
+from flaxchar.models.losses import token_losses
+
+# Rows of an evaluation batch: more than in training, because there is no backward pass to keep memory for.
+EVALUATION_ROWS = 64
+# Running text is cut into as many rows as leave this many tokens in each: every row but the first starts in mid-text.
+TOKENS_PER_ROW = 4096
+
+
+class Evaluation(NamedTuple):
+    """How well a model predicts some texts.
+
+    Attributes:
+      loss: mean cross-entropy, nats per token.
+      bits_per_character: cross-entropy in bits, summed over the tokens and divided by the number of characters.
+        ``<eos>`` counts as one character, so for a model of characters this is ``loss / ln 2``.
+      accuracy: share of the tokens that had the highest probability.
+      tokens: number of predicted tokens.
+    """
+
+    loss: float
+    bits_per_character: float
+    accuracy: float
+    tokens: int
+
+
+class RowSums(NamedTuple):
+    """Sums over each row of a batch, or over each text.
+
+    Attributes:
+      nats: cross-entropy, float32 ``[rows]``.
+      hits: number of tokens that had the highest probability, integers ``[rows]``.
+      tokens: number of predicted tokens, integers ``[rows]``.
+    """
+
+    nats: AnyArray
+    hits: AnyArray
+    tokens: AnyArray
+
+
+@functools.partial(jax.jit, static_argnames=["model"])
+def score_batch(model: CharLM, params: Params, carry: tuple, batch: Batch) -> tuple[RowSums, tuple]:
+    """Score a batch.
+
+    Args:
+      model: the model; static.
+      params: its parameters.
+      carry: the carry of the batch before; a ``fresh`` batch starts from zeros instead.
+      batch: arrays ``[batch, time]``.
+
+    Returns:
+      The sums over each row, and the carry after the batch.
+    """
+    logits, carry = model.apply({"params": params}, batch.inputs, starting_carry(batch, carry))
+    hits = (logits.argmax(-1) == batch.targets) & batch.mask
+    nats = token_losses(logits, batch.targets, batch.mask)
+    return RowSums(nats.sum(1), hits.sum(1), batch.mask.sum(1)), carry
+
+
+def score_texts(model: CharLM, params: Params, texts: EncodedTexts, eos: int, bos: bool = True) -> RowSums:
+    """Score texts, each by itself.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      texts: the texts, none of them empty.
+      eos: the id of ``<eos>``.
+      bos: whether ``<eos>`` is fed before each text, so that its first character is predicted too.
+
+    Returns:
+      Sums over each text, NumPy arrays ``[texts]``.
+
+    Example::
+
+        texts, _ = vocabulary.encode_texts(["Anna", "Otto"])
+        score_texts(model, params, texts, vocabulary.eos).nats  # cross-entropy of either text
+    """
+    batches = EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
+    carry = model.initial_carry(batches.rows)
+    result = RowSums(*(np.zeros(len(texts), kind) for kind in (np.float32, np.int64, np.int64)))
+    for chosen, batch in batches:
+        sums, _ = score_batch(model, params, carry, batch)
+        for total, part in zip(result, sums, strict=True):
+            total[chosen] = np.asarray(part)[: len(chosen)]
+    return result
+
+
+def evaluate(
+    model: CharLM,
+    params: Params,
+    texts: EncodedTexts,
+    characters: int,
+    eos: int,
+    bos: bool = True,
+    window: int | None = None,
+) -> Evaluation:
+    """Evaluate a model on texts: each by itself, or all as one running text.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      texts: the texts, none of them empty.
+      characters: number of characters that the predicted tokens stand for; ``<eos>`` counts as one.
+      eos: the id of ``<eos>``.
+      bos: whether ``<eos>`` is fed before each text, or before the running text.
+      window: time steps of a batch of running text; None for separate texts.
+
+    Returns:
+      The loss and the other figures.
+
+    Example::
+
+        texts, _ = vocabulary.encode_texts(["Anna", "Otto"])
+        evaluate(model, params, texts, characters=10, eos=vocabulary.eos).bits_per_character
+    """
+    if window is None:
+        sums = [score_texts(model, params, texts, eos, bos)]
+    else:
+        batches = _window_batches(texts, eos, bos, window)
+        carry, sums = model.initial_carry(batches.rows), []
+        for k in range(batches.steps_per_epoch):
+            part, carry = score_batch(model, params, carry, batches.batch(k))
+            sums.append(part)
+    # Summed in double precision: a float32 sum over millions of characters loses digits.
+    nats, hits, tokens = (
+        float(sum(np.asarray(part, np.float64).sum() for part in parts)) for parts in zip(*sums, strict=True)
+    )
+    return Evaluation(nats / tokens, nats / math.log(2) / characters, hits / tokens, int(tokens))
+
+
+def evaluation_batches(
+    texts: EncodedTexts, eos: int, bos: bool = True, window: int | None = None
+) -> EvaluationBatches | WindowBatches:
+    """The batches that ``evaluate`` scores; arguments as there."""
+    if window is None:
+        return EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
+    return _window_batches(texts, eos, bos, window)
+
+
+def _window_batches(texts: EncodedTexts, eos: int, bos: bool, window: int) -> WindowBatches:
+    """Running text to score, in rows of at least ``TOKENS_PER_ROW`` tokens."""
+    rows = min(EVALUATION_ROWS, max(1, len(texts.ids) // TOKENS_PER_ROW))
+    return WindowBatches(texts, rows, eos, window, bos)

@@ -1,0 +1,125 @@
+"""The recurrent layer as a Flax module, and dropout.
+
+The module only names and initialises parameters; the mathematics is in ``flaxchar.models.lstm`` and
+``flaxchar.models.cells``. This file and ``charlm.py`` are the only ones that import Flax.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Key
+
+from flaxchar.data.batches import AnyArray
+from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
+from flaxchar.models.cells import CELLS, SequenceResult, StepInputs, StepResult
+from flaxchar.models.lstm import DType
+
+
+class RecurrentLayer(nn.Module):
+    """A recurrent layer.
+
+    Its parameters are ``kernel`` ``[features, gates * hidden]`` and ``bias`` ``[gates * hidden]``, and where the cell
+    has them ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``. They start
+    as in Keras: the recurrent kernel orthogonal, biases at 0, the forget gate's bias at 1.
+
+    Attributes:
+      cell: its name in ``CELLS``.
+      features: size of the input vectors, or of the vocabulary for ids.
+      hidden: number of units.
+      dtype: the type in which matrix products are computed.
+      kernel_init: initialiser of ``kernel``.
+
+    Example::
+
+        layer = RecurrentLayer("gru", features=84, hidden=16)
+        carry = (jnp.zeros((2, 16)),)
+        params = layer.init(jax.random.key(0), ids, carry)             # ids [time, 2]
+        hidden, carry = layer.apply(params, ids, carry)                # [time, 2, 16]
+    """
+
+    cell: str
+    features: int
+    hidden: int
+    dtype: DType = "float32"
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
+
+    def setup(self) -> None:
+        """Declare the parameters."""
+        cell = CELLS[self.cell]
+        columns = cell.gates * self.hidden
+        weights = {
+            "kernel": self.param("kernel", self.kernel_init, (self.features, columns), jnp.float32),
+            "bias": self.param("bias", self._initial_bias),
+        }
+        if cell.recurrent:
+            recurrent = nn.initializers.orthogonal(), (self.hidden, columns), jnp.float32
+            weights["recurrent_kernel"] = self.param("recurrent_kernel", *recurrent)
+        if cell.recurrent_bias:
+            weights["recurrent_bias"] = self.param("recurrent_bias", nn.initializers.zeros, (columns,), jnp.float32)
+        self.weights = weights
+
+    def _initial_bias(self, key: Array) -> Array:
+        cell = CELLS[self.cell]
+        bias = jnp.zeros((cell.gates, self.hidden), jnp.float32)
+        return (bias if cell.forget_gate is None else bias.at[cell.forget_gate].set(1.0)).reshape(-1)
+
+    def __call__(
+        self,
+        inputs: LayerInputs,
+        carry: Carry,
+        mask: Mask = None,
+        embedding: Float[AnyArray, "rows embedding"] | None = None,
+    ) -> SequenceResult:
+        """The layer over a sequence.
+
+        Args:
+          inputs: ids ``[time, batch]`` or vectors ``[time, batch, features]``; with an embedding, vectors are one-hot.
+          carry: the state before the first step, arrays ``[batch, hidden]``.
+          mask: recurrent dropout: multiplies the state before each recurrent product, ``[batch, hidden]``.
+          embedding: the vectors that ids stand for, ``[rows, features]``; None where ids act on the gates directly.
+
+        Returns:
+          The hidden states ``[time, batch, hidden]`` and the carry after the last step.
+        """
+        return CELLS[self.cell].sequence(inputs, self._weights(embedding), carry, mask, self.dtype)
+
+    def step(
+        self, inputs: StepInputs, carry: Carry, embedding: Float[AnyArray, "rows embedding"] | None = None
+    ) -> StepResult:
+        """One step: ids ``[batch]`` or vectors ``[batch, features]`` → hidden state ``[batch, hidden]`` and carry."""
+        return CELLS[self.cell].step(inputs, self._weights(embedding), carry, self.dtype)
+
+    def _weights(self, embedding: AnyArray | None) -> Weights:
+        return self.weights if embedding is None else with_embedding(self.weights, embedding)
+
+
+def with_embedding(weights: Weights, embedding: Float[AnyArray, "rows embedding"]) -> Weights:
+    """A layer's weights with the embedding multiplied into ``kernel``, so that the layer reads ids.
+
+    The product is computed once for the vocabulary's few rows and serves all time steps, so an embedding costs next to
+    nothing.
+    """
+    return {**weights, "kernel": embedding @ weights["kernel"]}
+
+
+def dropout(
+    values: Float[AnyArray, "time batch features"], rate: float, keys: Key[Array, " batch"]
+) -> Float[Array, "time batch features"]:
+    """Dropout: set a share of the values to 0 and scale the others up (Srivastava et al. 2014).
+
+    https://jmlr.org/papers/v15/srivastava14a.html
+
+    Args:
+      values: ``[time, batch, features]``.
+      rate: the share that is dropped, rounded to a multiple of 2^-16: each value has 16 random bits.
+      keys: a random key for each row, ``[batch]``, so that a row's dropout does not depend on the other rows.
+    """
+    time, _, features = values.shape
+    words = -(-features // 2)
+    bits = jax.vmap(lambda key: jax.random.bits(key, (time, words), jnp.uint32), out_axes=1)(keys)
+    halves = jax.lax.bitcast_convert_type(bits, jnp.uint16).reshape(time, -1, 2 * words)[:, :, :features]
+    dropped = round(rate * 2**16)
+    return jnp.where(halves < dropped, 0.0, values * (2**16 / (2**16 - dropped)))

@@ -1,0 +1,88 @@
+"""The native kernel against NumPy, the same layers in JAX, and Optax."""
+
+from __future__ import annotations
+
+import ctypes
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from recurrences import assert_close, make_inputs, make_weights, normal, value_and_gradients
+
+from flaxchar.kernels import build, cpu
+from flaxchar.kernels.cpu import NATIVE_CELLS
+
+pytestmark = pytest.mark.usefixtures("native")
+
+
+@pytest.mark.parametrize(
+    ("number", "reference", "least", "most", "error"),
+    [
+        (0, np.tanh, -12, 12, 4e-7),
+        (1, lambda x: 1 / (1 + np.exp(-x)), -20, 20, 2e-7),
+        (2, np.exp, -87, 0, 2.5e-7),
+        (3, np.log, 1e-30, 1e30, 2.5e-7),
+    ],
+    ids=["tanh", "sigmoid", "exp", "log"],
+)
+def test_the_functions_of_vectors_equal_numpy(number, reference, least, most, error):
+    spaced = np.geomspace if number == 3 else np.linspace
+    values = spaced(least, most, 16 * 4096).astype(np.float32)
+    expected = reference(values.astype(np.float64))
+    pointer = values.ctypes.data_as(ctypes.c_void_p)
+    build.library().flaxchar_apply(number, pointer, ctypes.c_int64(values.size))
+    # sigmoid is tanh plus 1/2, so its error is relative to 1.
+    np.testing.assert_allclose(values, expected, rtol=0 if number == 1 else error, atol=error if number == 1 else 0)
+
+
+@pytest.mark.parametrize(("kind", "with_mask"), [("ids", False), ("vectors", True)])
+@pytest.mark.parametrize(
+    ("time", "batch", "hidden", "features"),
+    [(5, 3, 16, 7), (3, 13, 33, 11), (3, 1, 520, 9)]
+    + [
+        pytest.param(*s, marks=pytest.mark.slow)
+        for s in ((1, 1, 1, 2), (2, 7, 100, 84), (9, 32, 128, 84), (2, 40, 300, 65))
+    ],
+)
+@pytest.mark.parametrize("name", NATIVE_CELLS)
+def test_a_layer_and_its_gradients_equal_the_same_layer_in_jax(
+    name, time, batch, hidden, features, kind, with_mask, monkeypatch
+):
+    """Sizes on both sides of every block: rows, lanes, panels, and the cache that makes threads share units."""
+    weights, carry = make_weights(name, hidden, features, batch)
+    mask = jnp.where(normal(30, batch, hidden) > 0, 2.0, 0.0) if with_mask else None
+    arguments = name, make_inputs(kind, time, batch, features), weights, carry, mask
+    ours = value_and_gradients(*arguments)
+    monkeypatch.setattr(build, "available", lambda: False)
+    theirs = value_and_gradients(*arguments)
+    assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("shape", "features", "vocab"), [((5, 3), 7, 11), ((9, 8), 128, 84), ((3,), 130, 300)])
+def test_cross_entropy_and_its_gradients_equal_optax(shape, features, vocab):
+    arguments = 3 * normal(1, *shape, features), normal(2, features, vocab), normal(3, vocab)
+    targets = jax.random.randint(jax.random.key(4), shape, 0, vocab)
+    weights = normal(5, *shape)
+
+    def loss(function):
+        return jax.value_and_grad(lambda *args: (function(*args) * weights).sum(), argnums=(0, 1, 2))(*arguments)
+
+    ours = loss(lambda x, kernel, bias: cpu.cross_entropy(x, kernel, bias, targets))
+    theirs = loss(lambda x, w, b: optax.softmax_cross_entropy_with_integer_labels(x @ w + b, targets))
+    assert_close(ours, theirs)
+
+
+def test_an_id_outside_the_vocabulary_is_an_error_not_a_read_outside_memory():
+    weights, carry = make_weights("lstm")
+    inputs = make_inputs("ids").at[0, 0].set(len(weights["kernel"]))
+    with pytest.raises(Exception, match="outside the vocabulary"):
+        jax.block_until_ready(cpu.sequence("lstm", inputs, weights, carry, None))
+
+
+def test_another_type_than_float32_is_an_error_not_a_wrong_number():
+    weights, carry = make_weights("lstm")
+    halves = jax.tree.map(lambda leaf: leaf.astype(jnp.float16), weights)
+    with pytest.raises(TypeError, match=r"float32, not in float16"):
+        cpu.sequence("lstm", make_inputs("ids"), halves, carry, None)
