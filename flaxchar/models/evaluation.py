@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from flaxchar.data.batches import AnyArray, Batch, EvaluationBatches, WindowBatches
-from flaxchar.data.vocabulary import EncodedTexts
+from flaxchar.data.encoded import EncodedTexts
 from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.models.losses import token_losses
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from flaxchar import TextBatches, Vocabulary, WindowBatches, one_hot, pad_texts
 from flaxchar.data.batches import EvaluationBatches, choose_widths, fit_width
+from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.headlines import generate_headlines
-from flaxchar.data.vocabulary import EncodedTexts
 
 EOS = 9
 texts_of_ids = st.lists(st.lists(st.integers(1, 8), min_size=1, max_size=20), min_size=1, max_size=40)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flaxchar import CharLM, ModelConfig, init_params, score_texts, token_losses
-from flaxchar.data.vocabulary import EncodedTexts
+from flaxchar.data.encoded import EncodedTexts
 from flaxchar.models.evaluation import evaluate
 
 VOCAB, EOS = 11, 10
