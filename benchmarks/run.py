@@ -169,7 +169,7 @@ def quality(bench: Bench) -> None:
             if number % 2 == 0:  # in turn, as machines are faster at some times than at others
                 epochs.append(keras.ask(epoch=True))
             command = ["train.py", *data, *QUICK, "--workdir", f"{folder}/run{number}"]
-            seconds = timed(command, until="best: ", XDG_CACHE_HOME=cache)
+            seconds = timed(command, until="best checkpoint: ", XDG_CACHE_HOME=cache)
             lines = (Path(folder) / f"run{number}" / "metrics.jsonl").read_text().splitlines()
             bits = [b for line in lines if (b := json.loads(line).get("held_out_bits_per_character"))][-1]
             rows.append((seconds, bits))

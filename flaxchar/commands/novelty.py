@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
-from flaxchar.commands.options import parse
-from flaxchar.commands.sample import DrawOptions
+from flaxchar.commands.options import DrawOptions, parse
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 

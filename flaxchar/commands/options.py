@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from flaxchar.data.examples import Example
 
 Options = TypeVar("Options")
+# Heading of the options that say how texts are drawn.
+DRAWING = "How texts are drawn"
 
 # -- options that several commands share ------------------------------------------------------------------------------
 
@@ -68,6 +70,31 @@ class TextOptions(FieldOptions):
     """Options of the commands that read texts for a trained model."""
 
     files: tuple[str, ...] = setting(("-",), "Files, as for train --data; - for standard input.", positional=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawOptions(ModelOptions):
+    """Options of the commands that write texts."""
+
+    temperature: float = setting(
+        0.8,
+        "Below 1 for likelier texts, above 1 for wilder ones; 0 for the most probable character each time.",
+        least=0,
+        heading=DRAWING,
+    )
+    top_k: int = setting(0, "Draw only among this many most probable characters; 0 for all.", least=0, heading=DRAWING)
+    top_p: float = setting(
+        1.0,
+        "Draw only among the most probable characters that together have this probability.",
+        above=0,
+        most=1,
+        heading=DRAWING,
+    )
+    size: int = setting(
+        300, "Longest text, in characters (words for a model of words), prompt included.", least=1, heading=DRAWING
+    )
+    seed: int = setting(0, "The same seed gives the same texts.", least=0, most=2**32 - 1, heading=DRAWING)
+    json: bool = setting(False, "Print one JSON object per text.", heading="What is printed", switch=True)
 
 
 # -- parsing ----------------------------------------------------------------------------------------------------------

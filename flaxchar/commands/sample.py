@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flaxchar.commands import process
-from flaxchar.commands.options import ModelOptions, parse
+from flaxchar.commands.options import DRAWING, DrawOptions, parse
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -19,36 +19,10 @@ if TYPE_CHECKING:
 
 GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
 GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
-_DRAWING, _OUTPUT = "How texts are drawn", "What is printed"
 # Options that cannot be combined.
 _EXCLUSIVE = {"stream": ("json", "grid", "novel"), "grid": ("novel",), "beam": ("stream", "json", "grid", "novel")}
 # --novel gives up after this many times as many samples as were asked for.
 _MOST_TRIES = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class DrawOptions(ModelOptions):
-    """Options of the commands that write texts."""
-
-    temperature: float = setting(
-        0.8,
-        "Below 1 for likelier texts, above 1 for wilder ones; 0 for the most probable character each time.",
-        least=0,
-        heading=_DRAWING,
-    )
-    top_k: int = setting(0, "Draw only among this many most probable characters; 0 for all.", least=0, heading=_DRAWING)
-    top_p: float = setting(
-        1.0,
-        "Draw only among the most probable characters that together have this probability.",
-        above=0,
-        most=1,
-        heading=_DRAWING,
-    )
-    size: int = setting(
-        300, "Longest text, in characters (words for a model of words), prompt included.", least=1, heading=_DRAWING
-    )
-    seed: int = setting(0, "The same seed gives the same texts.", least=0, most=2**32 - 1, heading=_DRAWING)
-    json: bool = setting(False, "Print one JSON object per text.", heading=_OUTPUT, switch=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,19 +44,19 @@ class SampleOptions(DrawOptions):
         None,
         "Write the most probable text that a beam search of this width finds, one for each prompt.",
         least=1,
-        heading=_DRAWING,
+        heading=DRAWING,
     )
     novel: bool = setting(
         False,
         "Skip texts that are training texts, which must still be where they were read.",
-        heading=_DRAWING,
+        heading=DRAWING,
         switch=True,
     )
-    stream: bool = setting(False, "Print each text while it is written.", heading=_OUTPUT, switch=True)
+    stream: bool = setting(False, "Print each text while it is written.", heading="What is printed", switch=True)
     grid: bool = setting(
         False,
         "Print one text for each of five temperatures and each of five prompts, or of your own.",
-        heading=_OUTPUT,
+        heading="What is printed",
         switch=True,
     )
 
