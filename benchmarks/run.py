@@ -143,8 +143,8 @@ def timed(arguments: list[str], until: str | None = None, **variables: str) -> f
     for line in process.stdout:
         if until is not None and seconds is None and line.startswith(until):
             seconds = time.perf_counter() - start
-    if process.wait():
-        raise RuntimeError(f"{command} failed")
+    if process.wait() or (until is not None and seconds is None):
+        raise RuntimeError(f"{command} failed, or printed no line that begins with {until!r}")
     return time.perf_counter() - start if seconds is None else seconds
 
 

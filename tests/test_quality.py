@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 def best(result) -> float:
     assert result.returncode == 0, result.stderr
-    return float(re.search(r"best: ([\d.]+) bits per character", result.stdout).group(1))
+    return float(re.search(r"best checkpoint: .*held-out ([\d.]+) bits/char", result.stdout).group(1))
 
 
 def test_the_embedded_corpus_is_learned_to_within_2_percent_of_its_entropy(tmp_path):
