@@ -27,6 +27,7 @@ class NoTensorFlow:
     "What finds modules in folders, TensorFlow excepted."
     def find_spec(self, name, path=None, target=None):
         return None if name == "tensorflow" else PathFinder.find_spec(name, path, target)
+    find_distributions = staticmethod(PathFinder.find_distributions)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = NoTensorFlow()
 checksum, size, *arguments = sys.argv[1:]
