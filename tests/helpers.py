@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import jax
 
 from flaxchar import (
@@ -39,8 +41,17 @@ if "FLAXCHAR_TEST_CACHE" not in os.environ:
 CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
 
 
+@functools.cache
+def _compile_kernel() -> None:
+    """Compile the kernel for the commands of this session, which would say so on stderr, whichever comes first."""
+    program = "from flaxchar.kernels import build; build.available()"
+    with filelock.FileLock(Path(CACHE) / "kernel.lock"):
+        subprocess.run([sys.executable, "-c", program], env={**os.environ, "XDG_CACHE_HOME": CACHE}, check=True)
+
+
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a user's command: warnings as Python shows them by default, a cache of its own."""
+    _compile_kernel()
     return {**os.environ, "XDG_CACHE_HOME": CACHE, **variables}
 
 
