@@ -162,7 +162,7 @@ def test_unreachable_when_asked_for_by_name_is_an_error_with_the_ways_around(tmp
         "train.py", "--dataset", "ag_news_subset", "--data-dir", str(tmp_path), "--workdir", str(tmp_path / "run"),
         **nowhere(silent_port),
     )  # fmt: skip
-    assert time.monotonic() - started < 15  # not the minutes of TFDS' own retries; it takes 4 s on an idle machine
+    assert time.monotonic() - started < 60  # not the minutes of TFDS' own retries; it takes 4 s on an idle machine
     assert result.returncode == 2
     (line,) = result.stderr.strip().split("\n")
     for way in ("copy its folder", "put ag_news_csv.tar.gz in", "--data train.csv and --fields 2"):
@@ -178,8 +178,8 @@ def test_unreachable_by_default_is_a_notice_and_the_embedded_corpus(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("AG News is neither prepared here nor within reach") == 1
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["data"]["dataset"] == "headlines"
-    assert f"({bits_per_character():.4f} at best)" in result.stdout
-    assert "above the exact entropy" in result.stdout
+    assert f"(entropy floor {bits_per_character():.4f})" in result.stdout
+    assert "above the entropy of the source" in result.stdout
 
 
 def test_a_data_set_that_does_not_exist(tmp_path):
