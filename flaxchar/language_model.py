@@ -255,6 +255,7 @@ def train(
     preset: str | None = None,
     config: Config | None = None,
     devices: int | None = None,
+    fresh: bool = False,
     **settings: Any,
 ) -> LanguageModel:
     """Train a model on texts.
@@ -269,6 +270,7 @@ def train(
       preset: ``"default"``, ``"fast"``, ``"best"``, ``"classifier"`` or ``"reference"``.
       config: all settings to begin with, instead of a preset.
       devices: how many devices to train on; None for all.
+      fresh: begin a new run in ``workdir``; a run that is there is renamed, never deleted.
       **settings: changes to preset or config, by the name of the setting: ``steps=500``, ``hidden=256``,
         ``time_budget="5m"``. Settings about files have no place here.
 
@@ -308,5 +310,5 @@ def train(
     settled = resolve(settings, preset, config, facts)
     settled.validate(from_python=True)
     layout = make_layout(settled.training, devices)
-    trained = train_corpus(encoded, settled, None if workdir is None else Path(workdir), layout=layout)
+    trained = train_corpus(encoded, settled, None if workdir is None else Path(workdir), fresh=fresh, layout=layout)
     return LanguageModel(trained.params, trained.vocabulary, trained.config)

@@ -83,7 +83,7 @@ def test_json_lines_and_columns_by_name(tmp_path):
     ("name", "content", "settings", "message"),
     [
         ("a.txt", "a\n", {}, r"a.txt is plain text, which has no field for `label_field`"),
-        ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: 'kind' is None, which is neither a text nor a class"),
+        ("a.jsonl", '{"text": "a"}\n', {}, r"line 1: there is no 'kind'; the keys are 'text'"),
         ("a.csv", "text\na\n", {"fields": ("text",)}, r"has no column 'kind'"),
         ("a.jsonl", "", {"window": 8}, r"`label_field` and `window` exclude each other"),
     ],
@@ -105,7 +105,7 @@ def test_texts_are_written_for_a_class(run):
     assert "".join(lm.stream(label="high", seed=3)) == lm.generate(label="high", seed=3)[0]
     with pytest.raises(InputError, match=r"`label`: 'low', 'high'"):
         lm.generate()
-    with pytest.raises(InputError, match=r"no class 'middle'; it knows 'low', 'high'"):
+    with pytest.raises(InputError, match=r"no label 'middle'; it knows 'low', 'high'"):
         lm.generate(label="middle")
 
 
@@ -144,7 +144,7 @@ def test_a_model_without_classes_cannot_classify():
     lm = flaxchar.train(["ab", "ba"], steps=1, hidden=4)
     with pytest.raises(InputError, match="knows no labels"):
         class_nats(lm, ["a"])
-    with pytest.raises(InputError, match="no class 'x'"):
+    with pytest.raises(InputError, match="no label 'x'"):
         lm.generate(label="x")
 
 

@@ -130,5 +130,5 @@ def test_the_source_is_used(table, tmp_path):
 
 def test_a_source_for_a_model_without_is_an_error():
     lm = flaxchar.train(["ab", "ba"], steps=1, hidden=4)
-    with pytest.raises(InputError, match="`source_field`"):
+    with pytest.raises(InputError, match="trained without sources"):
         lm.generate(source="a")

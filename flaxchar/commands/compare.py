@@ -81,7 +81,8 @@ def compare(arguments: Sequence[str]) -> int:
         outcomes.append(outcome)
         result = outcome.failure or f"held-out {outcome.held_out:.4f} bits/char after {outcome.seconds:.0f} s"
         print(f"{outcome.name}: {result}", flush=True)
-        write_report(folder, outcomes)
+        if any(outcome.failure is None for outcome in outcomes):  # failures alone are no reason to replace a report
+            write_report(folder, outcomes)
         started = time.monotonic()
     print("\n".join(table(outcomes)))
     print(f"written to {folder}: compare.md, compare.json, compare.png")

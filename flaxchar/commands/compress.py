@@ -52,11 +52,13 @@ class DecompressOptions(ModelOptions):
 def compress(arguments: Sequence[str]) -> int:
     """Run ``flaxchar compress`` and return the exit status."""
     options = parse(CompressOptions, "compress", arguments).options
+    given = {name for name in ("fields", "encoding") if getattr(options, name) != getattr(CompressOptions, name)}
     with_fields = options.label_field is not None or options.source_field is not None
-    if options.fields and not with_fields:
-        raise InputError(
-            "`fields` goes with `label_field` or `source_field`; without them the whole file is compressed"
-        )
+    for name in ("fields", "encoding"):
+        if name in given and not with_fields:
+            raise InputError(
+                f"`{name}` goes with `label_field` or `source_field`; without them the whole file is compressed"
+            )
     output = Path(options.output or options.file + ".jsonl" * with_fields + _SUFFIX)
     _check_output(output)
     content: str | list[Example]

@@ -14,7 +14,12 @@ SETTINGS = frozenset(
     field.name for kind in (DataConfig, ModelConfig, TrainingConfig) for field in dataclasses.fields(kind)
 )
 # Parameters of commands and Python functions whose flag has another name.
-_OTHER_FLAGS = {"beams": "--beam", "held_out": "--val-data"}
+_OTHER_FLAGS = {
+    "beams": "--beam",
+    "held_out": "--val-data",
+    "labels": "--label-field",
+    "sources": "--source-field",
+}
 # Other parameters that messages name: those of the commands and of LanguageModel.
 _PARAMETERS = {
     *("workdir", "preset", "fresh", "devices", "model_shards", "distributed", "coordinator", "processes", "process_id"),

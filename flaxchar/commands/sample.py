@@ -100,15 +100,18 @@ def _print_stream(lm: LanguageModel, options: SampleOptions) -> None:
 
 
 def _print_grid(lm: LanguageModel, options: SampleOptions) -> None:
-    drawing = _drawing(options)
+    drawing, prompts = _drawing(options), options.prompt or GRID_PROMPTS
     if not options.prompt:
         drawing["unknown"] = "drop"  # nobody asked for these prompts
-    for temperature in GRID_TEMPERATURES:
-        if not options.json:
+    grid = [  # written before anything is printed: a prompt may be refused
+        (temperature, prompt, lm.generate(prompt, temperature=temperature, **drawing)[0])
+        for temperature in GRID_TEMPERATURES
+        for prompt in prompts
+    ]
+    for number, (temperature, prompt, text) in enumerate(grid):
+        if number % len(prompts) == 0 and not options.json:
             print(f"--- Temperature = {temperature}")
-        for prompt in options.prompt or GRID_PROMPTS:
-            (text,) = lm.generate(prompt, temperature=temperature, **drawing)
-            _print_text(options, prompt, temperature, 0, text)
+        _print_text(options, prompt, temperature, 0, text)
 
 
 def _print_text(options: SampleOptions, prompt: str, temperature: float, number: int, text: str) -> None:

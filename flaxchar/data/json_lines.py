@@ -66,7 +66,9 @@ def _name(value: dict[str, Any], field: str | None, where: str) -> str | None:
     """The label or source in a field, None where no field is named."""
     if field is None:
         return None
-    name = value.get(field)
+    if field not in value:
+        raise InputError(f"{where}: there is no {field!r}; the keys are {', '.join(map(repr, list(value)[:20]))}")
+    name = value[field]
     if not isinstance(name, str | int):
-        raise InputError(f"{where}: {field!r} is {name!r:.40}, which is neither a text nor a class")
+        raise InputError(f"{where}: {field!r} is {name!r:.40}, which is neither a text nor a whole number")
     return str(name)

@@ -118,8 +118,9 @@ class Tokens:
             shown = ", ".join(repr(token) for token in list(missing)[:10])
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
             what = "character" if self.unit == "char" else "word"
+            what = f"{what}s" if len(missing) > 1 else f"a {what}"
             raise InputError(
-                f"{text[:40]!r} holds {what}{'s' if len(missing) > 1 else ''} the model has never seen: {shown}{more}; "
+                f"{text[:40]!r} holds {what} that the model has never seen: {shown}{more}; "
                 'leave them out, by hand or with `unknown="drop"`'
             )
         return encoded.ids.astype(np.int32)

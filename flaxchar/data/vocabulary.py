@@ -97,7 +97,9 @@ class Vocabulary(Tokens):
         if name not in self.labels:
             known = ", ".join(map(repr, self.labels[:20]))
             raise InputError(
-                f"the model knows no class {name!r}; it knows {known or 'none: train it on texts with a `label_field`'}"
+                f"the model knows no label {name!r}; it knows {known}"
+                if known
+                else f"the model was trained without labels, so it knows no label {name!r}; train one with `labels`"
             )
         return self.label_ids[self.labels.index(name)]
 
@@ -124,12 +126,12 @@ class Vocabulary(Tokens):
             classifier, which writes nothing.
         """
         if self.classifies:
-            raise InputError('the model names the class of a text (it was trained with `head="classifier"`)')
+            raise InputError('the model names the label of a text (it was trained with `head="classifier"`)')
         if self.labels and label is None:
             known = ", ".join(map(repr, self.labels[:20]))
-            raise InputError(f"the model writes for a class; say which with `label`: {known}")
+            raise InputError(f"the model writes for a label; say which with `label`: {known}")
         if source is not None and self.source_end is None:
-            raise InputError("the model knows no sources; train it on texts with a `source_field`")
+            raise InputError("the model was trained without sources; train one with `sources`")
         if source is None and self.source_end is not None:
             raise InputError("the model writes from a source; give it with `source`")
         ids = [] if label is None else [self.label_id(label)]

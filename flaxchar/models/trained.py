@@ -10,7 +10,7 @@ from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import CharLM, Params, make_model
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False, repr=False)
 class TrainedModel:
     """Parameters, and the vocabulary and settings they belong to.
 
@@ -33,3 +33,11 @@ class TrainedModel:
     def model(self) -> CharLM:
         """The Flax module: ``model.apply({"params": params}, ids)``."""
         return make_model(self.vocabulary, self.config.model)
+
+    def __repr__(self) -> str:
+        """A line; the parameters themselves would fill pages."""
+        settings = self.config.model
+        return (
+            f"<{type(self).__name__}: {settings.cell} of {settings.layers} × {settings.hidden} units, "
+            f"{self.vocabulary.size} ids>"
+        )

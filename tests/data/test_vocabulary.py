@@ -169,8 +169,8 @@ def test_a_prefix_that_does_not_fit_the_model_is_told():
     )
     assert plain.prefix().tolist() == []
     for vocabulary, arguments, message in (
-        (plain, {"label": "x"}, "no class 'x'; it knows none"),
-        (plain, {"source": "a"}, "knows no sources.*`source_field`"),
+        (plain, {"label": "x"}, "knows no label 'x'; train one"),
+        (plain, {"source": "a"}, "trained without sources.*`source_field`"),
         (labelled, {}, "say which with `label`: 'x'"),
         (labelled, {"label": "z"}, "no class 'z'; it knows 'x'"),
         (sourced, {}, "give it with `source`"),
