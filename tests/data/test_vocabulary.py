@@ -170,9 +170,9 @@ def test_a_prefix_that_does_not_fit_the_model_is_told():
     assert plain.prefix().tolist() == []
     for vocabulary, arguments, message in (
         (plain, {"label": "x"}, "knows no label 'x'; train one"),
-        (plain, {"source": "a"}, "trained without sources.*`source_field`"),
+        (plain, {"source": "a"}, "trained without sources"),
         (labelled, {}, "say which with `label`: 'x'"),
-        (labelled, {"label": "z"}, "no class 'z'; it knows 'x'"),
+        (labelled, {"label": "z"}, "no label 'z'; it knows 'x'"),
         (sourced, {}, "give it with `source`"),
         (sourced, {"source": "az"}, "never seen: 'z'"),
         (classifier, {"label": "x"}, "names the class of a text"),
