@@ -175,7 +175,7 @@ def test_a_prefix_that_does_not_fit_the_model_is_told():
         (labelled, {"label": "z"}, "no label 'z'; it knows 'x'"),
         (sourced, {}, "give it with `source`"),
         (sourced, {"source": "az"}, "never seen: 'z'"),
-        (classifier, {"label": "x"}, "names the class of a text"),
+        (classifier, {"label": "x"}, "names the label of a text"),
     ):
         with pytest.raises(InputError, match=message):
             vocabulary.prefix(**arguments)

@@ -188,14 +188,14 @@ def test_two_processes_train_like_one_and_a_run_goes_on_under_another_layout(tmp
     assert (first[0], second[0]) == (128 + signal.SIGTERM, 0), first[2] + second[2]
     assert "2 devices of 2 processes" in first[1]
     assert all(line.startswith("[Gloo]") for line in second[1].splitlines()), second[1]
-    stopped = int(re.search(r"after step (\d+)", first[1])[1])
+    stopped = int(re.search(r"stopped by SIGTERM at step (\d+)", first[1])[1])
     assert 0 < stopped < 1000
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "alone")[: stopped // 5], rtol=1e-3)
 
     # One process and one device go on with it.
     rest = run_command("train.py", *common, "--workdir", str(tmp_path / "two"))
     assert rest.returncode == 0, rest.stderr
-    assert f"going on from step {stopped}" in rest.stdout
+    assert f"continuing at step {stopped} of" in rest.stdout
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "alone"), rtol=1e-3)
 
 
