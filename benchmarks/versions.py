@@ -10,15 +10,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from run import HERE, QUICK, ROOT, machine, ratio, spread, titles
+from run import HERE, QUICK, ROOT, machine, ratio, titles
 
-ROUNDS = 7
+ROUNDS = 5
+
+
+def spread(values: list[float]) -> list[float]:
+    """Median, least and greatest, in four digits."""
+    return [float(f"{x:.4g}") for x in (statistics.median(values), min(values), max(values))]
 
 
 def environment(checkout: Path, cache: str | None = None) -> dict[str, str]:
@@ -115,10 +121,8 @@ def commands(checkouts: list[Path], folder: Path, record, titles_path: Path | No
         seconds: list[list[float]] = [[], []]
         for round_ in range(rounds):
             for side in (0, 1):
-                own = (
-                    [*arguments[:-1], f"{folder}/{name}{side}_{round_}"] if arguments[-1] == "--workdir" else arguments
-                )
-                own = [kept[side] if part == "KEPT" else part for part in own]
+                run = [f"{folder}/{name}{side}_{round_}"] if arguments[-1] == "--workdir" else []
+                own = [*(kept[side] if part == "KEPT" else part for part in arguments), *run]
                 seconds[side].append(command(checkouts[side], caches[side], own, until)[0])
         return seconds
 
