@@ -13,6 +13,7 @@ from pathlib import Path
 
 import filelock
 import jax
+import numpy as np
 
 from flaxchar import (
     CharLM,
@@ -80,6 +81,11 @@ def python(program: str, **variables: str) -> str:
 
 # Flags of a training that takes a moment.
 SMALL = ("--hidden", "8", "--batch-size", "8")
+# Texts of random ids, for the tests of the model alone: 0 pads, and the last id is <eos>.
+VOCAB, EOS = 11, 10
+_RNG = np.random.default_rng(0)
+TEXTS = [_RNG.integers(1, EOS, length).astype(np.int32) for length in (3, 9, 1, 6, 14)]
+
 PALINDROMES = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"]
 
 

@@ -6,26 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import EOS, TEXTS, VOCAB
 
 from flaxchar import CharLM, ModelConfig, count_params, init_params, one_hot, pad_texts
 from flaxchar.kernels import build
 from flaxchar.kernels.random import new_key
 from flaxchar.models.lstm import lstm
 
-VOCAB, EOS = 11, 10
 RNG = np.random.default_rng(0)
-TEXTS = [RNG.integers(1, EOS, length).astype(np.int32) for length in (3, 9, 1, 6, 14)]
-
-
-@pytest.fixture(params=[(1, 0), (2, 0), (1, 5)], ids=["one layer", "two layers", "embedding"])
-def model(request):
-    layers, embedding = request.param
-    return CharLM(VOCAB, ModelConfig(hidden=16, layers=layers, embedding=embedding))
-
-
-@pytest.fixture
-def params(model):
-    return init_params(model, jax.random.key(0))
 
 
 def test_the_reference_model_has_119892_parameters():

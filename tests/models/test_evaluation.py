@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
+from helpers import EOS, TEXTS
 
-from flaxchar import CharLM, ModelConfig, init_params, score_texts, token_losses
+from flaxchar import score_texts, token_losses
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.models.evaluation import evaluate
-
-VOCAB, EOS = 11, 10
-RNG = np.random.default_rng(0)
-TEXTS = [RNG.integers(1, EOS, length).astype(np.int32) for length in (3, 9, 1, 6, 14)]
-
-
-@pytest.fixture(params=[(1, 0), (2, 0), (1, 5)], ids=["one layer", "two layers", "embedding"])
-def model(request):
-    layers, embedding = request.param
-    return CharLM(VOCAB, ModelConfig(hidden=16, layers=layers, embedding=embedding))
-
-
-@pytest.fixture
-def params(model):
-    return init_params(model, jax.random.key(0))
 
 
 def encode(texts):

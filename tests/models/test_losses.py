@@ -6,23 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import EOS, TEXTS, VOCAB
 
-from flaxchar import Batch, CharLM, ModelConfig, init_params, masked_cross_entropy, pad_texts, token_losses
+from flaxchar import Batch, masked_cross_entropy, pad_texts, token_losses
 
-VOCAB, EOS = 11, 10
 RNG = np.random.default_rng(0)
-TEXTS = [RNG.integers(1, EOS, length).astype(np.int32) for length in (3, 9, 1, 6, 14)]
-
-
-@pytest.fixture(params=[(1, 0), (2, 0), (1, 5)], ids=["one layer", "two layers", "embedding"])
-def model(request):
-    layers, embedding = request.param
-    return CharLM(VOCAB, ModelConfig(hidden=16, layers=layers, embedding=embedding))
-
-
-@pytest.fixture
-def params(model):
-    return init_params(model, jax.random.key(0))
 
 
 def test_the_loss_is_the_negative_log_probability_of_each_target_in_the_mask():
