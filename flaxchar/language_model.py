@@ -166,9 +166,9 @@ class LanguageModel(TrainedModel):
             return []
         if unknown not in get_args(Unknown):
             raise InputError(f"`unknown` is {unknown!r}; it must be 'error' or 'drop'")
-        if unknown == "error":
+        if unknown == "error" and self.vocabulary.encode_texts(example.text for example in examples)[1]:
             for example in examples:
-                self.vocabulary.encode(example.text)
+                self.vocabulary.encode(example.text)  # raises, naming the first text with an unknown character
         scores = score_examples(self, examples, adapt)
         for example, characters in zip(examples, scores.characters, strict=True):
             if not characters:

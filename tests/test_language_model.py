@@ -58,6 +58,16 @@ def test_presets_and_settings_combine():
     assert flaxchar.train(PALINDROMES, config=Config().replace(**SMALL)).config.model.hidden == 4
 
 
+def test_a_fresh_run_moves_the_old_one_aside(tmp_path):
+    flaxchar.train(PALINDROMES, workdir=tmp_path / "run", **SMALL)
+    other = {**SMALL, "hidden": 5}
+    with pytest.raises(InputError, match="`fresh`"):
+        flaxchar.train(PALINDROMES, workdir=tmp_path / "run", **other)
+    flaxchar.train(PALINDROMES, workdir=tmp_path / "run", fresh=True, **other)
+    assert flaxchar.load(tmp_path / "run").config.model.hidden == 5
+    assert flaxchar.load(tmp_path / "run.1").config.model.hidden == 4
+
+
 def test_novelty_finds_copies():
     lm = untrained_model(["ab"])
     result = lm.novelty(["abc", "xbc", "xbc"], ["abc", "zzz"])

@@ -81,12 +81,18 @@ def compare(arguments: Sequence[str]) -> int:
         outcomes.append(outcome)
         result = outcome.failure or f"held-out {outcome.held_out:.4f} bits/char after {outcome.seconds:.0f} s"
         print(f"{outcome.name}: {result}", flush=True)
-        if any(outcome.failure is None for outcome in outcomes):  # failures alone are no reason to replace a report
+        if _has_results(outcomes):
             write_report(folder, outcomes)
         started = time.monotonic()
     print("\n".join(table(outcomes)))
-    print(f"written to {folder}: compare.md, compare.json, compare.png")
+    if _has_results(outcomes):
+        print(f"written to {folder}: compare.md, compare.json, compare.png")
     return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+def _has_results(outcomes: Sequence[Outcome]) -> bool:
+    """Whether any combination was trained: failures alone do not replace an earlier report."""
+    return any(outcome.failure is None for outcome in outcomes)
 
 
 def _train(

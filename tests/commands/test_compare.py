@@ -8,6 +8,7 @@ import re
 import pytest
 from helpers import run_command
 
+from flaxchar.commands import compare
 from flaxchar.commands.compare import GRID, CompareOptions
 from flaxchar.commands.main import main
 from flaxchar.commands.options import parse
@@ -87,3 +88,14 @@ def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path):
     assert result.returncode == 0, result.stderr
     settings = json.loads((tmp_path / "grid" / "hidden=4" / "config.json").read_text())["config"]["data"]
     assert (settings["bos"], settings["window"]) == (False, 0)
+
+
+def test_failures_alone_do_not_replace_a_report(tmp_path, texts, run_here, monkeypatch):
+    (tmp_path / "compare.md").write_text("earlier")
+    monkeypatch.setattr(compare, "_train", lambda outcome, *_: outcome._replace(failure="other settings"))
+    result = run_here("compare", "--data", texts, "--hidden", "4", "5", "--steps", "1", "--workdir", str(tmp_path))
+    assert result.returncode == 1
+    assert "other settings" in result.stdout
+    assert "written to" not in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.md"]
+    assert (tmp_path / "compare.md").read_text() == "earlier"

@@ -28,6 +28,7 @@ def test_problems_with_files_are_reported_before_the_model_is_loaded(tmp_path, r
     for arguments, told in (
         (("compress",), "needs a FILE"),
         (("compress", str(text), "--fields", "2"), "--fields goes with --label-field or --source-field"),
+        (("compress", str(text), "--encoding", "cp1252"), "--encoding goes with --label-field or --source-field"),
         (("compress", str(tmp_path / "b.txt")), "cannot be read"),
         (("compress", str(text), "--output", str(tmp_path / "no" / "b")), "there is no folder"),
         (("decompress", str(text)), "does not end in .flaxchar; name the file to write with --output"),

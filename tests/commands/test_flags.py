@@ -28,6 +28,7 @@ from flaxchar.validation import describe
         ("`coordinator=HOST:PORT`", "--coordinator HOST:PORT"),
         ("`beams` is 0", "--beam is 0"),
         ("`held_out`", "--val-data"),
+        ("leave out `labels` and `sources`", "leave out --label-field and --source-field"),
         ("`headlines` and `my text=1` stay", "`headlines` and `my text=1` stay"),
     ],
 )

@@ -74,3 +74,9 @@ def test_a_model_that_only_copies_is_reported(run, run_here, monkeypatch):
     result = run_here("sample", "--workdir", str(run), "--num-samples", "2", "--novel")
     assert result.stdout == ""
     assert "only 0 of 128 samples are not training texts" in result.stderr
+
+
+def test_a_grid_that_is_refused_prints_nothing(run, run_here):
+    result = run_here("sample", "--workdir", str(run), "--grid", "--prompt", "Today ", "--prompt", "Ω")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "'Ω'" in result.stderr

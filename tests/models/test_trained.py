@@ -8,11 +8,23 @@ from flaxchar.models.charlm import make_model
 from flaxchar.models.trained import TrainedModel
 
 
-def test_the_model_of_a_record_is_that_of_its_vocabulary_and_settings():
+def make_trained():
     vocabulary, config = Vocabulary(tuple("abc")), Config().replace(hidden=8, embedding=4, cell="gru")
-    model = make_model(vocabulary, config.model)
-    trained = TrainedModel(init_params(model, jax.random.key(0)), vocabulary, config)
-    assert trained.model == model
+    return TrainedModel(init_params(make_model(vocabulary, config.model), jax.random.key(0)), vocabulary, config)
+
+
+def test_the_model_of_a_record_is_that_of_its_vocabulary_and_settings():
+    trained = make_trained()
+    vocabulary, config = trained.vocabulary, trained.config
+    assert trained.model == make_model(vocabulary, config.model)
     assert trained.model is trained.model
     logits, _ = trained.model.apply({"params": trained.params}, jnp.ones((1, 2), jnp.int32))
     assert logits.shape == (1, 2, vocabulary.size)
+
+
+def test_a_record_prints_in_a_line_and_is_compared_and_hashed_as_an_object():
+    one, other = make_trained(), make_trained()
+    assert repr(one) == "<TrainedModel: gru of 1 × 8 units, 5 ids>"
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2
