@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -185,8 +186,14 @@ def describe_by_corpus(name: str) -> str | None:
 
 
 def _describe_by_size(name: str, running: bool = False, mean_length: float = 0) -> str:
-    values = [make_preset("default", size, running, mean_length).by_name()[name] for size in (0, *SIZES)]
+    values = [settings[name] for settings in _default_by_size(running, mean_length)]
     changes = [k for k in range(len(SIZES)) if values[k] != values[k + 1]]
     words = [f"{values[k]} under {SIZES[k]:,}{' characters' * (n == 0)}" for n, k in enumerate(changes)]
     last = "none" if values[-1] is None else str(values[-1])
     return ", ".join([*words, f"else {last}"]) if words else last
+
+
+@functools.cache
+def _default_by_size(running: bool, mean_length: float) -> list[dict[str, Any]]:
+    """All settings of the default preset for corpora of each size: computed once, for every setting asks for them."""
+    return [make_preset("default", size, running, mean_length).by_name() for size in (0, *SIZES)]
