@@ -35,13 +35,14 @@ QUICK = [
 class Worker:
     """A framework's process."""
 
-    def __init__(self, framework: str, python: Path) -> None:
+    def __init__(self, framework: str, python: Path, checkout: Path = ROOT, **variables: str) -> None:
         self.process = subprocess.Popen(
-            [str(python), str(HERE / "workers.py"), framework],
+            [str(python), str(checkout / "benchmarks" / "workers.py"), framework],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={**os.environ, **variables},
         )
 
     def ask(self, **message):
@@ -133,19 +134,23 @@ def titles(path: Path) -> list[str]:
         return [row[1] for row in csv.reader(file)]
 
 
-def timed(arguments: list[str], until: str | None = None, **variables: str) -> float:
-    """Seconds of a command, or of its beginning, to the line that begins so."""
-    start = time.perf_counter()
+def timed(
+    arguments: list[str], until: str | None = None, checkout: Path = ROOT, **variables: str
+) -> tuple[float, float]:
+    """Seconds of a command, to its end or to the line that begins with ``until``, and its peak memory in GB."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
-    command = [sys.executable, *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=checkout, env=environment
+    )
     seconds = None
     for line in process.stdout:
         if until is not None and seconds is None and line.startswith(until):
             seconds = time.perf_counter() - start
-    if process.wait() or (until is not None and seconds is None):
-        raise RuntimeError(f"{command} failed, or printed no line that begins with {until!r}")
-    return time.perf_counter() - start if seconds is None else seconds
+    _, status, usage = os.wait4(process.pid, 0)
+    if status or (until is not None and seconds is None):
+        raise RuntimeError(f"{arguments} failed in {checkout}, or printed no line that begins with {until!r}")
+    return seconds or time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
 
 
 def quality(bench: Bench) -> None:
@@ -169,7 +174,7 @@ def quality(bench: Bench) -> None:
             if number % 2 == 0:  # in turn, as machines are faster at some times than at others
                 epochs.append(keras.ask(epoch=True))
             command = ["train.py", *data, *QUICK, "--workdir", f"{folder}/run{number}"]
-            seconds = timed(command, until="best checkpoint: ", XDG_CACHE_HOME=cache)
+            seconds, _ = timed(command, until="best checkpoint: ", XDG_CACHE_HOME=cache)
             lines = (Path(folder) / f"run{number}" / "metrics.jsonl").read_text().splitlines()
             bits = [b for line in lines if (b := json.loads(line).get("held_out_bits_per_character"))][-1]
             rows.append((seconds, bits))
@@ -210,17 +215,8 @@ def sampling(bench: Bench) -> None:
 
 def first_step(folder: str, number: object, *arguments: str) -> tuple[float, float]:
     """Seconds from the start of ``train.py`` to the end of its first step, and the process' peak memory in GB."""
-    command = [sys.executable, "train.py", *arguments, "--steps", "1", "--workdir", f"{folder}/run{number}"]
-    environment = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache", "PYTHONUNBUFFERED": "1"}
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
-    lines = iter(process.stdout.readline, "")
-    seconds = next(time.perf_counter() - start for line in lines if line.startswith("step 1/1 "))
-    process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command} failed")
-    return seconds, usage.ru_maxrss * 1024 / 1e9
+    command = ["train.py", *arguments, "--steps", "1", "--workdir", f"{folder}/run{number}"]
+    return timed(command, until="step 1/1 ", XDG_CACHE_HOME=f"{folder}/cache")
 
 
 def startup(bench: Bench) -> None:
@@ -235,14 +231,14 @@ def startup(bench: Bench) -> None:
         timed(sample, XDG_CACHE_HOME=f"{folder}/cache")
         for number in range(1, ROUNDS + 1):
             warm.append(first_step(folder, number, "--dataset", "headlines")[0])
-            text.append(timed(sample, XDG_CACHE_HOME=f"{folder}/cache"))
+            text.append(timed(sample, XDG_CACHE_HOME=f"{folder}/cache")[0])
     for what, seconds in (("first training step, cold", cold), ("first training step", warm), ("sample.py", text)):
         bench.record("startup", {"what": what, "seconds": spread(seconds)})
 
 
 def spread(values: list[float]) -> list[float]:
-    """Median, least and greatest."""
-    return [round(x, 2) for x in (statistics.median(values), min(values), max(values))]
+    """Median, least and greatest, in four digits."""
+    return [float(f"{x:.4g}") for x in (statistics.median(values), min(values), max(values))]
 
 
 def growth(bench: Bench) -> None:

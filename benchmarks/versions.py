@@ -9,47 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from run import HERE, QUICK, ROOT, machine, ratio, titles
+from run import HERE, QUICK, ROOT, Worker, machine, ratio, spread, timed, titles
 
 ROUNDS = 5
-
-
-def spread(values: list[float]) -> list[float]:
-    """Median, least and greatest, in four digits."""
-    return [float(f"{x:.4g}") for x in (statistics.median(values), min(values), max(values))]
-
-
-def environment(checkout: Path, cache: str | None = None) -> dict[str, str]:
-    """Environment in which ``import flaxchar`` finds a checkout."""
-    variables = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONUNBUFFERED": "1"}
-    return variables if cache is None else {**variables, "XDG_CACHE_HOME": cache}
-
-
-class Worker:
-    """A process that runs ``workers.py`` of a checkout."""
-
-    def __init__(self, checkout: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(checkout / "benchmarks" / "workers.py"), "flaxchar"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment(checkout),
-        )
-
-    def ask(self, **message):
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
 
 
 def in_turn(workers: list[Worker], task: dict, least: float = 0.2) -> list[list[float]]:
@@ -58,26 +25,6 @@ def in_turn(workers: list[Worker], task: dict, least: float = 0.2) -> list[list[
     times = max(1, round(least / min(once)))
     rounds = [[worker.ask(times=times) for worker in workers] for _ in range(ROUNDS)]
     return [list(seconds) for seconds in zip(*rounds, strict=True)]
-
-
-def command(checkout: Path, cache: str, arguments: list[str], until: str | None = None) -> tuple[float, float]:
-    """Seconds of a command, to its end or to the line that begins with ``until``, and its peak memory in GB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=checkout,
-        env=environment(checkout, cache),
-    )
-    seconds = None
-    for line in process.stdout:
-        if until is not None and seconds is None and line.startswith(until):
-            seconds = time.perf_counter() - start
-    _, status, usage = os.wait4(process.pid, 0)
-    if status or (until is not None and seconds is None):
-        raise RuntimeError(f"{arguments} failed in {checkout}, or printed no line that begins with {until!r}")
-    return seconds or time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:
@@ -92,10 +39,15 @@ def main() -> None:
         row = {"what": what, "seconds": spread(ours), "other_seconds": spread(theirs), "ratio": ratio(ours, theirs)}
         results.append(row)
         print(json.dumps(row), flush=True)
-        everything = {"machine": machine(), "other": revision(options.other), "this": revision(ROOT), "rows": results}
+        everything = {
+            "machine": machine() | {"rounds": ROUNDS},
+            "other": revision(options.other),
+            "this": revision(ROOT),
+            "rows": results,
+        }
         (HERE / "results" / "versions.json").write_text(json.dumps(everything, indent=1) + "\n")
 
-    workers = [Worker(checkout) for checkout in checkouts]
+    workers = [Worker("flaxchar", Path(sys.executable), checkout, PYTHONPATH=str(checkout)) for checkout in checkouts]
     for cell, hidden, batch in (
         *(("lstm", h, b) for h in (128, 256, 512) for b in (8, 32)),
         ("gru", 256, 32),
@@ -113,25 +65,28 @@ def main() -> None:
 
 def commands(checkouts: list[Path], folder: Path, record, titles_path: Path | None) -> None:
     """Starts of the commands, time to the notebook's quality, and a gigabyte of text."""
-    caches = [str(folder / f"cache{number}") for number in range(2)]
     kept = [str(folder / f"run{number}") for number in range(2)]
     headlines = ["train.py", "--dataset", "headlines", "--steps", "1", "--workdir"]
+
+    def run(side: int, arguments: list[str], until: str | None = None) -> tuple[float, float]:
+        variables = {"PYTHONPATH": str(checkouts[side]), "XDG_CACHE_HOME": str(folder / f"cache{side}")}
+        return timed(arguments, until, checkouts[side], **variables)
 
     def both(arguments: list[str], until: str | None, rounds: int, name: str) -> list[list[float]]:
         seconds: list[list[float]] = [[], []]
         for round_ in range(rounds):
             for side in (0, 1):
-                run = [f"{folder}/{name}{side}_{round_}"] if arguments[-1] == "--workdir" else []
-                own = [*(kept[side] if part == "KEPT" else part for part in arguments), *run]
-                seconds[side].append(command(checkouts[side], caches[side], own, until)[0])
+                new = [f"{folder}/{name}{side}_{round_}"] if arguments[-1] == "--workdir" else []
+                own = [*(kept[side] if part == "KEPT" else part for part in arguments), *new]
+                seconds[side].append(run(side, own, until)[0])
         return seconds
 
     cold = both(headlines, "step 1/1 ", 1, "cold")
     record("first training step, nothing compiled", *cold)
     record("first training step", *both(headlines, "step 1/1 ", ROUNDS, "warm"))
     for side in (0, 1):
-        command(checkouts[side], caches[side], [*headlines, kept[side]])
-        command(checkouts[side], caches[side], ["sample.py", "--workdir", kept[side], "--num-samples", "1"])
+        run(side, [*headlines, kept[side]])
+        run(side, ["sample.py", "--workdir", kept[side], "--num-samples", "1"])
     record("sample.py", *both(["sample.py", "--workdir", "KEPT", "--num-samples", "1"], None, ROUNDS, "sample"))
     if titles_path is not None:
         texts = titles(titles_path)
@@ -150,9 +105,9 @@ def commands(checkouts: list[Path], folder: Path, record, titles_path: Path | No
         memory: list[list[float]] = [[], []]
         for round_ in range(rounds):
             for side in (0, 1):
-                run = f"{folder}/{what[-5:]}{side}_{round_}"
-                arguments = ["train.py", "--data", str(path), "--steps", "1", "--workdir", run]
-                one, peak = command(checkouts[side], caches[side], arguments, "step 1/1 ")
+                workdir = f"{folder}/{what[-5:]}{side}_{round_}"
+                arguments = ["train.py", "--data", str(path), "--steps", "1", "--workdir", workdir]
+                one, peak = run(side, arguments, "step 1/1 ")
                 seconds[side].append(one)
                 memory[side].append(peak)
         record(what, *seconds)
