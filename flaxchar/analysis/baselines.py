@@ -13,11 +13,9 @@ many different tokens stand before ``u w``. ``P_0`` is uniform.
 from __future__ import annotations
 
 import bz2
-import functools
 import lzma
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -135,9 +133,7 @@ def _of_number(numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
 def compressed_bits(train: str, held_out: str) -> dict[str, float]:
     """Bits that ``xz`` needs for a text after the training text, and ``bz2`` by itself (it looks back 900 kB only)."""
     before, after = train.encode("utf-8", "surrogatepass"), held_out.encode("utf-8", "surrogatepass")
-    compress = functools.partial(lzma.compress, preset=9 | lzma.PRESET_EXTREME)
-    with ThreadPoolExecutor(2) as pool:  # the compressor releases Python's lock
-        alone, together = pool.map(len, pool.map(compress, (before, before + after)))
+    alone, together = (len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)) for data in (before, before + after))
     return {
         "xz, after the training texts": 8.0 * (together - alone),
         "bz2": 8.0 * len(bz2.compress(after)),
@@ -182,14 +178,12 @@ def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> Enc
 
 
 def _total_bits(vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts, bos: bool) -> dict[str, float]:
-    """Bits of all held-out texts under each n-gram model and compressor; the two kinds are computed side by side."""
-    with ThreadPoolExecutor(1) as pool:
-        compressed = pool.submit(_compressed, vocabulary, train, held_out)
-        learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
-        bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
-        for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
-            bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
-        return bits | compressed.result()
+    """Bits of all held-out texts under each n-gram model and compressor."""
+    learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
+    bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
+    for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
+        bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
+    return bits | _compressed(vocabulary, train, held_out)
 
 
 def _compressed(vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts) -> dict[str, float]:
