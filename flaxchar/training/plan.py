@@ -145,7 +145,7 @@ def time_steps(step: TrainStep, state: TrainState, batches: TextBatches | Window
                 sums.nats.block_until_ready()
         return time.perf_counter() - begin
 
-    take(by_width[-1:])  # not counted: the first step allocates its memory
+    take(list({widths[k]: k for k in by_width}.values()))  # not counted: the first step of a width takes longer
     for count in (FEWEST_TIMED * 2**k for k in itertools.count()):
         chosen = [by_width[(2 * j + 1) * len(by_width) // (2 * count)] for j in range(count)]
         elapsed = take(chosen)
