@@ -30,6 +30,7 @@ from flaxchar import (
 )
 from flaxchar.data import encoded, files, texts
 from flaxchar.data.examples import Examples
+from flaxchar.data.reading import ReadOptions
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -130,11 +131,11 @@ def small_blocks(block: int, large: int = 40) -> Iterator[None]:
             module.BLOCK, module.LARGE = characters, size
 
 
-def read_texts(*arguments, **settings) -> list[str]:
+def read_texts(names, fields=(), **settings) -> list[str]:
     """All the texts of ``files.read_files`` at once, those whole that come in parts."""
     read: list[str] = []
     whole = True
-    for chunk in files.read_files(*arguments, **settings):
+    for chunk in files.read_files(names, ReadOptions(tuple(fields), **settings)):
         if not whole:
             read[-1] += chunk.texts[0]
         read += chunk.texts if whole else chunk.texts[1:]
@@ -143,6 +144,6 @@ def read_texts(*arguments, **settings) -> list[str]:
     return read
 
 
-def read_examples(*arguments, **settings) -> list[Example]:
+def read_examples(names, fields=(), **settings) -> list[Example]:
     """All the examples of ``files.read_files`` at once."""
-    return list(Examples.from_chunks(files.read_files(*arguments, **settings)))
+    return list(Examples.from_chunks(files.read_files(names, ReadOptions(tuple(fields), **settings))))

@@ -13,6 +13,7 @@ import itertools
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
@@ -57,12 +58,17 @@ class FieldOptions(ModelOptions):
     encoding: str = setting("utf-8", "Encoding of the files, by its Python name.", heading="Texts")
 
     def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
-        """Read the examples of files; ``running`` as for ``flaxchar.data.files.read_files``."""
+        """Read the examples of files and tell on stderr what the readers found; ``running`` as for ``ReadOptions``."""
         from flaxchar.data.examples import Examples
         from flaxchar.data.files import read_files
+        from flaxchar.data.reading import Findings, ReadOptions
 
-        chunks = read_files(names, self.fields, self.encoding, running, self.label_field, self.source_field)
-        return list(Examples.from_chunks(chunks))
+        findings = Findings()
+        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running)
+        examples = list(Examples.from_chunks(read_files(names, options, findings)))
+        for sentence in findings.sentences():
+            print(f"{sentence}.", file=sys.stderr)
+        return examples
 
 
 @dataclasses.dataclass(frozen=True)

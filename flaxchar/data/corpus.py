@@ -14,6 +14,7 @@ from flaxchar.data import headlines
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.files import STDIN, read_files, running_share
+from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 
@@ -125,13 +126,13 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     """
     data, seed, classify = config.data, config.training.seed, config.model.head == "classifier"
     if data.data:
-        chunks, held_out = (
-            read_files(names, data.fields, data.encoding, data.running, data.label_field, data.source_field)
-            for names in (data.data, data.val_data)
-        )
+        findings = Findings()
+        chunks, held_out = (read_files(names, ReadOptions.of(data), findings) for names in (data.data, data.val_data))
         name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
-        return _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify), config
-    notices: tuple[str, ...] = ()
+        corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)
+        notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
+        return dataclasses.replace(corpus, notices=notices), config
+    notices = ()
     name = data.dataset or AG_NEWS
     if name != HEADLINES:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from flaxchar.config import InputError
 from flaxchar.data.examples import Chunk, chunked
 from flaxchar.data.json_lines import read_json_lines
+from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.data.tables import read_table
 from flaxchar.data.texts import BLOCK
 
@@ -27,22 +28,15 @@ _LONG_LINE, _FEW_LINES = 1000, 20
 
 def read_files(
     names: Sequence[str],
-    fields: Sequence[str] = (),
-    encoding: str = "utf-8",
-    running: bool = False,
-    label_field: str | None = None,
-    source_field: str | None = None,
+    options: ReadOptions | None = None,
+    findings: Findings | None = None,
 ) -> Iterator[Chunk]:
     """Read the texts of files in the order given, those of a folder sorted by name.
 
     Args:
       names: files, folders, or ``-`` for standard input.
-      fields: which columns (by name, or by number from 1 where there is no header) or JSON keys hold the text; several
-        are joined by one space.
-      encoding: of the files, as Python names it; a byte order mark is dropped.
-      running: read a plain file as one text rather than each of its lines.
-      label_field: the field that holds the label of each text.
-      source_field: the field that holds the source of each text.
+      options: what the user said about the files.
+      findings: told what the readers decide and leave out.
 
     Yields:
       Chunks of examples, blank ones included.
@@ -50,22 +44,22 @@ def read_files(
     Raises:
       InputError: a file is missing, is not in that encoding, or does not have those fields; the message says where.
     """
-    codec = _codec(encoding)
+    options, findings = options or ReadOptions(), findings or Findings()
+    codec = _codec(options.encoding)
     for path in expand(names):
         suffix = _suffix(path)
         blocks = _decode(_read(path), codec, path)
         if suffix in _TABLES:
-            rows = read_table(_lines(blocks), _TABLES[suffix], fields, path, label_field, source_field)
-            yield from chunked(rows)
+            yield from chunked(read_table(_lines(blocks), _TABLES[suffix], path, options, findings))
         elif suffix in _JSON:
-            yield from chunked(read_json_lines(_lines(blocks), fields, path, label_field, source_field))
-        elif label_field is not None or source_field is not None:
+            yield from chunked(read_json_lines(_lines(blocks), path, options, findings))
+        elif options.named:
             raise InputError(
                 f"{path} is plain text, which has no field for `label_field` or `source_field`; give a table or .jsonl"
             )
-        elif fields:
+        elif options.fields:
             raise InputError(f"{path} is plain text, which has no fields; leave out `fields`")
-        elif running:
+        elif options.running:
             yield from _whole(blocks)
         else:
             yield from map(Chunk, _lines(blocks))

@@ -8,14 +8,14 @@ from typing import Any
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
+from flaxchar.data.reading import Findings, ReadOptions
 
 
 def read_json_lines(
     lines: Iterator[list[str]],
-    fields: Sequence[str],
     path: str,
-    label_field: str | None = None,
-    source_field: str | None = None,
+    options: ReadOptions,
+    findings: Findings,
 ) -> Iterator[str | Example]:
     """Read the examples of a JSONL file; strings where there is neither a label nor a source.
 
@@ -23,14 +23,14 @@ def read_json_lines(
 
     Args:
       lines: the lines of the file, some at a time.
-      fields: the keys of the text, ``text`` if none is given; several are joined by one space.
       path: the file's name, for messages.
-      label_field: the key of the label, which may be a number.
-      source_field: the key of the source.
+      options: which keys to read; ``text`` where no field is named. A label may be a number.
+      findings: told what is replaced and left out.
 
     Raises:
       InputError: a line is not JSON or lacks a key; the message names it.
     """
+    fields, label_field, source_field = options[:3]
     for number, line in enumerate((line for some in lines for line in some), start=1):
         if not line.strip():
             continue
@@ -39,7 +39,7 @@ def read_json_lines(
             value = json.loads(line)
         except ValueError as error:
             raise InputError(f"{where}: not JSON ({error})") from error
-        plain = label_field is None and source_field is None
+        plain = not options.named
         if isinstance(value, str) and not fields and plain:
             yield value
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
+from flaxchar.data.reading import Findings, ReadOptions
 
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is less than some texts
 
@@ -14,27 +15,26 @@ _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is les
 def read_table(
     lines: Iterator[list[str]],
     delimiter: str,
-    fields: Sequence[str],
     path: str,
-    label_field: str | None = None,
-    source_field: str | None = None,
+    options: ReadOptions,
+    findings: Findings,
 ) -> Iterator[str | Example]:
     """Read the examples of a table; strings where there is neither a label nor a source.
 
     Args:
       lines: the lines of the file, some at a time.
       delimiter: the character between columns.
-      fields: the columns of the text, by name or by number from 1; several are joined by one space.
       path: the file's name, for messages.
-      label_field: the column of the label.
-      source_field: the column of the source.
+      options: which columns to read.
+      findings: told what is decided and left out.
 
     Raises:
       InputError: there is no such column, or a row is too short or malformed; the message names the line.
     """
     csv.field_size_limit(_FIELD_LIMIT)
     reader = csv.reader((line + "\n" for some in lines for line in some), delimiter=delimiter)
-    named = [field for field in (label_field, source_field) if field is not None]
+    fields, label_field, source_field = options[:3]
+    named = options.named
     columns: list[int] | None = None
     try:
         for row in reader:
@@ -59,7 +59,7 @@ def read_table(
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _columns(first: list[str], fields: Sequence[str], named: list[str], path: str) -> tuple[list[int], bool]:
+def _columns(first: list[str], fields: Sequence[str], named: Sequence[str], path: str) -> tuple[list[int], bool]:
     """The columns of ``named`` and then of ``fields``, and whether the first row is a header."""
     if not fields:
         shown = ", ".join(repr(cell[:30]) for cell in first[:6])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from flaxchar import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.json_lines import read_json_lines
+from flaxchar.data.reading import Findings, ReadOptions
 
 
 def test_json_lines(write):
@@ -34,7 +35,8 @@ ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 @given(st.lists(st.builds(Example, ANY, ANY, ANY), max_size=6))
 def test_examples_of_any_characters_are_read_as_they_were_written(examples):
     lines = [json.dumps(example._asdict()) for example in examples]
-    assert list(read_json_lines(iter([lines]), (), "a.jsonl", "label", "source")) == examples
+    options = ReadOptions(label_field="label", source_field="source")
+    assert list(read_json_lines(iter([lines]), "a.jsonl", options, Findings())) == examples
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""How files are read: what the user said of them, and what the readers found in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flaxchar.config import DataConfig
+
+
+class ReadOptions(NamedTuple):
+    """What the user said about the files to read.
+
+    Attributes:
+      fields: which columns (by name, or by number from 1 where there is no header) or JSON keys hold the text; several
+        are joined by one space.
+      label_field: the field that holds the label of each text.
+      source_field: the field that holds the source of each text.
+      encoding: of the files, as Python names it; a byte order mark is dropped.
+      running: whether a plain file is read as one text rather than each of its lines.
+    """
+
+    fields: tuple[str, ...] = ()
+    label_field: str | None = None
+    source_field: str | None = None
+    encoding: str = "utf-8"
+    running: bool = False
+
+    @classmethod
+    def of(cls, data: DataConfig) -> ReadOptions:
+        """The options that a run's settings give."""
+        return cls(data.fields, data.label_field, data.source_field, data.encoding, data.running)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The fields of label and source, those that are given."""
+        return tuple(field for field in (self.label_field, self.source_field) if field is not None)
+
+
+class Findings:
+    """What readers decided, replaced and left out, to be told to the user.
+
+    Example::
+
+        findings = Findings()
+        findings.note("posts.csv: columns are separated by ';'")
+        findings.count("{} rows were left out for their number of columns", "posts.csv, line 7")
+        findings.sentences()  # ["posts.csv: …", "1 rows were left out …, the first in posts.csv, line 7"]
+    """
+
+    def __init__(self) -> None:
+        self._sentences: dict[str, None] = {}
+        self._counts: dict[str, tuple[int, str]] = {}
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence; the same sentence is told once."""
+        self._sentences[sentence] = None
+
+    def count(self, sentence: str, where: str, times: int = 1) -> None:
+        """Count cases of one kind.
+
+        Args:
+          sentence: what happened, with ``{}`` where the number of cases belongs.
+          where: the place, which is told of the first case.
+          times: how many cases.
+        """
+        before, first = self._counts.get(sentence, (0, where))
+        self._counts[sentence] = before + times, first
+
+    def sentences(self) -> list[str]:
+        """All that is to be told, without a full stop."""
+        counted = (f"{text.format(f'{n:,}')}, the first in {where}" for text, (n, where) in self._counts.items())
+        return [*self._sentences, *counted]

@@ -1,0 +1,18 @@
+"""What is told of the files that were read."""
+
+from __future__ import annotations
+
+from flaxchar.data.reading import Findings
+
+
+def test_a_sentence_is_told_once_and_cases_are_counted_with_the_first_place():
+    findings = Findings()
+    for line in (7, 9):
+        findings.note("a.csv: columns are separated by ';'")
+        findings.count("{} rows were left out", f"a.csv, line {line}", times=line)
+    findings.count("{} labels were null", "b.csv, line 1")
+    assert findings.sentences() == [
+        "a.csv: columns are separated by ';'",
+        "16 rows were left out, the first in a.csv, line 7",
+        "1 labels were null, the first in b.csv, line 1",
+    ]
