@@ -27,7 +27,7 @@ _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-pthread", "-w")
 # folder is a header.
 _SOURCES = ("forward.cpp", "backward.cpp")
 # The functions that XLA calls.
-_HANDLERS = ("forward", "backward", "cross_entropy_forward", "cross_entropy_backward")
+_HANDLERS = ("forward", "backward", "cross_entropy_forward", "cross_entropy_backward", "random_bits")
 # The beginning of the line of /proc/cpuinfo that lists a processor's instruction sets, on x86 and on ARM.
 _CPU_FEATURES = ("flags", "Features")
 

@@ -1,4 +1,4 @@
-"""The native kernel's recurrent layer and cross-entropy, with their gradients, as JAX functions.
+"""The native kernel's recurrent layer and cross-entropy, with their gradients, and its random bits, as JAX functions.
 
 ``flaxchar.models`` calls them where ``build.available()``; the same functions in plain JAX are
 ``flaxchar.models.cells.CELLS[...].sequence`` and Optax' ``softmax_cross_entropy_with_integer_labels``. All numbers are
@@ -12,7 +12,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Key, UInt32
 
 from flaxchar.data.batches import AnyArray
 from flaxchar.kernels import build
@@ -167,13 +167,28 @@ def _cross_entropy_backward(residuals: tuple, d_nats: AnyArray) -> tuple:
 cross_entropy.defvjp(_cross_entropy_forward, _cross_entropy_backward)
 
 
+def random_bits(keys: Key[Array, " batch"], number: int, time: int, words: int) -> UInt32[Array, "time batch words"]:
+    """Random bits for each row of a batch: those of ``jax.random.bits(fold_in(keys[row], number), (time, words))``.
+
+    JAX would trace, lower and compile the rounds of Threefry anew for every batch width.
+
+    Args:
+      keys: a random key for each row, of the default implementation of ``jax.random`` or from ``new_key``.
+      number: folded into each key.
+      time: time steps.
+      words: words of 32 bits for each step of a row.
+    """
+    bits = jax.ShapeDtypeStruct((time, len(keys), words), jnp.uint32)
+    return _call("random_bits", [bits], jax.random.key_data(keys), jnp.full((1,), number, jnp.int32))[0]
+
+
 def _call(
     name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: AnyArray | None, cell: str = "lstm"
 ) -> list[Array]:
     """Call a handler of the library, which trusts the types of its arguments; None becomes an empty array."""
     arrays = [jnp.zeros((0,), jnp.float32) if array is None else array for array in arguments]
     for array in arrays:
-        if array.dtype not in (jnp.float32, jnp.int32):
+        if array.dtype not in (jnp.float32, jnp.int32, jnp.uint32):
             raise TypeError(f"the native kernel computes in float32, not in {array.dtype}")
     call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
     return list(call(*arrays, cell=NATIVE_CELLS.index(cell), threads=build.threads()))

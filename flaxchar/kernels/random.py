@@ -60,6 +60,12 @@ def fold_in(key: Array, numbers: int | np.ndarray | np.generic) -> Array:
     return jax.random.wrap_key_data(jnp.asarray(np.stack(folded, axis=-1)), impl=_IMPLEMENTATION)
 
 
+def is_threefry(key: Array) -> bool:
+    """Whether keys are for Threefry: those of ``new_key``, and of ``jax.random.key`` unless JAX was told otherwise."""
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return typed and str(jax.random.key_impl(key)) in ("threefry2x32", str(_IMPLEMENTATION))
+
+
 def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
     """Threefry-2x32 with 20 rounds, for the counters ``(first, second)``: uint32 arrays of one shape.
 

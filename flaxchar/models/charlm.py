@@ -170,17 +170,17 @@ class CharLM(nn.Module):
         hidden, embedding = self._table(hidden, ended)
         if embedding is not None and dropout_keys is not None and config.input_dropout:
             hidden = embedding[hidden] if hidden.ndim == 2 else hidden @ embedding  # [time, batch, embedding]
-            hidden = dropout(hidden, config.input_dropout, _fold_in(dropout_keys, 2 * config.layers))
+            hidden = dropout(hidden, config.input_dropout, dropout_keys, 2 * config.layers)
             embedding = None
         last = []
         for number, (layer, before) in enumerate(zip(getattr(self, config.cell), carry, strict=True)):
             mask = None
             if dropout_keys is not None and config.recurrent_dropout:
                 ones = jnp.ones((1, *before[0].shape), jnp.float32)
-                mask = dropout(ones, config.recurrent_dropout, _fold_in(dropout_keys, config.layers + number))[0]
+                mask = dropout(ones, config.recurrent_dropout, dropout_keys, config.layers + number)[0]
             outputs, after = layer(self._normalized(number, hidden), before, mask, None if number else embedding)
             if dropout_keys is not None and config.dropout:
-                outputs = dropout(outputs, config.dropout, _fold_in(dropout_keys, number))
+                outputs = dropout(outputs, config.dropout, dropout_keys, number)
             hidden = self._residual(number, hidden, outputs)
             last.append(after)
         if ended is not None:
@@ -211,10 +211,6 @@ class CharLM(nn.Module):
         """The outputs of a layer with the residual connection, and after the last layer the final LayerNorm."""
         hidden = hidden + outputs if self.config.residual and number > 0 else outputs
         return self.norm[-1](hidden) if self.config.layer_norm and number == self.config.layers - 1 else hidden
-
-
-def _fold_in(keys: RowKeys, number: int) -> RowKeys:
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
 def make_model(vocabulary: Vocabulary, config: ModelConfig) -> CharLM:

@@ -13,9 +13,11 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from flaxchar.data.batches import AnyArray
+from flaxchar.kernels import cpu
 from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
+from flaxchar.kernels.random import is_threefry
 from flaxchar.models.cells import CELLS, SequenceResult, StepInputs, StepResult
-from flaxchar.models.lstm import DType
+from flaxchar.models.lstm import DType, runs_natively
 
 
 class RecurrentLayer(nn.Module):
@@ -106,7 +108,7 @@ def with_embedding(weights: Weights, embedding: Float[AnyArray, "rows embedding"
 
 
 def dropout(
-    values: Float[AnyArray, "time batch features"], rate: float, keys: Key[Array, " batch"]
+    values: Float[AnyArray, "time batch features"], rate: float, keys: Key[Array, " batch"], number: int
 ) -> Float[Array, "time batch features"]:
     """Dropout: set a share of the values to 0 and scale the others up (Srivastava et al. 2014).
 
@@ -116,10 +118,16 @@ def dropout(
       values: ``[time, batch, features]``.
       rate: the share that is dropped, rounded to a multiple of 2^-16: each value has 16 random bits.
       keys: a random key for each row, ``[batch]``, so that a row's dropout does not depend on the other rows.
+      number: folded into each key, so that several dropouts of a step differ.
     """
     time, _, features = values.shape
     words = -(-features // 2)
-    bits = jax.vmap(lambda key: jax.random.bits(key, (time, words), jnp.uint32), out_axes=1)(keys)
+    if runs_natively("float32") and is_threefry(keys):
+        bits = cpu.random_bits(keys, number, time, words)
+    else:
+        bits = jax.vmap(
+            lambda key: jax.random.bits(jax.random.fold_in(key, number), (time, words), jnp.uint32), out_axes=1
+        )(keys)
     halves = jax.lax.bitcast_convert_type(bits, jnp.uint16).reshape(time, -1, 2 * words)[:, :, :features]
     dropped = round(rate * 2**16)
     return jnp.where(halves < dropped, 0.0, values * (2**16 / (2**16 - dropped)))

@@ -8,7 +8,7 @@ from flaxchar.training.reporting import Observer, Report, Sample
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
 from flaxchar.training.state import TrainState, init_state
-from flaxchar.training.step import StepSums, TrainStep, apply_gradients, batch_gradients
+from flaxchar.training.step import StepSums, TrainStep, apply_gradients, batch_gradients, row_keys
 
 __all__ = [
     "Callbacks",
@@ -29,5 +29,6 @@ __all__ = [
     "learning_rates",
     "make_layout",
     "make_optimizer",
+    "row_keys",
     "train_corpus",
 ]

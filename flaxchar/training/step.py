@@ -1,7 +1,8 @@
 """The training step: one compiled step of gradient descent on a batch.
 
-A step has two halves. The gradients read the batch, and are compiled once for each batch width. The update does not
-depend on the width and is compiled once.
+A step is three programs. One makes a random key for each row of the batch. The gradients read the batch, and are
+compiled once for each batch width. The update applies them. The first and the last do not depend on the width and are
+compiled once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from jax.sharding import PartitionSpec
 from jax.stages import Lowered
 
 from flaxchar.data.batches import Batch
-from flaxchar.kernels.random import new_key
+from flaxchar.kernels.random import is_threefry, new_key
 from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.training.devices import Layout, single_device
 from flaxchar.training.state import TrainState
@@ -82,40 +83,46 @@ def loss_gradients(
     return gradients, nats, batch.mask.sum(), after
 
 
+@functools.partial(jax.jit, static_argnames=["rows", "layout"])
+def row_keys(key: Array, step: Array, rows: int, layout: Layout | None = None) -> Array:
+    """Make the random keys of a step, one for each row of the batch.
+
+    Args:
+      key: the run's random key.
+      step: number of the step, int32 scalar.
+      rows: rows of the whole batch; static.
+      layout: the devices; None for one; static.
+
+    Returns:
+      Keys ``[rows]``: the run's key with the number of the step folded in, then the number of the row.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), jnp.arange(rows))
+    if layout is None or layout.single:
+        return keys
+    return jax.lax.with_sharding_constraint(keys, layout.sharding("data"))
+
+
 @functools.partial(jax.jit, static_argnames=["model", "layout"])
 def batch_gradients(
-    model: CharLM,
-    params: Params,
-    carry: tuple,
-    step: Array,
-    batch: Batch,
-    key: Array,
-    layout: Layout | None = None,
+    model: CharLM, params: Params, carry: tuple, batch: Batch, keys: Array, layout: Layout | None = None
 ) -> BatchSums:
-    """Compute the first half of a step: the gradients of a whole batch, on all devices.
+    """Compute the gradients of a whole batch, on all devices.
 
     Args:
       model: the model; static.
       params: its parameters.
       carry: the recurrent state before the batch, for running text; else ``()``.
-      step: number of the step, int32 scalar.
       batch: arrays ``[batch, time]``.
-      key: the run's random key. Each step folds its number into it, and each row its own.
+      keys: from ``row_keys``, ``[batch]``.
       layout: the devices; None for one; static. The arguments are sharded by it.
     """
 
-    def own_rows(params: Params, batch: Batch, carry: tuple, first_row: Array | int) -> tuple:
-        rows = first_row + jnp.arange(batch.inputs.shape[0])
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), rows)
-        return loss_gradients(model, params, batch, carry, keys)
-
-    def on_each_device(params: Params, batch: Batch, carry: tuple) -> tuple:
-        first_row = jax.lax.axis_index("data") * batch.inputs.shape[0]
-        *sums, after = own_rows(params, batch, carry, first_row)
+    def on_each_device(params: Params, batch: Batch, carry: tuple, keys: Array) -> tuple:
+        *sums, after = loss_gradients(model, params, batch, carry, keys)
         return *jax.lax.psum(tuple(sums), "data"), after
 
     if layout is None or layout.single:
-        return BatchSums(*own_rows(params, batch, carry, 0))
+        return BatchSums(*loss_gradients(model, params, batch, carry, keys))
     if layout.model_shards == 1:
         rows = PartitionSpec("data")
         batch_specs = Batch(rows, rows, rows, PartitionSpec())
@@ -123,13 +130,13 @@ def batch_gradients(
         sums_of = jax.shard_map(
             on_each_device,
             mesh=layout.mesh,
-            in_specs=(everywhere, batch_specs, rows),
+            in_specs=(everywhere, batch_specs, rows, rows),
             out_specs=(everywhere, everywhere, everywhere, rows),
             check_vma=False,
         )
-        return BatchSums(*sums_of(params, batch, carry))
+        return BatchSums(*sums_of(params, batch, carry, keys))
     # Several devices share the units: the compiler divides the work among them by the annotations.
-    sums = BatchSums(*own_rows(params, batch, carry, 0))
+    sums = BatchSums(*loss_gradients(model, params, batch, carry, keys))
     return jax.lax.with_sharding_constraint(sums, layout.shardings(sums))
 
 
@@ -142,7 +149,7 @@ def apply_gradients(
     layout: Layout | None = None,
     ema: float | None = None,
 ) -> tuple[TrainState, StepSums]:
-    """Compute the second half of a step: the update, which is the same for every batch width.
+    """Apply the gradients of a batch: the update, which is the same for every batch width.
 
     Args:
       optimizer: from ``make_optimizer``; static.
@@ -214,7 +221,7 @@ class TrainStep:
         """Compile the step for batches of some widths, two programs at a time: the compiler releases Python's lock.
 
         Args:
-          state: a state of the run; it is only looked at.
+          state: a state of the run; it is not changed.
           rows: rows of the whole batch, those of other processes included.
           widths: time steps of the batches.
         """
@@ -222,12 +229,13 @@ class TrainStep:
         if not new:
             return
         with ThreadPoolExecutor(2) as pool:
-            first = self._lower_gradients(state, rows, new[0])
+            keys = row_keys(self._key, state.step, rows, self.layout)
+            first = self._lower_gradients(state, keys, new[0])
             # The update is begun first, because it takes the compiler longer than the gradients of one width.
             update = None if rows in self._updates else pool.submit(self._compile_update, state, first.out_info)
             lowered = (first if width == new[0] else None for width in new)
             compiled = pool.map(
-                lambda width, lowered: (lowered or self._lower_gradients(state, rows, width)).compile(), new, lowered
+                lambda width, lowered: (lowered or self._lower_gradients(state, keys, width)).compile(), new, lowered
             )
             self._gradients |= {(rows, width): program for width, program in zip(new, compiled, strict=True)}
             if update is not None:
@@ -251,18 +259,18 @@ class TrainStep:
         if (rows, width) not in self._gradients:
             self.compile(state, rows, [width])
         placed = self.layout.place_batch(batch, rows)
-        sums = self._gradients[rows, width](state.params, state.carry, state.step, placed, self._key)
+        keys = row_keys(self._key, state.step, rows, self.layout)
+        sums = self._gradients[rows, width](state.params, state.carry, placed, keys)
         return self._updates[rows](state, sums, np.asarray(learning_rate, np.float32))
 
-    def _lower_gradients(self, state: TrainState, rows: int, width: int) -> Lowered:
-        """Trace the gradients of a batch ``[rows, width]``."""
+    def _lower_gradients(self, state: TrainState, keys: Array, width: int) -> Lowered:
+        """Trace the gradients of a batch ``[rows, width]``; ``keys`` are those of its rows."""
+        rows = len(keys)
         shapes = [((rows, width), jnp.int32)] * 2 + [((rows, width), jnp.bool_), ((), jnp.bool_)]
         shardings = [None] * 4 if self.layout.single else self.layout.batch_shardings()
         batch = Batch(*(jax.ShapeDtypeStruct(*s, sharding=how) for s, how in zip(shapes, shardings, strict=True)))
         with jax.set_mesh(self.layout.mesh):
-            return batch_gradients.lower(
-                self._model, state.params, state.carry, state.step, batch, self._key, self.layout
-            )
+            return batch_gradients.lower(self._model, state.params, state.carry, batch, keys, self.layout)
 
     def _compile_update(self, state: TrainState, sums: BatchSums) -> Callable:
         """Compile the update for sums of these shapes."""
@@ -279,7 +287,6 @@ class TrainStep:
 
 def _faster_key(key: Array) -> Array:
     """The same key with flaxchar's implementation of JAX's default random numbers, equal to the bit and faster."""
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or str(jax.random.key_impl(key)) != "threefry2x32":
+    if not is_threefry(key):
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=jax.random.key_impl(new_key(0)))

@@ -37,6 +37,16 @@ def test_the_functions_of_vectors_equal_numpy(number, reference, least, most, er
     np.testing.assert_allclose(values, expected, rtol=0 if number == 1 else error, atol=error if number == 1 else 0)
 
 
+@pytest.mark.parametrize(("time", "batch", "words"), [(1, 1, 1), (7, 5, 33), (2, 3, 64), (60, 33, 16)])
+def test_random_bits_are_those_of_jax(time, batch, words):
+    """A count of words on both sides of the lanes, and rows on both sides of what a thread takes."""
+    keys = jax.random.split(jax.random.key(2**32 - 1), batch)
+    for number in (0, 1, 77):
+        expected = [jax.random.bits(jax.random.fold_in(key, number), (time, words)) for key in keys]
+        ours = jax.jit(cpu.random_bits, static_argnums=(1, 2, 3))(keys, number, time, words)
+        np.testing.assert_array_equal(ours, np.stack(expected, 1))
+
+
 @pytest.mark.parametrize(("kind", "with_mask"), [("ids", False), ("vectors", True)])
 @pytest.mark.parametrize(
     ("time", "batch", "hidden", "features"),

@@ -43,7 +43,7 @@ def test_an_embedding_multiplied_into_the_kernel_equals_a_lookup_before_the_laye
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_dropout_drops_its_share_and_keeps_the_mean(rate):
-    values = dropout(jnp.ones((40, 30, 51)), rate, jax.random.split(jax.random.key(0), 30))
+    values = dropout(jnp.ones((40, 30, 51)), rate, jax.random.split(jax.random.key(0), 30), 0)
     kept = values[values > 0]
     assert abs(1 - kept.size / values.size - rate) < 0.005
     np.testing.assert_allclose(kept, 1 / (1 - rate), rtol=1e-4)
@@ -52,8 +52,8 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
 
 def test_a_rows_dropout_does_not_depend_on_its_neighbours():
     keys = jax.random.split(jax.random.key(0), 6)
-    whole = dropout(jnp.ones((4, 6, 10)), 0.5, keys)
-    np.testing.assert_array_equal(dropout(jnp.ones((4, 2, 10)), 0.5, keys[3:5]), whole[:, 3:5])
+    whole = dropout(jnp.ones((4, 6, 10)), 0.5, keys, 0)
+    np.testing.assert_array_equal(dropout(jnp.ones((4, 2, 10)), 0.5, keys[3:5], 0), whole[:, 3:5])
 
 
 def test_only_the_layers_and_the_model_import_flax():

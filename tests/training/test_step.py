@@ -10,7 +10,7 @@ from helpers import small_training
 from flaxchar import ModelConfig, TrainingConfig, TrainStep, init_state
 from flaxchar.kernels.random import new_key
 from flaxchar.training.state import copy_tree
-from flaxchar.training.step import apply_gradients, batch_gradients
+from flaxchar.training.step import apply_gradients, batch_gradients, row_keys
 
 
 @pytest.fixture
@@ -57,10 +57,11 @@ def test_each_step_drops_other_units():
     assert len(set(losses)) == 3
 
 
-def test_a_step_is_its_two_halves_and_counts_itself():
+def test_a_step_is_its_three_programs_and_counts_itself():
     model, optimizer, batches, state = small_training(TrainingConfig())
     key, batch = jax.random.key(0), batches.batch(0)
-    expected_sums = batch_gradients(model, state.params, state.carry, state.step, batch, key)
+    keys = row_keys(key, state.step, batches.rows)
+    expected_sums = batch_gradients(model, state.params, state.carry, batch, keys)
     expected, expected_step_sums = apply_gradients(optimizer, copy_tree(state), expected_sums, np.float32(0.1))
     after, sums = TrainStep(model, optimizer, key)(state, batch, 0.1)
     jax.tree.map(

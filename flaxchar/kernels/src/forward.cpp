@@ -1,10 +1,11 @@
 // One of the library's two source files, which are compiled at the same time: a layer over a sequence, the
-// cross-entropy with its gradients, and the decode loop. backward.cpp has the gradients of a layer.
+// cross-entropy with its gradients, random bits, and the decode loop. backward.cpp has the gradients of a layer.
 
 #include "cross_entropy.h"
 #include "decode.h"
 #include "handlers.h"
 #include "layer_forward.h"
+#include "random.h"
 
 namespace {
 
@@ -41,9 +42,33 @@ ffi::Error cross_entropy_backward(In in, Out out, int64_t, int64_t threads) {
   return ffi::Error::Success();
 }
 
+// in: keys [rows, 2], number [1]; out: bits [time, rows, words]. A row's key is folded with the number first.
+ffi::Error random_bits(In in, Out out, int64_t, int64_t threads) {
+  ffi::Result<ffi::AnyBuffer> buffer = *out.get<ffi::AnyBuffer>(0);
+  const int64_t time = buffer->dimensions()[0], rows = buffer->dimensions()[1], words = buffer->dimensions()[2];
+  const Key* keys = reinterpret_cast<const Key*>(read<uint32_t>(in, 0));
+  const uint32_t number = static_cast<uint32_t>(*read<int32_t>(in, 1));
+  float* to = static_cast<float*>(buffer->untyped_data());
+  Pool::get().run(static_cast<int>(threads), [&](int member, int members) {
+    const Range own = share(rows, member, members);
+    for (int64_t row = own.begin; row < own.end; ++row) {
+      const Key key = fold_in(keys[row], number);
+      for (int64_t step = 0; step < time; ++step) {
+        for (int64_t word = 0; word < words; word += kLanes) {
+          const int count = static_cast<int>(std::min<int64_t>(kLanes, words - word));
+          const Words drawn = bits(key, static_cast<uint32_t>(step * words + word));
+          store(to + (step * rows + row) * words + word, (Vector)drawn, count);
+        }
+      }
+    }
+  });
+  return ffi::Error::Success();
+}
+
 }  // namespace
 
 HANDLER(forward);
+HANDLER(random_bits);
 HANDLER(cross_entropy_forward);
 HANDLER(cross_entropy_backward);
 

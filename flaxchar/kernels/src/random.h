@@ -4,6 +4,7 @@
 //
 //   fold_in(key, data)     = jax.random.fold_in(key, data)
 //   gumbel(key, first)[k]  = jax.random.gumbel(key, (vocab,))[first + k]
+//   bits(key, first)[k]    = jax.random.bits(key, (count,))[first + k]
 //
 // flaxchar/kernels/random.py has the same rounds for whole arrays.
 #pragma once
@@ -41,12 +42,16 @@ Key fold_in(Key key, uint32_t data) {
   return {x, y};
 }
 
-// The Gumbel noise that jax.random.categorical adds to the logits of the ids from `first` on.
-Vector gumbel(Key key, uint32_t first) {
+Words bits(Key key, uint32_t first) {
   Words x = {}, y = {};
   for (int lane = 0; lane < kLanes; ++lane) y[lane] = first + lane;
   threefry(key, x, y);
-  const Vector uniform = (Vector)(((x ^ y) >> 9) | 0x3f800000u) - 1.0f + 1.17549435e-38f;
+  return x ^ y;
+}
+
+// The Gumbel noise that jax.random.categorical adds to the logits of the ids from `first` on.
+Vector gumbel(Key key, uint32_t first) {
+  const Vector uniform = (Vector)((bits(key, first) >> 9) | 0x3f800000u) - 1.0f + 1.17549435e-38f;
   return -log(-log(uniform));
 }
 
