@@ -1,6 +1,7 @@
 # The public names, each once: imported on first use (see __init__.py), and read by type checkers.
 from .config import Config as Config  # all settings of a run: .data, .model, .training
 from .config import DataConfig as DataConfig  # where texts come from and how they become ids
+from .config import FormWarning as FormWarning  # a text was taken in another form, which the model knows
 from .config import InputError as InputError  # raised for input that cannot be used
 from .config import ModelConfig as ModelConfig  # the network
 from .config import TrainingConfig as TrainingConfig  # how the network is trained
