@@ -41,7 +41,7 @@ class LanguageModel(TrainedModel):
     All methods read texts in the form that the model knows. A text that holds unknown characters is tried in other
     forms: Unicode's normal forms NFC and NFD, and characters that stand for the same, such as typographic and plain
     quotation marks. Where one has fewer unknown characters, it is taken and a ``flaxchar.FormWarning`` tells so.
-    ``compress`` alone changes nothing.
+    ``score`` tries the normal forms only, and ``compress`` changes nothing.
 
     A process that was forked after JAX was used cannot use a model: the methods raise ``RuntimeError`` there. Start
     worker processes with ``multiprocessing.get_context("spawn")``, or load the model in the workers only.

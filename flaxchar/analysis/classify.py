@@ -68,7 +68,7 @@ def classify(trained: TrainedModel, texts: Sequence[str]) -> Classification:
     """
     if not texts:
         raise InputError("there is no text to classify")
-    given = [example.text for example in given_examples(trained, [Example(text) for text in texts])]
+    given = [example.text for example in given_examples(trained, [Example(text) for text in texts], replace=True)]
     return Classification(trained.vocabulary.labels, class_probabilities(class_nats(trained, given)))
 
 

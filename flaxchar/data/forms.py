@@ -58,34 +58,37 @@ def normalized(text: str, form: NormalForm | None) -> str:
     return text if form is None else unicodedata.normalize(form.upper(), text)  # type: ignore[arg-type]
 
 
-def fit(text: str, known: Collection[str], count_unknown: Callable[[str], int]) -> Fitted:
+def fit(text: str, known: Collection[str], count_unknown: Callable[[str], int], replace: bool = True) -> Fitted:
     """The form of a text with the fewest unknown tokens: the text itself where no other form has fewer.
 
-    The forms are the text itself, NFC and NFD. In each, characters that are not known are replaced by known ones that
-    stand for the same (typographic and plain quotation marks, kinds of dashes and spaces, line ends, compatibility
-    characters such as ﬁ and full-width letters), and invisible ones are left out. Known characters are replaced only by
-    the normal form.
+    The forms are the text itself, NFC and NFD.
 
     Args:
       text: any text.
       known: the characters that the model knows.
       count_unknown: the number of unknown tokens in a text.
+      replace: whether unknown characters are also replaced by known ones that stand for the same: typographic and plain
+        quotation marks, kinds of dashes and spaces, ends of lines, compatibility characters such as ﬁ and full-width
+        letters. Invisible ones are left out. Without it, the result is canonically equivalent to the text: for Unicode
+        it is the same text.
 
     Example::
 
-        fit("“a”", 'a"', lambda text: text.count("“") + text.count("”"))
-        # Fitted('"a"', changes=("with '"' instead of '“'", "with '"' instead of '”'"))
+        fit("“a", 'a"', lambda text: text.count("“"))  # Fitted('"a', changes=("with '"' instead of '“'",))
     """
     best, fewest = Fitted(text), count_unknown(text)
     for form in (None, *_TRIED):
         if not fewest:
             break
-        whole = text if form is None else unicodedata.normalize(form, text)  # type: ignore[arg-type]
-        if form is not None and whole == text:
+        candidate = text if form is None else unicodedata.normalize(form, text)  # type: ignore[arg-type]
+        if form is not None and candidate == text:
             continue
-        replaced, changes = _with_known_characters(whole, known)
-        if (count := count_unknown(replaced)) < fewest:
-            best, fewest = Fitted(replaced, (*([_TRIED[form]] if form else []), *changes)), count
+        changes = [_TRIED[form]] if form else []
+        if replace:
+            candidate, replaced = _with_known_characters(candidate, known)
+            changes += replaced
+        if (count := count_unknown(candidate)) < fewest:
+            best, fewest = Fitted(candidate, tuple(changes)), count
     return best
 
 

@@ -51,10 +51,16 @@ def given_label(vocabulary: Vocabulary, label: str, form: NormalForm | None = No
     return same[0] if len(same) == 1 else label
 
 
-def given_examples(trained: TrainedModel, examples: Sequence[Example]) -> list[Example]:
-    """Examples with texts, labels and sources in the form that a model knows; one warning for each kind of change."""
+def given_examples(trained: TrainedModel, examples: Sequence[Example], replace: bool = False) -> list[Example]:
+    """Examples with texts, labels and sources in the form that a model knows; one warning for each kind of change.
+
+    Args:
+      trained: the model.
+      examples: what it is to read.
+      replace: as for ``flaxchar.data.forms.fit``. A score measures the text itself, so nothing is replaced for it.
+    """
     vocabulary, form = trained.vocabulary, trained.config.data.normalize
-    fitter = _Fitter(vocabulary, form)
+    fitter = _Fitter(vocabulary, form, replace)
     counts: Counter[str] = Counter()
     result = []
     for example in examples:
@@ -87,15 +93,15 @@ def check_normalized(trained: TrainedModel, content: str | Sequence[Example]) ->
 class _Fitter:
     """Brings texts into the form that a vocabulary knows."""
 
-    def __init__(self, vocabulary: Vocabulary, form: NormalForm | None) -> None:
-        self._vocabulary, self._form = vocabulary, form
+    def __init__(self, vocabulary: Vocabulary, form: NormalForm | None, replace: bool = True) -> None:
+        self._vocabulary, self._form, self._replace = vocabulary, form, replace
         self._known = frozenset("".join(token for token in vocabulary.tokens if token))
 
     def fit(self, text: str) -> Fitted:
         text = normalized(text, self._form)
         if self._vocabulary.unit == "char" and self._known.issuperset(text):
             return Fitted(text)
-        return fit(text, self._known, self._count_unknown)
+        return fit(text, self._known, self._count_unknown, self._replace)
 
     def _count_unknown(self, text: str) -> int:
         return sum(self._vocabulary.id_of(token) is None for token in self._vocabulary.tokenize(text))
