@@ -81,7 +81,7 @@ class FieldOptions(ModelOptions):
         options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running)
         examples = list(Examples.from_chunks(noted(read_files(names, options, findings))))
         for sentence in findings.sentences():
-            print(f"{sentence}.", file=sys.stderr)
+            print(as_flags(f"{sentence}."), file=sys.stderr)
         return examples, places
 
 
@@ -182,6 +182,10 @@ def _as_given(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     value = value.removeprefix(VALUE)
+    if name == "workdir" and value != value.encode("utf-8", "replace").decode():
+        raise InputError(
+            f"`workdir` is {value!r}, which this locale cannot decode; set PYTHONUTF8=1 or use an ASCII name"
+        )
     return value if name in _PATHS else decoded(value)
 
 

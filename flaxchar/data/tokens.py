@@ -120,10 +120,10 @@ class Tokens:
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
             what = "character" if self.unit == "char" else "word"
             what = f"{what}s" if len(missing) > 1 else f"a {what}"
-            advice = suggestions(missing, self._ids) or f"leave {'them' if len(missing) > 1 else 'it'} out"
+            near, them = suggestions(missing, self._ids), "them" if len(missing) > 1 else "it"
             raise InputError(
-                f"{text[:40]!r} holds {what} that the model has never seen: {listed}{more}; {advice} "
-                '(`unknown="drop"` leaves unknown ones out)'
+                f"{text[:40]!r} holds {what} that the model has never seen: {listed}{more}; "
+                f'{near + " Otherwise " if near else ""}leave {them} out, by hand or with `unknown="drop"`'
             )
         return encoded.ids.astype(np.int32)
 

@@ -7,6 +7,7 @@ one was taken.
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 import warnings
@@ -20,7 +21,7 @@ from flaxchar.data.forms import Fitted, fit, normalized
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.trained import TrainedModel
 
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 # Changes that one warning lists.
 _SHOWN_CHANGES = 4
 
@@ -120,4 +121,4 @@ def _tell(sentence: str) -> None:
     depth, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         depth, frame = depth + 1, frame.f_back
-    warnings.warn(sentence, FormWarning, stacklevel=depth - 1)
+    warnings.warn(sentence, FormWarning, stacklevel=depth)
