@@ -12,6 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 
+from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import decoded
 from flaxchar.commands.parser import VALUE, Parser
 from flaxchar.config import Config, InputError
@@ -183,9 +184,7 @@ def _as_given(name: str, value: Any) -> Any:
         return value
     value = value.removeprefix(VALUE)
     if name == "workdir" and value != value.encode("utf-8", "replace").decode():
-        raise InputError(
-            f"`workdir` is {value!r}, which this locale cannot decode; set PYTHONUTF8=1 or use an ASCII name"
-        )
+        raise InputError(f"`workdir` is {value!r}, which this locale cannot decode; set PYTHONUTF8=1, or use ASCII")
     return value if name in _PATHS else decoded(value)
 
 

@@ -101,13 +101,15 @@ def _runs_near(path: Path) -> list[str]:
     """Folders with a run that may be meant by a path that has none: those in it, or beside it with a similar name."""
     from flaxchar.training.run_directory import Run
 
-    def runs(folder: Path) -> list[str]:
+    def runs(folder: Path) -> list[Path]:
         try:
-            return sorted(str(entry) for entry in folder.iterdir() if Run.exists(entry))
+            return sorted(entry for entry in folder.iterdir() if Run.exists(entry))
         except OSError:
             return []
 
-    return runs(path)[:_SHOWN_RUNS] or difflib.get_close_matches(str(path), runs(path.parent), _SHOWN_RUNS)
+    beside = {run.name: str(run) for run in runs(path.parent)}
+    similar = difflib.get_close_matches(path.name, beside, _SHOWN_RUNS)
+    return [str(run) for run in runs(path)[:_SHOWN_RUNS]] or [beside[name] for name in similar]
 
 
 def load_model(workdir: str) -> LanguageModel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
@@ -27,6 +28,9 @@ _ALIKE = (
 )
 # Sequences that stand for one another, longest first.
 _SEQUENCES = (("\r\n", "\n"), ("...", "…"), ("--", "—"))
+# Plain quotation marks, and the typographic ones before and after words.
+_QUOTES = (('"', "“", "”"), ("'", "‘", "’"))
+_BEFORE_A_WORD = r"(?:^|(?<=[\s(\[{—–-]))"
 # From a visible ASCII character to its full-width form, as in Chinese and Japanese texts.
 _FULL_WIDTH = 0xFEE0
 # What is said of the normal forms that are tried.
@@ -99,6 +103,10 @@ def _with_known_characters(text: str, known: Collection[str]) -> tuple[str, list
         if written in text and not _knows(known, written) and _knows(known, other):
             text = text.replace(written, other)
             changes.append(f"with {other!r} instead of {written!r}")
+    for plain, opening, closing in _QUOTES:
+        if plain in text and plain not in known and _knows(known, opening + closing):
+            text = re.sub(_BEFORE_A_WORD + plain, opening, text).replace(plain, closing)
+            changes.append(f"with {opening + closing!r} instead of {plain!r}")
     for character in dict.fromkeys(text):
         if character in known:
             continue

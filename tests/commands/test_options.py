@@ -128,5 +128,5 @@ def test_values_are_utf8_in_any_locale_and_paths_stay(monkeypatch):
     monkeypatch.setattr("os.fsencode", lambda text: text.encode("ascii", "surrogateescape"))
     options = parse(ScoreOptions, "score", ["--label-field", escaped, escaped]).options
     assert (options.label_field, options.files) == ("Zoë", (escaped,))
-    with pytest.raises(InputError, match="`workdir` is .* locale cannot decode; set PYTHONUTF8=1"):
+    with pytest.raises(InputError, match=r"`workdir` is .* locale cannot decode; set PYTHONUTF8=1"):
         parse(ScoreOptions, "score", ["--workdir", escaped])

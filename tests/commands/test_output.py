@@ -48,10 +48,14 @@ def test_a_stream_that_is_no_file_stays_as_it_is(monkeypatch, capsys):
 
 
 def test_form_warnings_are_sentences_on_stderr_each_told_once(capsys):
-    with pytest.warns(UserWarning, match="another"), form_warnings():
-        for message in ("taken in NFC", "taken in NFC", "taken in NFD"):
-            warnings.warn(message, FormWarning, stacklevel=1)
-        warnings.warn("another", UserWarning, stacklevel=1)
+    def warn():
+        with form_warnings():
+            for message in ("taken in NFC", "taken in NFC", "taken in NFD"):
+                warnings.warn(message, FormWarning, stacklevel=1)
+            warnings.warn("another", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="another"):
+        warn()
     assert capsys.readouterr().err == "taken in NFC.\ntaken in NFD.\n"
 
 

@@ -72,5 +72,5 @@ def test_a_mistyped_folder_names_the_runs_that_may_be_meant(tmp_path, monkeypatc
         process.saved_config(str(tmp_path / "title"))
     with pytest.raises(InputError, match=r"did you mean .*/names, .*/titles\?$"):
         process.saved_config(str(tmp_path))
-    with pytest.raises(InputError, match="there is no folder .*/zzz; train a model"):
+    with pytest.raises(InputError, match=r"there is no folder .*/zzz; train a model"):
         process.saved_config(str(tmp_path / "zzz"))

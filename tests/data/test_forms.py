@@ -37,7 +37,7 @@ def test_the_normal_form_of_the_training_texts_is_found(form):
     ("text", "known", "expected"),
     [
         ("“It’s” – so…", KNOWN, '"It\'s" - so...'),
-        ('"It\'s"...', set("It’s“…"), "“It’s“…"),
+        ('"It\'s" ("a")...', set("It’‘s“”…( )a"), "“It’s” (“a”)…"),
         ("a\r\nb", set("ab\n"), "a\nb"),
         ("a\u00a0b\u3000c\td", set("abcd "), "a b c d"),
         ("a b", set("ab\u3000"), "a\u3000b"),
