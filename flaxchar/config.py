@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -13,6 +14,7 @@ CellName = Literal["lstm", "gru", "rnn", "mingru", "minlstm"]
 OptimizerName = Literal["adam", "adamw", "lion", "muon", "rmsprop", "sgd"]
 ScheduleName = Literal["constant", "cosine"]
 HeadName = Literal["language", "classifier"]
+NormalForm = Literal["nfc", "nfkc"]
 
 DEFAULT_TIME_BUDGET = "2m"
 # The settings that say how long to train; a run has at most one of them.
@@ -27,6 +29,10 @@ class InputError(ValueError):
     Messages name parameters in backticks, as Python spells them: "`hidden` is -4; it must be …". The command line shows
     them as flags.
     """
+
+
+class FormWarning(UserWarning):
+    """A text was taken in another normal form, or with other quotation marks and the like, as the model knows them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +81,11 @@ class DataConfig:
     max_length: int = setting(1000, "Leave out texts of more characters than this; the report counts them.", least=1)
     unescape_html: bool = setting(
         False, "Decode HTML character references, also those that have lost their ampersand: &lt; &#39; #39;"
+    )
+    normalize: NormalForm | None = setting(
+        None,
+        "Bring all texts that the model reads, now and later, into a normal form of Unicode. nfc writes é as one "
+        "character; nfkc also writes ﬁ as fi and full-width letters as plain ones.",
     )
     unit: Unit = setting("char", "Model characters or words.")
     max_vocab: int | None = setting(
@@ -240,7 +251,9 @@ class Config:
             own = vars(values).keys() & settings.keys()
             sections[section.name] = dataclasses.replace(values, **{k: _as_tuple(settings.pop(k)) for k in own})
         if settings:
-            raise TypeError(f"no such setting: {', '.join(sorted(settings))}")
+            near = [name for given in sorted(settings) for name in difflib.get_close_matches(given, self.by_name(), 1)]
+            advice = f"; did you mean {', '.join(near)}?" if near else ""
+            raise TypeError(f"no such setting: {', '.join(sorted(settings))}{advice}")
         return Config(**sections)
 
     def by_name(self) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from flaxchar.analysis.classify import Classification, classify
 from flaxchar.analysis.compression import compress, decompress
@@ -16,11 +15,15 @@ from flaxchar.config import Config, InputError
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.data.examples import Example
+from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from
+from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
+from flaxchar.generation.given import check_normalized, given_examples
 from flaxchar.generation.prompt import encode_prompt
 from flaxchar.generation.sampling import Sampling
+from flaxchar.kernels.forks import check_process
 from flaxchar.models.trained import TrainedModel
 from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
 from flaxchar.training.devices import make_layout
@@ -34,6 +37,14 @@ _FILE_SETTINGS = ("dataset", "data", "fields", "label_field", "source_field", "d
 
 class LanguageModel(TrainedModel):
     """A trained model: writes, scores, classifies and compresses texts.
+
+    All methods read texts in the form that the model knows. A text that holds unknown characters is tried in other
+    forms: Unicode's normal forms NFC and NFD, and characters that stand for the same, such as typographic and plain
+    quotation marks. Where one has fewer unknown characters, it is taken and a ``flaxchar.FormWarning`` tells so.
+    ``score`` tries the normal forms only, and ``compress`` changes nothing.
+
+    A process that was forked after JAX was used cannot use a model: the methods raise ``RuntimeError`` there. Start
+    worker processes with ``multiprocessing.get_context("spawn")``, or load the model in the workers only.
 
     Attributes:
       params: the parameters, a plain pytree of float32 arrays.
@@ -78,8 +89,8 @@ class LanguageModel(TrainedModel):
 
             lm.generate("Today ", temperature=0.5, num_samples=3)
         """
-        if isinstance(num_samples, bool) or not isinstance(num_samples, numbers.Integral) or num_samples < 1:
-            raise InputError(f"`num_samples` is {num_samples!r}; it must be a whole number, 1 or more")
+        check_process()
+        check("num_samples", num_samples, int, least=1)
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
         bos = self.config.data.bos
@@ -103,6 +114,8 @@ class LanguageModel(TrainedModel):
         source: str | None = None,
     ) -> Iterator[str]:
         """Write text number ``sample`` of ``generate`` and yield it in pieces, the prompt first; arguments as there."""
+        check_process()
+        check("sample", sample, int, least=0, most=2**32 - 1)
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
         bos = self.config.data.bos
@@ -126,6 +139,7 @@ class LanguageModel(TrainedModel):
         Raises:
           InputError: as ``generate``, and where ``beams`` is less than 1.
         """
+        check_process()
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         bos = self.config.data.bos
         text, _ = beam_search(self.model, self.params, self.vocabulary, begin.ids, beams, begin.size, bos)
@@ -161,11 +175,12 @@ class LanguageModel(TrainedModel):
 
             lm.score(["Oil prices rise", "xqzw"])  # [1.9, 9.7]
         """
-        examples = list(examples_from(texts, labels, sources))
+        check_process()
+        check("unknown", unknown, Unknown)
+        check("adapt", adapt, bool)
+        examples = given_examples(self, list(examples_from(texts, labels, sources)))
         if not examples:
             return []
-        if unknown not in get_args(Unknown):
-            raise InputError(f"`unknown` is {unknown!r}; it must be 'error' or 'drop'")
         if unknown == "error" and self.vocabulary.encode_texts(example.text for example in examples)[1]:
             for example in examples:
                 self.vocabulary.encode(example.text)  # raises, naming the first text with an unknown character
@@ -185,6 +200,7 @@ class LanguageModel(TrainedModel):
 
             lm.classify(["Oil prices rise"]).labels  # ["business"]
         """
+        check_process()
         return classify(self, [example.text for example in examples_from(texts)])
 
     def compress(self, content: str | Iterable[Example]) -> bytes:
@@ -194,9 +210,13 @@ class LanguageModel(TrainedModel):
           content: one text; or ``Example`` records, for a model trained with labels or sources.
 
         Raises:
-          InputError: the model needs records instead of a text, or a text instead of records, or is a classifier.
+          InputError: the model needs records instead of a text, or a text instead of records, or is a classifier; or
+            it was trained with ``normalize`` and the text is not in that form.
         """
-        return compress(self, content if isinstance(content, str) else examples_from(content, name="content"))
+        check_process()
+        given = content if isinstance(content, str) else list(examples_from(content, name="content"))
+        check_normalized(self, given)
+        return compress(self, given)
 
     def decompress(self, data: bytes) -> str | list[Example]:
         """Restore what ``compress`` coded.
@@ -204,7 +224,10 @@ class LanguageModel(TrainedModel):
         Raises:
           InputError: the data is damaged, or was made by another model.
         """
-        return decompress(self, data, "`data`")
+        check_process()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InputError(f"`data` is {type(data).__name__}; it must be bytes, as `compress` returns them")
+        return decompress(self, bytes(data), "`data`")
 
     def novelty(self, samples: Iterable[str], texts: Iterable[str | Example]) -> Novelty:
         """Search samples in texts: which are copies, and how long the longest common parts are.
@@ -217,8 +240,10 @@ class LanguageModel(TrainedModel):
 
             lm.novelty(lm.generate(num_samples=100), texts).copies
         """
-        index = TextIndex(example.text for example in examples_from(texts))
-        return measure_novelty([example.text for example in examples_from(samples, name="samples")], index)
+        form = self.config.data.normalize
+        index = TextIndex(normalized(example.text, form) for example in examples_from(texts))
+        written = (example.text for example in examples_from(samples, name="samples"))
+        return measure_novelty([normalized(text, form) for text in written], index)
 
     def save(self, path: str | Path) -> None:
         """Save the model as a run directory of its own, for ``load`` and ``sample.py``.
@@ -226,6 +251,7 @@ class LanguageModel(TrainedModel):
         Raises:
           InputError: the folder holds something already, or cannot be written.
         """
+        check_path("path", path)
         run = Run.create(Path(path), self.config, self.vocabulary, {}, steps=0)
         run.checkpoints.save(0, self.params)
         run.close()
@@ -236,7 +262,10 @@ def load(path: str | Path) -> LanguageModel:
 
     Raises:
       InputError: there is no run, no checkpoint in it yet, or it is damaged.
+      RuntimeError: this process was forked from one that had used JAX.
     """
+    check_process()
+    check_path("path", path)
     run = Run.open(Path(path))
     try:
         trained = run.load_model()
@@ -279,12 +308,17 @@ def train(
 
     Raises:
       InputError: a setting or a text cannot be used.
+      TypeError: there is no setting of that name.
+      RuntimeError: this process was forked from one that had used JAX.
 
     Example::
 
         lm = flaxchar.train(["up 3 %", "down 2 %"] * 50, labels=["good", "bad"] * 50, steps=200)
         lm.generate(label="good")
     """
+    check_process()
+    if workdir is not None:
+        check_path("workdir", workdir)
     if misplaced := [name for name in _FILE_SETTINGS if name in settings]:
         raise InputError(f"`{misplaced[0]}` says how files are read; `train` is given the texts themselves")
     if preset is not None and config is not None:

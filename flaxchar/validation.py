@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -101,6 +102,21 @@ def problems(section: Any) -> Iterator[str]:
         value = getattr(section, field.name)
         if not (optional and value is None) and not _fits(value, kind, describe(field)):
             yield f"`{field.name}` is {value!r}; it must be {expected(kind, describe(field))}"
+
+
+def problem(name: str, value: Any, kind: Any, **limits: float) -> str | None:
+    """Say what one argument is and what it must be; None if it fits. ``limits`` are the range's fields of ``Setting``.
+
+    Numbers of other libraries, such as NumPy's, count as Python's.
+    """
+    declared = Setting("", **limits)  # type: ignore[arg-type]
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        given: Any = int(value)
+    else:
+        given = float(value) if kind is float and isinstance(value, numbers.Real) else value
+    if _fits(given, kind, declared):
+        return None
+    return f"`{name}` is {value!r:.60}; it must be {expected(kind, declared)}"
 
 
 def expected(kind: Any, declared: Setting) -> str:

@@ -7,7 +7,7 @@ import pytest
 from helpers import PALINDROMES, untrained_model
 
 import flaxchar
-from flaxchar import Config, Example, InputError
+from flaxchar import Config, Example, FormWarning, InputError
 
 SMALL = {"steps": 3, "hidden": 4, "buckets": 1}
 
@@ -114,3 +114,59 @@ def test_what_cannot_be_written_is_refused_by_name(arguments, message):
 
 def test_records_keep_their_fields():
     assert Example("a") == ("a", None, None)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda lm: lm.generate(None), "`prompt` is None; it must be a string"),
+        (lambda lm: lm.generate(size="x"), "`size` is 'x'; it must be a whole number, at least 1"),
+        (lambda lm: lm.generate(seed=-1), "`seed` is -1"),
+        (lambda lm: lm.generate(label=3), "`label` is 3; it must be a string"),
+        (lambda lm: next(lm.stream(sample="x")), "`sample` is 'x'"),
+        (lambda lm: lm.likeliest(beams="x"), "`beams` is 'x'"),
+        (lambda lm: lm.score(["ab"], adapt=3), "`adapt` is 3"),
+        (lambda lm: lm.score(["ab"], unknown="x"), "`unknown` is 'x'; it must be one of error, drop"),
+        (lambda lm: lm.decompress("abc"), "`data` is str; it must be bytes"),
+        (lambda lm: lm.save(3), "`path` is 3"),
+        (lambda lm: flaxchar.load(None), "`path` is None; it must be a path"),
+        (lambda lm: flaxchar.train(["ab"], workdir=3), "`workdir` is 3"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(call, message):
+    with pytest.raises(InputError, match=message):
+        call(untrained_model(["ab"]))
+
+
+def test_an_unknown_setting_suggests_the_nearest():
+    with pytest.raises(TypeError, match=r"no such setting: drop_out; did you mean dropout\?"):
+        flaxchar.train(PALINDROMES, drop_out=0.1)
+
+
+def test_texts_in_another_form_are_scored_classified_and_written():
+    lm = untrained_model(["Zoé “”"])
+    with pytest.warns(FormWarning, match="^1 text was taken in Unicode's composed form"):
+        assert lm.score(["Zoe\u0301"]) == lm.score(["Zoé"])
+    with pytest.warns(FormWarning, match="^the prompt was taken with '“”' instead of '\"', as the model knows it"):
+        assert lm.generate('"Zo" é')[0].startswith("“Zo” é")
+    with pytest.raises(
+        InputError, match=r"never seen: 'ë'; did you mean 'é'\? Otherwise leave it out, by hand or with"
+    ):
+        lm.generate("Zoë")
+    labelled = untrained_model(["Zoé “"], labels=("é", "b"))
+    with pytest.warns(FormWarning, match="NFC.* and with '“' instead of '\"'|^1 text was taken"):
+        classified = labelled.classify(['Zoe\u0301 "']).probabilities
+    np.testing.assert_array_equal(classified, labelled.classify(["Zoé “"]).probabilities)
+    assert labelled.generate("Z", label="e\u0301") == labelled.generate("Z", label="é")
+
+
+def test_a_run_in_a_normal_form_reads_everything_in_it(tmp_path):
+    lm = flaxchar.train(["Zoe\u0301 ﬁ"] * 4, workdir=tmp_path / "run", normalize="nfkc", **SMALL)
+    assert set("".join(filter(None, lm.vocabulary.tokens))) == set("Zoé fi")
+    lm = flaxchar.load(tmp_path / "run")
+    assert lm.score(["Zoe\u0301 ﬁ"]) == lm.score(["Zoé fi"])
+    assert lm.generate("e\u0301ﬁ") == lm.generate("éfi")
+    assert lm.novelty(["Zoé fi"], ["Zoe\u0301 ﬁ"]).copies == 1
+    assert lm.decompress(lm.compress("Zoé fi")) == "Zoé fi"
+    with pytest.raises(InputError, match="bring it into that form first"):
+        lm.compress("Zoe\u0301")

@@ -9,6 +9,7 @@ import numpy as np
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example, Examples
+from flaxchar.generation.given import given_examples
 from flaxchar.models.evaluation import score_texts
 from flaxchar.models.trained import TrainedModel
 
@@ -67,7 +68,8 @@ def classify(trained: TrainedModel, texts: Sequence[str]) -> Classification:
     """
     if not texts:
         raise InputError("there is no text to classify")
-    return Classification(trained.vocabulary.labels, class_probabilities(class_nats(trained, texts)))
+    given = [example.text for example in given_examples(trained, [Example(text) for text in texts], replace=True)]
+    return Classification(trained.vocabulary.labels, class_probabilities(class_nats(trained, given)))
 
 
 class ClassificationReport(NamedTuple):

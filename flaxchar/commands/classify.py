@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
+from flaxchar.commands.output import counted, print_json
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -35,33 +35,33 @@ def classify(arguments: Sequence[str]) -> int:
     lm = process.load_model(options.workdir)
 
     from flaxchar.analysis.classify import judge
-    from flaxchar.commands.terminal import SHOWN, printable
+    from flaxchar.commands.terminal import printable, shorten
 
     classification = lm.classify([example.text for example in examples])
     if options.label_field is not None and not options.json:
         true = [example.label for example in examples if example.label is not None]
-        print("\n".join(_report(judge(classification, true), classification.names)))
+        print("\n".join(_report(judge(classification, true), list(map(printable, classification.names)))))
         return 0
     for example, label, row in zip(examples, classification.labels, classification.probabilities, strict=True):
         if options.json:
             probabilities = dict(zip(classification.names, row.round(6).tolist(), strict=True))
             record = {"label": label, "probabilities": probabilities, "text": example.text}
-            print(json.dumps(record, ensure_ascii=False))
+            print_json(record)
         else:
-            print(f"{label}  {row.max():.3f}  {printable(example.text)[:SHOWN]}")
+            print(f"{printable(label)}  {row.max():.3f}  {shorten(example.text)}")
     return 0
 
 
 def _report(report: ClassificationReport, names: Sequence[str]) -> list[str]:
     """Accuracy, confusion matrix and calibration in lines; ``names`` are those of the labels."""
-    lines = [f"accuracy {report.accuracy:.1%} on {report.confusion.sum():,} texts"]
+    lines = [f"accuracy {report.accuracy:.1%} on {counted(report.confusion.sum(), 'text')}"]
     lines += ["", "true label (rows), predicted label (columns):"]
     width = max(6, *map(len, names))
     lines.append(" " * width + "".join(f"  {name:>{width}}" for name in names))
     for name, row in zip(names, report.confusion, strict=True):
         lines.append(f"{name:>{width}}" + "".join(f"  {count:>{width},}" for count in row))
     lines += ["", "confidence  accuracy"]
-    lines += [f"    {sure:6.1%}    {right:6.1%}  ({count:,} texts)" for sure, right, count in report.bins]
+    lines += [f"    {sure:6.1%}    {right:6.1%}  ({counted(count, 'text')})" for sure, right, count in report.bins]
     error = report.calibration_error
     lines.append(f"expected calibration error: {error:.3f} (Guo et al. 2017, https://arxiv.org/abs/1706.04599)")
     return lines

@@ -53,7 +53,7 @@ class CompareOptions(DebugOptions):
 
 def compare(arguments: Sequence[str]) -> int:
     """Run ``flaxchar compare`` and return the exit status."""
-    options, settings = parse(CompareOptions, "compare", arguments, with_settings=True, several=GRID)
+    options, settings, _ = parse(CompareOptions, "compare", arguments, with_settings=True, several=GRID)
     settings = with_absolute_paths(settings)
     grid = {name: tuple(dict.fromkeys(settings.pop(name))) for name in GRID if name in settings}
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from flaxchar.commands import process
 from flaxchar.commands.flags import as_flags
+from flaxchar.commands.output import escape_unencodable, form_warnings
 from flaxchar.config import InputError
 
 SUMMARIES = {
@@ -34,13 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       0 for success, 1 if the work failed, 2 for bad usage or input, 128 + the signal if a signal ended the command.
     """
+    escape_unencodable()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     process.collect_garbage_less_often()
     try:
-        return _run(arguments[0], arguments[1:])
+        with form_warnings():
+            return _run(arguments[0], arguments[1:])
     except InputError as error:
         return _fail(as_flags(str(error)), 2, arguments)
     except BrokenPipeError:

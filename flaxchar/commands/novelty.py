@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DrawOptions, parse
+from flaxchar.commands.output import counted, print_json
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -77,16 +77,16 @@ def _write_samples(lm: LanguageModel, corpus: Corpus, options: NoveltyOptions) -
 def _print_json(samples: Sequence[str], result: Novelty) -> None:
     for text, match in zip(samples, result.matches, strict=True):
         longest = text[match.start : match.start + match.length]
-        print(json.dumps({"text": text, "copy": match.is_copy, "longest_match": longest}, ensure_ascii=False))
+        print_json({"text": text, "copy": match.is_copy, "longest_match": longest})
 
 
 def _print_report(samples: Sequence[str], result: Novelty, texts: int) -> None:
     import numpy as np
 
-    from flaxchar.commands.terminal import SHOWN, printable
+    from flaxchar.commands.terminal import shorten
 
     low, middle, high = np.quantile([match.length for match in result.matches], (0.25, 0.5, 0.75))
-    print(f"{result.samples:,} samples compared with {texts:,} training texts")
+    print(f"{counted(result.samples, 'sample')} compared with {counted(texts, 'training text')}")
     print(f"copies of a training text: {result.copies:,} ({result.copies / result.samples:.1%})")
     print(f"repetitions of an earlier sample: {result.duplicates:,} ({result.duplicates / result.samples:.1%})")
     print(
@@ -96,7 +96,7 @@ def _print_report(samples: Sequence[str], result: Novelty, texts: int) -> None:
     print("share copied, sample, longest passage; the most copied and the newest:")
     order = np.argsort(-result.shares, kind="stable")
     for k in [*order[:_SHOWN_TEXTS], *order[-_SHOWN_TEXTS:]]:
-        print(f"  {result.shares[k]:4.0%}  {printable(samples[k])[:SHOWN]}  ({result.matches[k].length} characters)")
+        print(f"  {result.shares[k]:4.0%}  {shorten(samples[k])}  ({counted(result.matches[k].length, 'character')})")
 
 
 def read_corpus(lm: LanguageModel) -> Corpus:

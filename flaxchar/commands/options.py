@@ -5,27 +5,26 @@ Flags, their help and their allowed values come from the dataclasses (``flaxchar
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-import functools
 import itertools
 import os
-import shlex
-import shutil
 import sys
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 
-from flaxchar.commands.flags import SETTINGS, as_flags, flag
+from flaxchar.commands.flags import as_flags
+from flaxchar.commands.output import decoded
+from flaxchar.commands.parser import VALUE, Parser
 from flaxchar.config import Config, InputError
-from flaxchar.presets import describe_by_corpus
-from flaxchar.validation import Setting, describe, problems, setting, types_of
+from flaxchar.validation import problems, setting, types_of
 
 if TYPE_CHECKING:
     from flaxchar.data.examples import Example
+    from flaxchar.data.reading import Place
 
 Options = TypeVar("Options")
+# Options that name files and folders.
+_PATHS = frozenset({"data", "val_data", "data_dir", "workdir", "output", "file", "files"})
 # Heading of the options that say how texts are drawn.
 DRAWING = "How texts are drawn"
 
@@ -59,16 +58,32 @@ class FieldOptions(ModelOptions):
 
     def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
         """Read the examples of files and tell on stderr what the readers found; ``running`` as for ``ReadOptions``."""
-        from flaxchar.data.examples import Examples
+        return self.read_places(names, running)[0]
+
+    def read_places(self, names: Sequence[str], running: bool = False) -> tuple[list[Example], list[Place]]:
+        """As ``read``, and where each example was read."""
+        from flaxchar.data.examples import Chunk, Examples
         from flaxchar.data.files import read_files
         from flaxchar.data.reading import Findings, ReadOptions
 
         findings = Findings()
+        places: list[Place] = []
+
+        def noted(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+            file, number, continued = None, 0, False
+            for chunk in chunks:
+                if findings.place is not file:
+                    file, number = findings.place, 0
+                last = number + len(chunk.texts) - continued
+                places.extend(file._replace(number=k) for k in range(number + 1, last + 1))
+                number, continued = last, not chunk.complete
+                yield chunk
+
         options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running)
-        examples = list(Examples.from_chunks(read_files(names, options, findings)))
+        examples = list(Examples.from_chunks(noted(read_files(names, options, findings))))
         for sentence in findings.sentences():
-            print(f"{sentence}.", file=sys.stderr)
-        return examples
+            print(as_flags(f"{sentence}."), file=sys.stderr)
+        return examples, places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +128,12 @@ class Parsed(NamedTuple, Generic[Options]):
       options: the command's own options, defaults filled in.
       settings: the settings of ``Config`` that the user set, by name, whether or not they equal the default. Those that
         may have several values (``parse(several=…)``) are tuples of them.
+      given: the names of all options and settings that the user set.
     """
 
     options: Options
     settings: dict[str, Any]
+    given: frozenset[str]
 
 
 def parse(
@@ -139,16 +156,16 @@ def parse(
       InputError: a flag is unknown or a value cannot be used; one sentence that names it.
     """
     sections: list[Any] = [*vars(Config()).values()] if with_settings else []
-    parser = _Parser(kind, sections, command, several)
-    known, unknown = parser.parse_known_intermixed_args(list(arguments))
+    parser = Parser(kind, sections, command, several)
+    known, unknown = parser.parse_known_intermixed_args(parser.mark_values(arguments))
     if unknown:
-        raise InputError(parser.explain_unknown(unknown[0]))
+        raise InputError(parser.explain_unknown(unknown[0].removeprefix(VALUE)))
     types = {name: hint for section in (*map(type, sections), kind) for name, hint in types_of(section).items()}
     values = {
         name: tuple(_convert(item, *types[name]) for item in given)
         if name in several
         else _convert(given, *types[name])
-        for name, given in vars(known).items()
+        for name, given in ((name, _as_given(name, value)) for name, value in vars(known).items())
     }
     own = types_of(kind).keys()
     options = kind(**{name: value for name, value in values.items() if name in own})
@@ -156,7 +173,19 @@ def parse(
     checked = Config().replace(**{name: value for name, value in settings.items() if name not in several})
     for problem in itertools.chain(*map(problems, (options, *vars(checked).values()))):
         raise InputError(problem)
-    return Parsed(options, settings)
+    return Parsed(options, settings, frozenset(values))
+
+
+def _as_given(name: str, value: Any) -> Any:
+    """The value of an option as the user wrote it, without marks; a value that names no file is read as UTF-8."""
+    if isinstance(value, list):
+        return [_as_given(name, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    value = value.removeprefix(VALUE)
+    if name == "workdir" and value != value.encode("utf-8", "replace").decode():
+        raise InputError(f"`workdir` is {value!r}, which this locale cannot decode; set PYTHONUTF8=1, or use ASCII")
+    return value if name in _PATHS else decoded(value)
 
 
 def _convert(given: Any, kind: Any, optional: bool) -> Any:
@@ -180,113 +209,3 @@ def with_absolute_paths(settings: dict[str, Any]) -> dict[str, Any]:
         return tuple(name if name == "-" else os.path.abspath(name) for name in names)
 
     return {name: absolute(value) if name in ("data", "val_data") else value for name, value in settings.items()}
-
-
-class _Parser(argparse.ArgumentParser):
-    """The flags of a command, under the headings of its help. Values stay strings; what is not given stays away."""
-
-    def __init__(self, kind: type, sections: Sequence[Any], command: str, several: Collection[str]) -> None:
-        """``sections`` hold the defaults of the settings."""
-        super().__init__(
-            prog=f"flaxchar {command}",
-            description=as_flags(" ".join((kind.__doc__ or "").split())),
-            usage=f"flaxchar {command} {_positional_usage(kind)}[OPTIONS]",
-            formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=26, width=_help_width()),
-            argument_default=argparse.SUPPRESS,
-            allow_abbrev=False,
-            add_help=False,
-        )
-        self.groups: dict[str, argparse._ArgumentGroup] = {}
-        self.flags: list[str] = []
-        for section, defaults in [(kind, kind), *((type(section), section) for section in sections)]:
-            types, heading = types_of(section), getattr(section, "HEADING", "Options")
-            for field in dataclasses.fields(section):
-                default = getattr(defaults, field.name, None)
-                self._add(field, types[field.name][0], heading, default, field.name in several)
-        help_group = self.groups["Help"]
-        help_group.add_argument("-h", "--help", action="help", help="Show this help.")
-        self._action_groups.remove(help_group)
-        self._action_groups.append(help_group)
-
-    def _add(self, field: dataclasses.Field, kind: Any, heading: str, default: Any, several: bool) -> None:
-        """Add one field of a settings dataclass as a flag, or as a positional argument."""
-        name, declared = field.name, describe(field)
-        heading = declared.heading or heading
-        if heading not in self.groups:
-            self.groups[heading] = self.add_argument_group(heading)
-        details: dict[str, Any] = {
-            "help": _help(name, declared, kind, default, several).replace("%", "%%"),
-            "dest": name,
-        }
-        flags = [flag(name)] + ([flag(declared.alias)] if declared.alias else [])
-        if kind is bool:
-            details["action"] = "store_true" if declared.switch else argparse.BooleanOptionalAction
-        else:
-            details["metavar"] = declared.metavar or _metavar(name, kind, several)
-            is_tuple = get_origin(kind) is tuple
-            if declared.repeated:
-                details["action"] = "append"
-            elif is_tuple or several:
-                details["nargs"] = "*" if declared.may_be_empty or declared.positional else "+"
-        if declared.positional:
-            del details["dest"]
-            flags = [name]
-        self.groups[heading].add_argument(*flags, **details)
-        self.flags += flags
-
-    def error(self, message: str) -> NoReturn:
-        """Raise argparse's complaint as an ``InputError`` of one sentence."""
-        name, _, complaint = message.removeprefix("argument ").partition(": ")
-        name = name.split("/")[0]
-        if complaint.startswith("expected"):
-            raise InputError(f"{name} needs a value")
-        if complaint.startswith("ignored explicit argument"):
-            raise InputError(f"{name} takes no value")
-        if name == "the following arguments are required":
-            raise InputError(f"{self.prog} needs a {complaint.upper()}; {self.prog} --help shows how to call it")
-        raise InputError(f"{message}; {self.prog} --help lists the options")
-
-    def explain_unknown(self, argument: str) -> str:
-        """Say that an argument is unknown, and which flag it resembles."""
-        name = argument.partition("=")[0]
-        if not name.startswith("-"):
-            advice = "name files with --data" if "--data" in self.flags else f"{self.prog} --help lists the options"
-            return f"{argument!r} belongs to no option; {advice}"
-        near = difflib.get_close_matches(name, self.flags, 1)
-        advice = f"did you mean {near[0]}?" if near else f"{self.prog} --help lists the options"
-        return f"{self.prog} has no option {name}; {advice}"
-
-
-def _positional_usage(kind: type) -> str:
-    fields = [field for field in dataclasses.fields(kind) if describe(field).positional]
-    return "".join(
-        f"[{f.name.upper()} ...] " if get_origin(types_of(kind)[f.name][0]) is tuple else f"{f.name.upper()} "
-        for f in fields
-    )
-
-
-def _metavar(name: str, kind: Any, several: bool) -> str:
-    if get_origin(kind) is Literal and not several:
-        return "|".join(get_args(kind))
-    return {int: "N", float: "X"}.get(kind, name.rpartition("_")[2].upper().removesuffix("S"))
-
-
-def _help(name: str, declared: Setting, kind: Any, default: Any, several: bool) -> str:
-    """The help of a flag: what it does, its range, and the default that will really be used."""
-    notes = []
-    if get_origin(kind) is Literal and several:
-        notes.append(f"one of {', '.join(get_args(kind))}")
-    if kind is float and declared.range:
-        notes.append(declared.range)
-    if by_corpus := describe_by_corpus(name) if name in SETTINGS else None:
-        notes.append(f"chosen by the corpus: {by_corpus}")
-    elif isinstance(default, bool):
-        notes += [] if declared.switch else [f"default: {'on' if default else 'off'}"]
-    elif default not in (None, ()):
-        shown = " ".join(map(shlex.quote, default)) if isinstance(default, tuple) else default
-        notes.append(f"default: {shown}")
-    return as_flags(declared.help) + (f" ({'; '.join(notes)})" if notes else "")
-
-
-def _help_width() -> int:
-    return min(shutil.get_terminal_size().columns, 120) - 2

@@ -7,6 +7,7 @@ that the user has set in the environment are respected.
 from __future__ import annotations
 
 import ctypes
+import difflib
 import gc
 import os
 import sys
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 STARTED = time.monotonic() - time.process_time()
 # Seconds from the last line of a command to the prompt.
 EXIT_SECONDS = 0.4
+
+# Folders that are named where one without a run was given.
+_SHOWN_RUNS = 3
 
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -85,9 +89,27 @@ def saved_config(workdir: str) -> Config:
     set_up()
     from flaxchar.training.run_directory import Run
 
-    run = Run.open(Path(workdir))
+    path = Path(workdir)
+    if not Run.exists(path) and (near := _runs_near(path)):
+        raise InputError(f"there is no run in {path}; did you mean {', '.join(near)}?")
+    run = Run.open(path)
     run.close()
     return run.config
+
+
+def _runs_near(path: Path) -> list[str]:
+    """Folders with a run that may be meant by a path that has none: those in it, or beside it with a similar name."""
+    from flaxchar.training.run_directory import Run
+
+    def runs(folder: Path) -> list[Path]:
+        try:
+            return sorted(entry for entry in folder.iterdir() if Run.exists(entry))
+        except OSError:
+            return []
+
+    beside = {run.name: str(run) for run in runs(path.parent)}
+    similar = difflib.get_close_matches(path.name, beside, _SHOWN_RUNS)
+    return [str(run) for run in runs(path)[:_SHOWN_RUNS]] or [beside[name] for name in similar]
 
 
 def load_model(workdir: str) -> LanguageModel:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flaxchar.commands import process
+from flaxchar.commands.flags import flag
 from flaxchar.commands.options import DRAWING, DrawOptions, parse
+from flaxchar.commands.output import counted, print_json
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
 GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red riding hood ")
 # Options that cannot be combined.
-_EXCLUSIVE = {"stream": ("json", "grid", "novel"), "grid": ("novel",), "beam": ("stream", "json", "grid", "novel")}
+_EXCLUSIVE = {
+    "stream": ("json", "grid", "novel"),
+    "grid": ("novel", "temperature", "num_samples"),
+    "beam": ("stream", "json", "grid", "novel", "temperature", "top_k", "top_p", "seed", "num_samples"),
+}
 # --novel gives up after this many times as many samples as were asked for.
 _MOST_TRIES = 64
 
@@ -63,11 +68,11 @@ class SampleOptions(DrawOptions):
 
 def sample(arguments: Sequence[str]) -> int:
     """Run ``flaxchar sample`` and return the exit status."""
-    options = parse(SampleOptions, "sample", arguments).options
+    options, _, given = parse(SampleOptions, "sample", arguments)
     for one, others in _EXCLUSIVE.items():
         for other in others:
-            if getattr(options, one) not in (None, False) and getattr(options, other):
-                raise InputError(f"--{one} and --{other} exclude each other; leave one out")
+            if {one, other} <= given:
+                raise InputError(f"{flag(one)} and {flag(other)} exclude each other; leave one out")
     lm = process.load_model(options.workdir)
     if options.beam is not None:
         _print_likeliest(lm, options)
@@ -117,7 +122,7 @@ def _print_grid(lm: LanguageModel, options: SampleOptions) -> None:
 def _print_text(options: SampleOptions, prompt: str, temperature: float, number: int, text: str) -> None:
     if options.json:
         record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number, "text": text}
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
     else:
         print(text, end="\n\n" if "\n" in text else "\n")  # an empty line after a text of several lines
 
@@ -142,7 +147,9 @@ def _novel_texts(lm: LanguageModel, options: SampleOptions, prompt: str) -> Iter
         if len(samples) >= wanted:
             break
     else:
-        print(f"only {len(samples)} of {factor * wanted:,} samples are not training texts", file=sys.stderr)
+        verb = "is" if len(samples) == 1 else "are"
+        tried = counted(factor * wanted, "sample")
+        print(f"only {len(samples):,} of {tried} {verb} not training texts", file=sys.stderr)
     yield from samples[:wanted]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
+from flaxchar.commands.output import counted, print_json
 from flaxchar.data.examples import Example
 from flaxchar.validation import setting
 
@@ -24,32 +24,46 @@ class ScoreOptions(TextOptions):
     adapt: bool = setting(
         False, "Let the model learn from each few texts after it has scored them (dynamic evaluation).", switch=True
     )
-    json: bool = setting(False, "Print one JSON object per text and one for all of them.", switch=True)
+    json: bool = setting(
+        False,
+        "Print one JSON object per text and one for all of them. line is the text's line in its file; for tables, row "
+        "is the number of its row among those that were read, and record likewise for other formats.",
+        switch=True,
+    )
 
 
 def score(arguments: Sequence[str]) -> int:
     """Run ``flaxchar score`` and return the exit status."""
     options = parse(ScoreOptions, "score", arguments).options
     running = process.saved_config(options.workdir).data.running
-    given = options.read(options.files, running)
+    given, places = options.read_places(options.files, running)
     if running:  # a line keeps its line feed: the lines one after another are the text
-        given = [Example(line) for example in given for line in re.findall(r"[^\n]*\n|[^\n]+", example.text)]
-    lines = [number for number, example in enumerate(given, start=1) if example.text]
+        lines = [re.findall(r"[^\n]*\n|[^\n]+", example.text) for example in given]
+        given = [Example(line) for text in lines for line in text]
+        places = [
+            place._replace(number=number)
+            for place, text in zip(places, lines, strict=True)
+            for number in range(1, len(text) + 1)
+        ]
+    places = [place for example, place in zip(given, places, strict=True) if example.text]
     examples = [example for example in given if example.text]
+    several = len({place.file for place in places}) > 1
     lm = process.load_model(options.workdir)
 
     from flaxchar.analysis.score import score_examples
     from flaxchar.commands.terminal import shorten
+    from flaxchar.generation.given import given_examples
 
-    scores = score_examples(lm, examples, options.adapt)
+    scores = score_examples(lm, given_examples(lm, examples), options.adapt)
     texts = [example.text.removesuffix("\n") if running else example.text for example in examples]
     bits = (scores.nats / math.log(2)).tolist()
     per_character = [value / max(1, count) for value, count in zip(bits, scores.characters.tolist(), strict=True)]
     order = sorted(range(len(texts)), key=lambda k: -per_character[k]) if options.rank else range(len(texts))
     for k in order:
         if options.json:
-            record = {"bits_per_character": per_character[k], "bits": bits[k], "line": lines[k], "text": texts[k]}
-            print(json.dumps(record, ensure_ascii=False))
+            file = {"file": places[k].file} if several else {}
+            place = {**file, places[k].counted: places[k].number}
+            print_json({"bits_per_character": per_character[k], "bits": bits[k], **place, "text": texts[k]})
         else:
             print(f"{per_character[k]:7.4f}  {shorten(texts[k])}")
     total = {
@@ -60,11 +74,13 @@ def score(arguments: Sequence[str]) -> int:
         "left_out": scores.missing.total(),
     }
     if options.json:
-        print(json.dumps(total))
+        print_json(total)
     else:
+        every = "" if len(texts) == 1 else "all "
         print(
-            f"{total['bits_per_character']:7.4f}  bits/char of all {len(texts):,} texts, {total['characters']:,} "
-            f"characters{'' if running else ' including ends of texts'}{_left_out(scores.missing)}"
+            f"{total['bits_per_character']:7.4f}  bits/char of {every}{counted(len(texts), 'text')}, "
+            f"{counted(int(total['characters']), 'character')}{'' if running else ' including ends of texts'}"
+            f"{_left_out(scores.missing)}"
         )
     return 0
 
@@ -74,4 +90,4 @@ def _left_out(missing: Mapping[str, int]) -> str:
     if not missing:
         return ""
     shown = ", ".join(map(repr, list(missing)[:_SHOWN_CHARACTERS]))
-    return f"; left out {sum(missing.values()):,} characters that the model has never seen: {shown}"
+    return f"; left out {counted(sum(missing.values()), 'character')} that the model has never seen: {shown}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import signal
 import time
 from types import FrameType
@@ -16,6 +18,9 @@ from flaxchar.training.reporting import Observer, Report
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_INTERVAL = 5.0
+# Control characters; line and paragraph separators; embeddings, overrides and isolates of the writing direction, which
+# would go on to the end of the line; and halves of surrogate pairs.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Characters that are shown of a sample; samples.jsonl holds all of it.
 SHOWN = 100
 
@@ -35,7 +40,7 @@ class ConsoleObserver(Observer):
           quiet: print nothing.
           per: the unit that bits are counted by; a classifier counts by text.
         """
-        self.console = Console(highlight=False, markup=False, soft_wrap=True, quiet=quiet)
+        self.console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet)
         self.interrupted: signal.Signals | None = None
         self._floor, self._per = floor, per
         self._bar: Progress | None = None
@@ -124,14 +129,26 @@ class ConsoleObserver(Observer):
 
 
 def shorten(text: str) -> str:
-    """A text on one line, cut off after ``SHOWN`` characters."""
-    text = printable(text)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+    """A text on one line, cut off after ``SHOWN`` characters, but not within what a reader sees as one character."""
+    shown = printable(text)
+    if len(shown) <= SHOWN:
+        return shown
+    import regex
+
+    # One character more than can be shown: the last cluster that fits is then known to be whole.
+    clusters = map(printable, regex.findall(r"\X", text[: SHOWN + 1]))
+    lengths = itertools.accumulate(map(len, clusters))
+    end = max((length for length in lengths if length <= SHOWN), default=0)
+    return shown[: end or SHOWN] + "…"
 
 
 def printable(text: str) -> str:
-    """A text on one line: characters that cannot be printed become escapes, as in Python strings."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """A text on one line: what a terminal obeys instead of showing becomes an escape, as in Python strings.
+
+    These are control characters, the ends of lines and paragraphs, changes of the writing direction, and halves of
+    surrogate pairs. All other characters stay: joiners, no-break spaces and private-use characters belong to the text.
+    """
+    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _clock(seconds: float) -> str:

@@ -66,7 +66,7 @@ class TrainOptions(DebugOptions):
 
 def train(arguments: Sequence[str]) -> int:
     """Run ``flaxchar train`` and return the exit status."""
-    options, settings = parse(TrainOptions, "train", arguments, with_settings=True)
+    options, settings, _ = parse(TrainOptions, "train", arguments, with_settings=True)
     settings = with_absolute_paths(settings)
     path, job = Path(options.workdir), _job(options)
     process.set_up(options.devices)

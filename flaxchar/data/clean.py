@@ -10,6 +10,7 @@ import numpy as np
 
 from flaxchar.config import DataConfig
 from flaxchar.data.examples import Chunk
+from flaxchar.data.normal_form import Normalizer
 from flaxchar.data.split import hash_texts
 
 # Character references that lost their ampersand, as in AG News, where a space stands in its place; and whole ones.
@@ -28,6 +29,7 @@ class Cleaner:
 
     def __init__(self, data: DataConfig) -> None:
         self._unescape, self._running, self._limit = data.unescape_html, data.running, data.max_length
+        self._normalizer = Normalizer(data.normalize)
         self.given = self.blank = self.too_long = self.debris = 0
         self._hashes = [np.empty(0, np.uint64)]
 
@@ -36,7 +38,7 @@ class Cleaner:
         continued = False  # whether the first text continues the last one of the chunk before
         last_has_debris = False
         for raw in chunks:
-            chunk = self._unescaped(raw) if self._unescape else raw
+            chunk = self._normalizer.normalize(self._unescaped(raw) if self._unescape else raw)
             with_debris = _count_debris(raw)
             self.debris += with_debris - (continued and last_has_debris and with_debris > 0)
             last_has_debris = with_debris > 0

@@ -48,6 +48,7 @@ def read_files(
     codec = _codec(options.encoding)
     for path in expand(names):
         suffix = _suffix(path)
+        findings.begin(path, "row" if suffix in _TABLES else "record" if suffix in _JSON else "line")
         blocks = _decode(_read(path), codec, path)
         if suffix in _TABLES:
             yield from chunked(read_table(_lines(blocks), _TABLES[suffix], path, options, findings))

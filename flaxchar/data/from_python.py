@@ -32,9 +32,9 @@ def examples_from(
     if isinstance(texts, str | bytes):
         raise InputError(f"`{name}` is one {type(texts).__name__}; pass a list of texts: [text], or text.splitlines()")
     columns = {"labels": labels, "sources": sources}
-    given = {column: list(_items(values)) for column, values in columns.items() if values is not None}
+    given = {column: list(_items(values, column)) for column, values in columns.items() if values is not None}
     position = -1
-    for position, item in enumerate(_items(texts)):
+    for position, item in enumerate(_items(texts, name)):
         fields = {}
         for column, values in given.items():
             if position >= len(values):
@@ -46,7 +46,9 @@ def examples_from(
             raise InputError(f"`{column}` has {len(values):,} items, but `{name}` has {position + 1:,}")
 
 
-def _items(values: Iterable[Any]) -> Iterable[Any]:
+def _items(values: Iterable[Any], name: str) -> Iterable[Any]:
+    if not hasattr(values, "__iter__"):
+        raise InputError(f"`{name}` is {values!r:.60}; it must be a list or another iterable")
     # The items of a pyarrow column are scalars of its own; it knows how to become a list of Python objects.
     return values.to_pylist() if hasattr(values, "to_pylist") else values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from flaxchar.config import DataConfig
 
@@ -36,8 +36,25 @@ class ReadOptions(NamedTuple):
         return tuple(field for field in (self.label_field, self.source_field) if field is not None)
 
 
+class Place(NamedTuple):
+    """Where an example was read.
+
+    Attributes:
+      file: the file's name.
+      counted: what ``number`` counts: the file's lines, or the rows of a table or other records that were read in it.
+      number: the number of the line, row or record, from 1.
+    """
+
+    file: str
+    counted: Literal["line", "row", "record"]
+    number: int = 0
+
+
 class Findings:
     """What readers decided, replaced and left out, to be told to the user.
+
+    Attributes:
+      place: the file that is being read, a new object for each.
 
     Example::
 
@@ -50,6 +67,11 @@ class Findings:
     def __init__(self) -> None:
         self._sentences: dict[str, None] = {}
         self._counts: dict[str, tuple[int, str]] = {}
+        self.place = Place("", "record")
+
+    def begin(self, file: str, counted: Literal["line", "row", "record"]) -> None:
+        """The next examples are those of this file: its lines, blank ones included, or the rows or records in it."""
+        self.place = Place(file, counted)
 
     def note(self, sentence: str) -> None:
         """Keep a sentence; the same sentence is told once."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from flaxchar.config import InputError, Unit
 from flaxchar.data.encoded import EncodedTexts, joined
+from flaxchar.data.forms import shown, suggestions
 from flaxchar.data.texts import Texts
 
 Unknown = Literal["error", "drop"]
@@ -115,13 +116,14 @@ class Tokens:
         """
         encoded, missing = self.encode_texts([text])
         if missing and unknown == "error":
-            shown = ", ".join(repr(token) for token in list(missing)[:10])
+            listed = ", ".join(shown(token) for token in list(missing)[:10])
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
             what = "character" if self.unit == "char" else "word"
             what = f"{what}s" if len(missing) > 1 else f"a {what}"
+            near, them = suggestions(missing, self._ids), "them" if len(missing) > 1 else "it"
             raise InputError(
-                f"{text[:40]!r} holds {what} that the model has never seen: {shown}{more}; "
-                'leave them out, by hand or with `unknown="drop"`'
+                f"{text[:40]!r} holds {what} that the model has never seen: {listed}{more}; "
+                f'{near + " Otherwise " if near else ""}leave {them} out, by hand or with `unknown="drop"`'
             )
         return encoded.ids.astype(np.int32)
 

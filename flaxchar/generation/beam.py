@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from flaxchar.config import InputError
 from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.generation.arguments import check
 from flaxchar.generation.generate import lead_in
 from flaxchar.models.charlm import CharLM, Params
 
@@ -61,8 +61,7 @@ def beam_search(
     Raises:
       InputError: ``beams`` is less than 1.
     """
-    if beams < 1:
-        raise InputError(f"`beams` is {beams}; it must be 1 or more")
+    check("beams", beams, int, least=1)
     eos, banned = vocabulary.eos, list(vocabulary.never_written)
     given, parents = lead_in(prompt, eos, bos), np.zeros(beams, np.int32)
     carry = model.initial_step_carry(beams, len(given))

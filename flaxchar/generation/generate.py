@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from flaxchar.data.vocabulary import PAD, Vocabulary
+from flaxchar.generation.arguments import check
 from flaxchar.generation.decode import DecodeState, decode
 from flaxchar.generation.sampling import Sampling
 from flaxchar.kernels import build, cpu_decode
@@ -64,6 +65,7 @@ def _request(
     model: CharLM, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
 ) -> _Request:
     """The request for samples number ``samples`` of a prompt, in at least as many rows."""
+    check("seed", seed, int, least=0, most=2**32 - 1)
     given = lead_in(prompt, model.vocab - 1, bos)
     lead = len(given) - len(prompt)
     # Lengths of the buffer are powers of two, so that few of them are ever compiled.

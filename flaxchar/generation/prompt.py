@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from flaxchar.config import InputError
+from flaxchar.generation.arguments import check
+from flaxchar.generation.given import given_label, given_text
 from flaxchar.models.trained import TrainedModel
 
 
@@ -34,6 +36,8 @@ def encode_prompt(
 ) -> Prompt:
     """Check a prompt and encode it after its label or its source.
 
+    Prompt, label and source are brought into the form that the model knows (``flaxchar.generation.given``).
+
     Args:
       trained: the model that will continue it.
       text: how the written texts begin; may be empty.
@@ -51,10 +55,16 @@ def encode_prompt(
         raise InputError(
             'the model names the label of a text (it was trained with `head="classifier"`); it cannot write text'
         )
-    if size < 1:
-        raise InputError(f"`size` is {size}; it must be 1 or more")
-    if unknown not in ("error", "drop"):
-        raise InputError(f"`unknown` is {unknown!r}; it must be 'error' or 'drop'")
+    check("prompt", text, str)
+    check("size", size, int, least=1)
+    check("unknown", unknown, Literal["error", "drop"])
+    for name, value in (("label", label), ("source", source)):
+        if value is not None:
+            check(name, value, str)
+    form = trained.config.data.normalize
+    text = given_text(vocabulary, text, form)
+    label = None if label is None else given_label(vocabulary, label, form)
+    source = None if source is None else given_text(vocabulary, source, form, "the source")
     prefix = vocabulary.prefix(label, source, unknown)
     ids = vocabulary.encode(text, unknown)
     if unknown == "drop":

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from flaxchar.config import Config, InputError, TrainingConfig
+from flaxchar.config import Config, InputError, NormalForm, TrainingConfig
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.generation.generate import generate
+from flaxchar.generation.given import given_text
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.evaluation import Evaluation, evaluate, evaluation_batches, score_batch
@@ -37,7 +38,7 @@ class Evaluator:
           InputError: a prompt that the user set cannot be encoded.
         """
         self._model, self._corpus, self._config = model, corpus, config
-        self._prompts = sample_prompts(corpus, config.training)
+        self._prompts = sample_prompts(corpus, config.training, config.data.normalize)
 
     def evaluate(self, params: Params) -> tuple[Evaluation | None, tuple[Sample, ...]]:
         """Evaluate the parameters and generate samples, on one device of this process."""
@@ -107,10 +108,13 @@ class Evaluator:
         return samples
 
 
-def sample_prompts(corpus: EncodedCorpus, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+def sample_prompts(
+    corpus: EncodedCorpus, training: TrainingConfig, form: NormalForm | None = None
+) -> list[tuple[str, np.ndarray]]:
     """The prompts of a run's samples: each as a person reads it, and its ids, int32.
 
     A classifier has none. With sources, the prompts are the first held-out sources; with labels, the first labels.
+    ``form`` is the run's ``normalize``.
 
     Raises:
       InputError: a prompt that the user set cannot be encoded.
@@ -123,14 +127,15 @@ def sample_prompts(corpus: EncodedCorpus, training: TrainingConfig) -> list[tupl
         sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
         return [(f"{vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
     chosen = training.sample_prompts != TrainingConfig().sample_prompts  # the user set them
+    given = [given_text(vocabulary, prompt, form, "the sample prompt") for prompt in training.sample_prompts]
     if vocabulary.labels:
         return [
             (f"{name}: {prompt}", np.concatenate([[label], vocabulary.encode(prompt)]).astype(np.int32))
             for name, label in zip(vocabulary.labels[:SHOWN_LABELS], vocabulary.label_ids, strict=False)
-            for prompt in (training.sample_prompts if chosen else ("",))
+            for prompt in (given if chosen else ("",))
         ]
     prompts = []
-    for prompt in training.sample_prompts:
+    for prompt in given:
         try:
             prompts.append((prompt, vocabulary.encode(prompt)))
         except InputError:

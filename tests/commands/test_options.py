@@ -117,3 +117,16 @@ def test_help_has_headings_for_people(capsys, monkeypatch):
     headings = re.findall(r"^(\w.*):$", text, re.M)
     assert headings == ["Run", "This machine, or several", "Texts", "Network", "Training", "How long", "Help"]
     assert "`" not in text
+
+
+def test_what_was_given_is_told_even_if_it_equals_the_default():
+    assert parse(Options, "do", ["--mode", "fast", "--quiet"]).given == {"mode", "quiet"}
+
+
+def test_values_are_utf8_in_any_locale_and_paths_stay(monkeypatch):
+    escaped = "Zoë".encode().decode("ascii", "surrogateescape")
+    monkeypatch.setattr("os.fsencode", lambda text: text.encode("ascii", "surrogateescape"))
+    options = parse(ScoreOptions, "score", ["--label-field", escaped, escaped]).options
+    assert (options.label_field, options.files) == ("Zoë", (escaped,))
+    with pytest.raises(InputError, match=r"`workdir` is .* locale cannot decode; set PYTHONUTF8=1"):
+        parse(ScoreOptions, "score", ["--workdir", escaped])

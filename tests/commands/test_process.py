@@ -61,3 +61,16 @@ def test_a_job_that_nothing_tells_about_is_an_error(monkeypatch):
     monkeypatch.setattr("jax.distributed.initialize", initialize)
     with pytest.raises(InputError, match=r"cannot be found \(coordinator_address should be defined"):
         process.join(process.Job())
+
+
+def test_a_mistyped_folder_names_the_runs_that_may_be_meant(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "set_up", lambda: None)
+    for name in ("titles", "names"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("")
+    with pytest.raises(InputError, match=r"there is no run in .*/title; did you mean .*/titles\?$"):
+        process.saved_config(str(tmp_path / "title"))
+    with pytest.raises(InputError, match=r"did you mean .*/names, .*/titles\?$"):
+        process.saved_config(str(tmp_path))
+    with pytest.raises(InputError, match=r"there is no folder .*/zzz; train a model"):
+        process.saved_config(str(tmp_path / "zzz"))

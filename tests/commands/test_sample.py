@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 import flaxchar
 from flaxchar.commands import novelty
 from flaxchar.data.corpus import Corpus
@@ -80,3 +82,29 @@ def test_a_grid_that_is_refused_prints_nothing(run, run_here):
     result = run_here("sample", "--workdir", str(run), "--grid", "--prompt", "Today ", "--prompt", "Ω")
     assert (result.returncode, result.stdout) == (2, "")
     assert "'Ω'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--grid", "--temperature", "0.8"), "--grid and --temperature exclude each other; leave one out"),
+        (("--grid", "--num-samples", "3"), "--grid and --num-samples exclude"),
+        (("--beam", "4", "--temperature", "1"), "--beam and --temperature exclude"),
+        (("--beam", "4", "--top-k", "0"), "--beam and --top-k exclude"),
+        (("--beam", "4", "--num-samples", "1"), "--beam and --num-samples exclude"),
+        (("--beam", "4", "--seed", "1"), "--beam and --seed exclude"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(run_here, arguments, told):
+    result = run_here("sample", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert told in result.stderr
+
+
+def test_a_prompt_may_begin_with_a_dash_and_be_in_another_form(run, run_here):
+    result = run_here(
+        "sample", "--workdir", str(run), "--prompt", "\u2014The", "--prompt", "-The", "--num-samples", "1"
+    )
+    assert result.returncode == 0, result.stderr
+    assert [line[:4] for line in result.stdout.splitlines()] == ["-The", "-The"]
+    assert result.stderr == "the prompt was taken with '-' instead of '—', as the model knows it.\n"

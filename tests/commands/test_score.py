@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from helpers import run_command
@@ -51,3 +52,42 @@ def test_running_text_is_scored_as_lm_score_does(tmp_path, run_here):
     assert total["bits_per_character"] == pytest.approx(lm.score([text])[0], rel=1e-6)
     each = lm.score([line + "\n" for line in text.removesuffix("\n").split("\n")])
     assert [record["bits_per_character"] for record in lines] == pytest.approx(each, rel=1e-6)
+
+
+def scored(result):
+    assert result.returncode == 0, result.stderr
+    return [
+        {name: record[name] for name in ("file", "line", "row", "record", "text") if name in record}
+        for record in map(json.loads, result.stdout.splitlines()[:-1])
+    ]
+
+
+def test_places_are_lines_of_each_file_rows_of_tables_and_records(run, run_here, tmp_path):
+    for name, content in {
+        "a.txt": "Iraq\n\nToday\n",
+        "b.txt": "\nRain",
+        "c.csv": "n,t\n1,Iraq\n\n2,\n3,Today\n",
+        "d.jsonl": '{"t": "Iraq"}\n\n{"t": "Rain"}\n',
+    }.items():
+        (tmp_path / name).write_text(content)
+    options = ("--json", "--workdir", str(run))
+    plain = scored(run_here("score", str(tmp_path / "a.txt"), str(tmp_path / "b.txt"), *options))
+    assert [(Path(place["file"]).name, place["line"], place["text"]) for place in plain] == [
+        ("a.txt", 1, "Iraq"),
+        ("a.txt", 3, "Today"),
+        ("b.txt", 2, "Rain"),
+    ]
+    table = scored(run_here("score", str(tmp_path / "c.csv"), "--fields", "t", *options))
+    assert table == [{"row": 1, "text": "Iraq"}, {"row": 3, "text": "Today"}]
+    records = scored(run_here("score", str(tmp_path / "d.jsonl"), "--fields", "t", *options))
+    assert records == [{"record": 1, "text": "Iraq"}, {"record": 2, "text": "Rain"}]
+
+
+def test_one_text_is_counted_as_one(run, run_here, tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("Iraq^\n")
+    result = run_here("score", str(file), "--workdir", str(run))
+    assert result.stdout.splitlines()[-1].endswith(
+        "bits/char of 1 text, 5 characters including ends of texts; left out 1 character that the model has never "
+        "seen: '^'"
+    )

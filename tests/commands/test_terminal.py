@@ -68,3 +68,42 @@ def test_texts_are_shown_on_one_line():
     assert printable("a\tb\u2028\x1b[2J") == "a\\tb\\u2028\\x1b[2J"
     assert shorten("x" * SHOWN) == "x" * SHOWN
     assert shorten("x" * (SHOWN + 1)) == "x" * SHOWN + "…"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u00a0b\u3000c\u202fd",
+        "\u0915\u094d\u200d\u0937",
+        "می\u200cخواهم",
+        "\ue000\U000f0000",
+        "so\u00adft",
+        "👩\u200d👩\u200d👧",
+        "שלום\u200f!",
+    ],
+)
+def test_what_belongs_to_a_text_is_shown_as_it_is(text):
+    assert printable(text) == text
+
+
+def test_what_a_terminal_obeys_is_escaped():
+    assert printable("\u202eabc\u2066\x85\ud83d\x7f") == "\\u202eabc\\u2066\\x85\\ud83d\\x7f"
+
+
+@pytest.mark.parametrize("cluster", ["e\u0301\u0323", "👩\u200d👩\u200d👧", "\x1b", "\r\n", "각"])
+def test_a_text_is_not_cut_within_what_looks_like_one_character(cluster):
+    shown = printable(cluster)
+    for before in range(SHOWN - 2 * len(shown), SHOWN + 2):
+        text = "x" * before + cluster * 50
+        assert shorten(text).removesuffix("…") == "x" * min(before, SHOWN) + shown * max(
+            0, (SHOWN - before) // len(shown)
+        )
+
+
+def test_one_endless_cluster_is_cut():
+    assert shorten("e" + "\u0301" * 1000) == "e" + "\u0301" * (SHOWN - 1) + "…"
+
+
+def test_samples_are_printed_to_the_letter(observer, capsys):
+    observer.evaluated(Report(1, 2, 0.5, None, (Sample("", 0.0, ":smile: [red]a[/red]"),)))
+    assert capsys.readouterr().out.endswith("| :smile: [red]a[/red]\n")

@@ -45,3 +45,10 @@ def test_html_is_counted_once_for_a_text_that_is_continued():
 def test_character_references_are_decoded_with_and_without_their_ampersand():
     texts = ["It #39;s", "&lt;b&gt; 5 &amp; 6", "costs  #36;10", "AT&T #1"]
     assert [unescape_html(text) for text in texts] == ["It's", "<b> 5 & 6", "costs $10", "AT&T #1"]
+
+
+def test_texts_labels_and_sources_are_brought_into_a_normal_form():
+    given = Chunk(["e\u0301 &#769;", "ﬁ"], None, ["o\u0308", "x"])
+    (kept,), cleaner = cleaned([given], normalize="nfc", unescape_html=True)
+    assert kept == Chunk(["é \u0301", "ﬁ"], None, ["ö", "x"])
+    np.testing.assert_array_equal(cleaner.hashes(), hash_texts(kept.texts, kept.sources))

@@ -62,3 +62,11 @@ def test_sources_go_with_their_texts():
 def test_the_first_item_that_is_no_text_is_named(arguments, message):
     with pytest.raises(InputError, match=message):
         list(examples_from(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [((None,), "`texts` is None; it must be"), ((["a"], 3), "`labels` is 3")]
+)
+def test_what_is_no_sequence_is_named(columns, message):
+    with pytest.raises(InputError, match=message):
+        list(examples_from(*columns))

@@ -16,3 +16,12 @@ def test_a_sentence_is_told_once_and_cases_are_counted_with_the_first_place():
         "16 rows were left out, the first in a.csv, line 7",
         "1 labels were null, the first in b.csv, line 1",
     ]
+
+
+def test_each_file_is_a_place_of_its_own():
+    findings = Findings()
+    findings.begin("a.txt", "line")
+    first = findings.place
+    findings.begin("a.txt", "line")
+    assert findings.place == first
+    assert findings.place is not first

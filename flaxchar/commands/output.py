@@ -1,0 +1,72 @@
+"""Output of the commands: it never fails for its encoding, and JSON stays valid in any."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from flaxchar.config import FormWarning
+
+
+def escape_unencodable() -> None:
+    """Let stdout and stderr write what their encoding does not have as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """Print a record as a line of JSON: in ASCII where stdout is not UTF-8."""
+    # Half of a surrogate pair is written as an escape by `escape_unencodable`, which is valid in JSON.
+    print(json.dumps(record, ensure_ascii=not _is_utf8(sys.stdout.encoding)))
+
+
+def _is_utf8(encoding: str | None) -> bool:
+    try:
+        return codecs.lookup(encoding or "").name == "utf-8"
+    except LookupError:
+        return False
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and a noun: ``1 text``, ``2,000 texts``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+@contextlib.contextmanager
+def form_warnings() -> Iterator[None]:
+    """Print each ``FormWarning`` as a sentence on stderr, the same one once."""
+    told = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FormWarning)
+        show_others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, FormWarning):
+                show_others(message, category, *where)
+            elif str(message) not in told:
+                told.add(str(message))
+                print(f"{message}.", file=sys.stderr)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def decoded(argument: str) -> str:
+    """A command-line argument in UTF-8, also where the locale has another encoding, such as C has.
+
+    Python then keeps the bytes that are not ASCII as halves of surrogate pairs.
+    """
+    if argument.isascii():
+        return argument
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument

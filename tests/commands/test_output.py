@@ -1,0 +1,89 @@
+"""Output: in any encoding, JSON that is valid in any, and warnings as sentences."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+
+import pytest
+from helpers import SMALL, run_command
+
+import flaxchar
+from flaxchar import FormWarning
+from flaxchar.commands.output import counted, decoded, escape_unencodable, form_warnings, print_json
+
+TEXT = "Zoë “x” \U0001f600 \ud83d \udc80"
+
+
+@pytest.fixture
+def stdout(monkeypatch):
+    """Replace stdout by a stream of an encoding, and return what is written to it as bytes."""
+
+    def replace(encoding: str) -> io.BytesIO:
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, write_through=True))
+        return written
+
+    return replace
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp1252"])
+def test_any_text_can_be_printed_and_json_stays_valid(stdout, encoding):
+    written = stdout(encoding)
+    escape_unencodable()
+    print_json({"text": TEXT})
+    print(TEXT)
+    first, second = written.getvalue().splitlines()
+    assert json.loads(first.decode(encoding)) == {"text": TEXT}
+    assert second.decode(encoding) == TEXT.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def test_a_stream_that_is_no_file_stays_as_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    escape_unencodable()
+    print_json({"text": "é"})
+    assert capsys.readouterr().out == '{"text": "é"}\n'
+
+
+def test_form_warnings_are_sentences_on_stderr_each_told_once(capsys):
+    def warn():
+        with form_warnings():
+            for message in ("taken in NFC", "taken in NFC", "taken in NFD"):
+                warnings.warn(message, FormWarning, stacklevel=1)
+            warnings.warn("another", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="another"):
+        warn()
+    assert capsys.readouterr().err == "taken in NFC.\ntaken in NFD.\n"
+
+
+def test_nouns_are_counted():
+    assert (counted(0, "text"), counted(1, "text"), counted(2000, "text")) == ("0 texts", "1 text", "2,000 texts")
+
+
+def test_arguments_are_utf8_in_any_locale():
+    assert decoded("Zoe") == "Zoe"
+    assert decoded("Zoë") == "Zoë"
+    assert decoded(b"\xff".decode("utf-8", "surrogateescape")) == "\udcff"  # as it came
+
+
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+def test_commands_print_in_ascii_what_a_model_of_anything_writes(tmp_path, variables):
+    lm = flaxchar.train([TEXT] * 40, steps=3, hidden=4, buckets=1)
+    lm.save(tmp_path / "run")
+    file = tmp_path / "texts.txt"
+    file.write_text("Zoë “x” \U0001f600\n" * 40, encoding="utf-8")
+    run = ("--workdir", str(tmp_path / "run"))
+    sample = run_command("sample.py", *run, "--json", "--prompt", "Zoe\u0308", **variables)
+    assert sample.returncode == 0, sample.stderr
+    assert sample.stdout.isascii()
+    assert all(json.loads(line)["text"].startswith("Zoë") for line in sample.stdout.splitlines())
+    assert sample.stderr == "the prompt was taken in Unicode's composed form (NFC), as the model knows it.\n"
+    trained = ("--data", str(file), "--workdir", str(tmp_path / "new"), "--steps", "2", "--sample-prompts", "Zoë")
+    train = run_command("train.py", *trained, *SMALL, **variables)
+    assert train.returncode == 0, train.stderr
+    assert "  greedy  | Zo\\xeb" in train.stdout
