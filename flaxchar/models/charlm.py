@@ -58,8 +58,8 @@ class CharLM(nn.Module):
         hidden, embedding = self.config.hidden, self.config.embedding
         if embedding:
             self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding), jnp.float32)
-        # A one-hot input selects a single row of the kernel. Glorot's rule counts all `vocab` inputs, so it makes the rows
-        # far too small; with an embedding they are too small as well.
+        # A one-hot input selects a single row of the kernel. Glorot's rule counts all `vocab` inputs, which makes the
+        # rows far too small. With an embedding it makes them too small as well.
         unit = nn.initializers.normal(1 / math.sqrt(embedding or 1))
         first = unit if self.config.input_init == "unit" else nn.initializers.glorot_uniform()
         layer = functools.partial(RecurrentLayer, self.config.cell, dtype=self.config.dtype)

@@ -24,8 +24,8 @@ class RecurrentLayer(nn.Module):
     """A recurrent layer.
 
     Its parameters are ``kernel`` ``[features, gates * hidden]``, ``bias`` ``[gates * hidden]`` and, if the cell has
-    them, ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``. As in Keras, the
-    recurrent kernel starts orthogonal, the forget gate's bias at 1 and every other bias at 0.
+    them, ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``. As in Keras,
+    the recurrent kernel starts orthogonal, the forget gate's bias at 1 and every other bias at 0.
 
     Attributes:
       cell: the cell's name in ``CELLS``.
