@@ -1,4 +1,4 @@
-"""Fast code for the CPU: a C++ kernel that is compiled on first use, and JAX' random numbers.
+"""Fast code for the CPU: a C++ kernel that is compiled on first use, and JAX's random numbers.
 
 The modules, in the order in which to read them: ``arrays`` (types), ``build`` (compile and load the C++ in ``src``),
 ``cpu`` (the recurrent layer and the cross-entropy), ``cpu_decode`` (the decode loop), ``random`` (random numbers).
@@ -11,9 +11,9 @@ from flaxchar.kernels.cpu_decode import DecodeBuffers, decode
 from flaxchar.kernels.random import fold_in, new_key
 
 __all__ = [
-    "NATIVE_CELLS",  # the cells that the native kernel has
+    "NATIVE_CELLS",  # the cells that the native kernel implements
     "Carry",  # the recurrent state of a layer
-    "DecodeBuffers",  # texts that are being written
+    "DecodeBuffers",  # the state of the decode loop
     "Mask",  # recurrent dropout's mask
     "Weights",  # the parameters of a layer
     "available",  # whether the native kernel can be used
@@ -22,7 +22,7 @@ __all__ = [
     "fold_in",  # (key, numbers) → keys
     "new_key",  # seed → key
     "prepare",  # compile the native kernel in the background
-    "processor",  # short name for this kind of processor
+    "processor",  # a key for the kind of processor
     "sequence",  # a recurrent layer over a sequence
     "status",  # how the recurrence runs, for the report
 ]

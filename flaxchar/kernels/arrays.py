@@ -12,7 +12,7 @@ from flaxchar.data.batches import AnyArray
 LayerInputs = Int[AnyArray, "time batch"] | Float[AnyArray, "time batch features"]
 # The recurrent state of a layer: (h, c) for an LSTM, (h,) for the other cells.
 Carry = tuple[Float[AnyArray, "batch hidden"], ...]
-# Recurrent dropout multiplies the state with it before each recurrent product; None for no dropout.
+# The mask of recurrent dropout: multiplies the state before each recurrent product. None for no dropout.
 Mask = Float[AnyArray, "batch hidden"] | None
 # A layer's parameters: "kernel" [features, gates * hidden], "bias" [gates * hidden] and, where the cell has them,
 # "recurrent_kernel" [hidden, gates * hidden] and "recurrent_bias" [gates * hidden].

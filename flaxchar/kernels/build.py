@@ -1,7 +1,7 @@
 """Build the native kernel: compile the C++ in ``src`` on first use, keep the library, and load it.
 
-The library is compiled for the processor at hand and kept in the user's cache folder. Where it cannot be had (no
-compiler, another kind of device, ``FLAXCHAR_NATIVE=0``), everything runs in JAX; ``status`` says which, and why.
+The library is compiled for this machine's processor and kept in the user's cache folder. Without it (no compiler,
+another kind of device, ``FLAXCHAR_NATIVE=0``) everything runs in JAX. ``status`` says which of the two runs, and why.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from flaxchar.storage import cache_folder, content_key, replace_file
 _FOLDER = Path(__file__).parent / "src"
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-pthread", "-w")
-# The source files. Each is compiled in a process of its own, at the same time as the other; everything else in the
-# folder is a header.
+# The source files, compiled at the same time, each by its own compiler process. The other files in the folder are
+# headers.
 _SOURCES = ("forward.cpp", "backward.cpp")
 # The functions that XLA calls.
 _HANDLERS = ("forward", "backward", "cross_entropy_forward", "cross_entropy_backward", "random_bits")
@@ -33,7 +33,7 @@ _CPU_FEATURES = ("flags", "Features")
 
 
 def processor() -> str:
-    """Short name for this kind of processor; a program compiled for one kind may not run on another.
+    """Return a key for the kind of processor. A program compiled for one kind may not run on another.
 
     Example::
 
@@ -47,18 +47,18 @@ def processor() -> str:
 
 
 def threads() -> int:
-    """Number of threads that a call may use: the process' cores, divided among its devices."""
+    """Number of threads that a kernel call may use: the process's cores, divided among its JAX devices."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // jax.local_device_count())
 
 
 def available() -> bool:
-    """Whether the native kernel can be used. The first call compiles it where that has not been done."""
+    """Whether the native kernel can be used. The first call compiles it if the cache has no library yet."""
     return _load()[0] is not None
 
 
 def status() -> str:
-    """One line for the user: how the recurrence runs, and why not natively where it does not.
+    """One line for the user: whether the recurrence runs natively or in JAX, and why in JAX.
 
     Example::
 
@@ -75,15 +75,15 @@ def library() -> ctypes.CDLL:
 
 
 def panel() -> int:
-    """Floats of a panel, the block of columns that the kernel computes at once: four vectors (``src/matrix.h``)."""
+    """Width of a panel, in floats: the kernel computes four vectors of columns at once (``src/matrix.h``)."""
     return 4 * library().flaxchar_lanes()
 
 
 def prepare(devices: int | None = None) -> bool:
-    """Start compiling in the background, where that is still to be done. Call it before JAX looks for devices.
+    """Start compiling in the background if the cache has no library yet. Call it before JAX looks for devices.
 
     Args:
-      devices: as how many devices JAX treats the CPU; None for one.
+      devices: number of devices that JAX divides the CPU into; None for one.
 
     Returns:
       Whether the kernel is being compiled now.
@@ -92,8 +92,8 @@ def prepare(devices: int | None = None) -> bool:
     if _forbidden() or compiler is None:
         return False
     if devices in (None, 1) and "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
-        # The native kernel uses all cores itself. With asynchronous dispatch it would share them with XLA's waiting
-        # threads, which spin: a step of 2.3 ms took 4 ms.
+        # The native kernel uses all cores. With asynchronous dispatch XLA's waiting threads spin on the same cores: a
+        # step of 2.3 ms took 4 ms.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
     path = _library_path(compiler)
     if _unusable() or path.exists():
@@ -101,7 +101,7 @@ def prepare(devices: int | None = None) -> bool:
     try:
         _compilation(compiler)
     except OSError:
-        return False  # the first use of the kernel tells the reason
+        return False  # the first use of the kernel fails in the same way, and `status` reports it
     return True
 
 
@@ -114,7 +114,7 @@ def _forbidden() -> bool:
 
 
 def _unusable() -> str | None:
-    """Why the kernel cannot be used, as far as that is known without compiling it; None where it may work."""
+    """The reasons against the kernel that are known before it is compiled; None if there are none."""
     if _forbidden():
         return "JAX (FLAXCHAR_NATIVE=0)"
     if jax.default_backend() != "cpu":
@@ -124,7 +124,7 @@ def _unusable() -> str | None:
 
 @functools.cache
 def _load() -> tuple[ctypes.CDLL | None, str]:
-    """Load the library, compiling it if need be: the library, or None, and the status line."""
+    """Load the library, compiled first if needed; return it, or None if it cannot be used, and the status line."""
     if reason := _unusable():
         return None, reason
     compiler = _compiler()
@@ -152,7 +152,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
 
 
 def _library_path(compiler: str) -> Path:
-    """Path of the library in the cache. Its name is a key of sources, compiler, flags, JAX' version and processor."""
+    """Path of the library in the cache; its name is a hash of sources, compiler, flags, JAX version and processor."""
     files = sorted(path for path in _FOLDER.iterdir() if path.suffix in (".h", ".cpp"))
     sources = [part for path in files for part in (path.name, path.read_bytes())]
     return cache_folder("native") / f"{content_key(*sources, compiler, *_FLAGS, jax.lib.__version__, processor())}.so"
@@ -160,18 +160,18 @@ def _library_path(compiler: str) -> Path:
 
 @functools.cache
 def _compilation(compiler: str) -> _Compilation:
-    """The process' only compilation; the first call starts it."""
+    """The process's only compilation; the first call starts it."""
     return _Compilation(compiler)
 
 
 class _Compilation:
-    """A compilation in the background: the compiler at work on every source file, each in a process of its own."""
+    """A compilation in the background: one compiler process for each source file."""
 
     def __init__(self, compiler: str) -> None:
         """Start the compiler.
 
         Raises:
-          OSError: there is no room for its output, or it cannot be started.
+          OSError: the compiler cannot be started, or no folder can be made for its output.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="flaxchar-"))
         self._processes: list[subprocess.Popen] = []
@@ -188,13 +188,14 @@ class _Compilation:
         return self._folder / f"{source}.o"
 
     def finish(self, path: Path) -> Path:
-        """Wait for the compiler, link the library and keep it at ``path``.
+        """Wait for the compiler, link the library and write it to ``path``.
 
         Returns:
-          ``path``, or where nothing can be written there, a path that lasts until ``clear``.
+          ``path``; if it cannot be written, the path of a temporary file that ``clear`` deletes.
 
         Raises:
           subprocess.CalledProcessError: the compiler failed; ``stderr`` is its output.
+          OSError: the compiler cannot be started for the linking.
         """
         for process in self._processes:
             _, errors = process.communicate()
@@ -211,7 +212,7 @@ class _Compilation:
         return path
 
     def clear(self) -> None:
-        """Stop the compiler if it still runs, and delete its output. A library that is loaded stays loaded."""
+        """Stop the compiler if it still runs, and delete its output. A loaded library stays loaded."""
         atexit.unregister(self.clear)
         for process in self._processes:
             process.kill()

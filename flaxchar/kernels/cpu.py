@@ -1,8 +1,9 @@
 """The native kernel's recurrent layer and cross-entropy, with their gradients, and its random bits, as JAX functions.
 
-``flaxchar.models`` calls them where ``build.available()``; the same functions in plain JAX are
-``flaxchar.models.cells.CELLS[...].sequence`` and Optax' ``softmax_cross_entropy_with_integer_labels``. All numbers are
-float32. A result depends neither on the number of threads nor on the other rows of the batch, to the bit.
+``flaxchar.models`` calls them if ``build.available()``. The same functions in plain JAX are
+``flaxchar.models.cells.CELLS[...].sequence``, Optax's ``softmax_cross_entropy_with_integer_labels`` and
+``jax.random.bits``. All real numbers are float32. No bit of a result depends on the number of threads, and no bit of a
+row's results depends on the other rows of the batch.
 """
 
 from __future__ import annotations
@@ -18,39 +19,39 @@ from flaxchar.data.batches import AnyArray
 from flaxchar.kernels import build
 from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
 
-# The cells in the order of their numbers in src/layer.h, and how many pre-activations the kernel computes for a unit.
+# Pre-activations that the kernel computes for each unit, by cell. The order is that of `Cell` in src/layer.h.
 _GATES = {"lstm": 4, "gru": 4, "rnn": 1}
-# The cells that the native kernel has.
+# The cells that the native kernel implements.
 NATIVE_CELLS = tuple(_GATES)
 
 
 def sequence(
     cell: str, inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask
 ) -> tuple[Float32[Array, "time batch hidden"], Carry]:
-    """A recurrent layer over a sequence, differentiable in the vectors, the weights and the carry.
+    """A recurrent layer over a sequence, differentiable in vector inputs, weights and carry.
 
     Args:
       cell: one of ``NATIVE_CELLS``.
       inputs: time first: ids, int32 ``[time, batch]``, or vectors, float32 ``[time, batch, features]``.
       weights: the layer's parameters.
       carry: the state before the first step, arrays ``[batch, hidden]``.
-      mask: what the state is multiplied with before each recurrent product, ``[batch, hidden]``, not differentiated;
-        None for nothing.
+      mask: recurrent dropout: multiplies the state before each recurrent product, ``[batch, hidden]``; not
+        differentiated. None for no dropout.
 
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step.
 
     Raises:
-      TypeError: an array is neither float32 nor int32.
+      TypeError: an array is not of a type that the kernel knows: float32, int32 or uint32.
     """
     return _sequence(cell, inputs, *stacked_gates(cell, weights), carry, mask)
 
 
 def stacked_gates(cell: str, weights: Weights) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """A layer's ``kernel``, ``bias`` and ``recurrent_kernel`` in the kernel's layout.
+    """A layer's ``kernel``, ``bias`` and ``recurrent_kernel`` in the order in which the native kernel reads them.
 
-    For a GRU the kernel wants four pre-activations instead of three: those of z and r, and n's input part and state
-    part apart, because r multiplies the state part alone. The other cells' weights stay as they are.
+    A GRU gets four pre-activations instead of three: z, r, the input part of n and the state part of n. The two parts
+    of n stay apart because r multiplies only the state part. The weights of the other cells are returned unchanged.
     """
     kernel, bias, recurrent = weights["kernel"], weights["bias"], weights["recurrent_kernel"]
     if cell != "gru":
@@ -87,7 +88,7 @@ def _sequence_forward(
         nothing if mask is None else states,
     ]
     h, c = (*carry, None)[:2]
-    # Ids look up rows of the kernel; the bias is added to these few rows instead of to every time step.
+    # Ids look up rows of the kernel. Adding the bias to these few rows is cheaper than adding it at every time step.
     read = (inputs, kernel + bias, None) if inputs.ndim == 2 else (inputs, kernel, bias)
     outputs = _call("forward", shapes, *read, recurrent, h, c, mask, cell=cell)
     last = tuple(states[-1] for states in outputs[: len(carry)])
@@ -113,7 +114,7 @@ def _sequence_backward(cell: str, residuals: tuple, gradients: tuple[AnyArray, t
     vectors, d_kernel, biases, d_recurrent, d_recurrent_input, d_direct = _call(
         "backward", shapes, *read, *states, cell=cell
     )
-    # Ids have no gradient, and each has added the bias once.
+    # Ids have no gradient. The forward pass added the bias to every row of the kernel, so d_bias sums over the rows.
     d_inputs, d_bias = (None, d_kernel.sum(0)) if ids else (vectors, biases)
     d_h_before = d_recurrent_input if mask is None else d_recurrent_input * mask
     if cell == "gru":
@@ -144,7 +145,7 @@ def cross_entropy(
       Nats, float32 ``[...]``.
 
     Raises:
-      TypeError: an array is neither float32 nor int32.
+      TypeError: an array is not of a type that the kernel knows: float32, int32 or uint32.
     """
     return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
 
@@ -168,15 +169,18 @@ cross_entropy.defvjp(_cross_entropy_forward, _cross_entropy_backward)
 
 
 def random_bits(keys: Key[Array, " batch"], number: int, time: int, words: int) -> UInt32[Array, "time batch words"]:
-    """Random bits for each row of a batch: those of ``jax.random.bits(fold_in(keys[row], number), (time, words))``.
+    """Random bits for each row of a batch, equal to ``jax.random.bits(fold_in(keys[row], number), (time, words))``.
 
-    JAX would trace, lower and compile the rounds of Threefry anew for every batch width.
+    The kernel saves compilation: JAX would trace, lower and compile the rounds of Threefry for every batch width.
 
     Args:
       keys: a random key for each row, of the default implementation of ``jax.random`` or from ``new_key``.
       number: folded into each key.
       time: time steps.
-      words: words of 32 bits for each step of a row.
+      words: words of 32 bits for each time step of a row.
+
+    Returns:
+      uint32 ``[time, batch, words]``.
     """
     bits = jax.ShapeDtypeStruct((time, len(keys), words), jnp.uint32)
     return _call("random_bits", [bits], jax.random.key_data(keys), jnp.full((1,), number, jnp.int32))[0]
@@ -185,7 +189,7 @@ def random_bits(keys: Key[Array, " batch"], number: int, time: int, words: int) 
 def _call(
     name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: AnyArray | None, cell: str = "lstm"
 ) -> list[Array]:
-    """Call a handler of the library, which trusts the types of its arguments; None becomes an empty array."""
+    """Call a handler of the library; None becomes an empty array. The handler does not check the arrays' types."""
     arrays = [jnp.zeros((0,), jnp.float32) if array is None else array for array in arguments]
     for array in arrays:
         if array.dtype not in (jnp.float32, jnp.int32, jnp.uint32):
@@ -203,5 +207,5 @@ def _shape_of(array: AnyArray | None) -> jax.ShapeDtypeStruct:
 
 
 def _in_panels(columns: int) -> int:
-    """Columns rounded up to whole panels."""
+    """Round a number of columns up to whole panels."""
     return -(-columns // build.panel()) * build.panel()

@@ -1,7 +1,7 @@
 """The native kernel's decode loop, which writes many texts at once.
 
-It is called directly and not through JAX, so that nothing is compiled before the first character. The same loop in JAX
-is ``flaxchar.generation.decode.decode``.
+Python calls it directly, not through JAX, so that no program is compiled before the first character. The same loop in
+JAX is ``flaxchar.generation.decode.decode``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from flaxchar.kernels.cpu import NATIVE_CELLS, stacked_gates
 
 
 class DecodeBuffers(NamedTuple):
-    """Texts that are being written; ``decode`` goes on with them in place.
+    """The state of the decode loop, which ``decode`` updates in place.
 
     Attributes:
-      tokens: the prompts and the tokens written after them, 0 elsewhere, int32 ``[texts, length]``.
-      positions: how many tokens of each text have been fed, int32 ``[texts]``.
+      tokens: the prompts and the tokens drawn after them, 0 elsewhere, int32 ``[texts, length]``.
+      positions: number of tokens of each text that have been fed, int32 ``[texts]``.
       done: which texts are finished, bool ``[texts]``.
       h: the layers' hidden states, float32 ``[texts, layers, hidden]``.
-      c: the layers' cell states, float32 ``[texts, layers, hidden]``.
+      c: the layers' cell states, float32 ``[texts, layers, hidden]``; unused by cells other than the LSTM.
     """
 
     tokens: np.ndarray
@@ -48,21 +48,21 @@ def decode(
     until: int,
     banned: Sequence[int],
 ) -> None:
-    """Write texts until each is done or ``until`` tokens have been fed.
+    """Write texts until each is finished or has been fed ``until`` tokens.
 
     Args:
       cell: one of ``NATIVE_CELLS``.
       layers: the parameters of each layer; the first reads ids.
       head: ``kernel`` ``[hidden, vocab]`` and ``bias`` ``[vocab]`` of the layer that computes the logits.
-      texts: the texts so far, changed in place.
-      prompt_lengths: tokens of each text that are given, not drawn, int32 ``[texts]``.
+      texts: the state of the loop, changed in place.
+      prompt_lengths: number of tokens of each text that are given, not drawn, int32 ``[texts]``.
       limits: the most tokens each text may have, int32 ``[texts]``.
       keys: ``jax.random.key_data`` of each text's key, uint32 ``[texts, 2]``.
       sampling: temperature, top-k and top-p.
-      until: position at which to stop.
+      until: number of tokens to feed.
       banned: ids that are never drawn.
     """
-    referenced: list[Any] = []  # keeps alive what the structures point to
+    referenced: list[Any] = []  # keeps the arrays alive that the structures point to
 
     def pointer(array: Any, dtype: Any = np.float32) -> int:
         referenced.append(np.ascontiguousarray(array, dtype))

@@ -1,9 +1,9 @@
-"""JAX' default random numbers, Threefry, in a form that a CPU compiles and runs faster.
+"""JAX's default random numbers, Threefry, in a form that a CPU compiles and runs faster.
 
-On a CPU ``jax.random`` leaves Threefry's rounds as a loop in the compiled program, and each loop has memory of its own.
-Here the 20 rounds are written out as elementwise arithmetic, which the compiler fuses into one pass over the result.
-The same keys give the same numbers as in ``jax.random``, to the bit. For the dropout of a training step this takes
-0.3 s to compile instead of 0.7 s, and 0.6 ms to run instead of 1.4 ms.
+On a CPU ``jax.random`` compiles Threefry's rounds to a loop with memory of its own. Here the 20 rounds are written out
+as elementwise arithmetic, which the compiler fuses into one pass over the result. The same keys give the same numbers
+as in ``jax.random``, to the bit. The dropout of a training step in JAX then compiles in 0.3 s instead of 0.7 s and runs
+in 0.6 ms instead of 1.4 ms.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _PARITY = np.uint32(0x1BD11BDA)
 
 
 def new_key(seed: int) -> Array:
-    """A random key whose numbers are those of ``jax.random.key(seed)``.
+    """A random key that gives the same numbers as ``jax.random.key(seed)``.
 
     Args:
       seed: at least 0 and less than 2^32.
 
     Returns:
-      A scalar array of keys, for every function of ``jax.random``.
+      A scalar key array, which every function of ``jax.random`` takes.
 
     Example::
 
@@ -39,16 +39,16 @@ def new_key(seed: int) -> Array:
 
 
 def fold_in(key: Array, numbers: int | np.ndarray | np.generic) -> Array:
-    """``jax.random.fold_in`` of one key and one number, or each of many numbers.
+    """``jax.random.fold_in`` of one key with one number or with each of many.
 
-    It runs in NumPy, for keys that are needed at once: JAX would take longer to trace and compile than to compute.
+    It runs in NumPy: JAX would take longer to trace and compile these few rounds than NumPy takes to compute them.
 
     Args:
       key: from ``new_key``.
       numbers: a number or an array of numbers, taken modulo 2^32.
 
     Returns:
-      Keys, an array of the numbers' shape.
+      A key array of the same shape as ``numbers``.
 
     Example::
 
@@ -61,13 +61,13 @@ def fold_in(key: Array, numbers: int | np.ndarray | np.generic) -> Array:
 
 
 def is_threefry(key: Array) -> bool:
-    """Whether keys are for Threefry: those of ``new_key``, and of ``jax.random.key`` unless JAX was told otherwise."""
+    """Whether a key is for Threefry, as keys of ``new_key`` are, and those of ``jax.random.key`` by default."""
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     return typed and str(jax.random.key_impl(key)) in ("threefry2x32", str(_IMPLEMENTATION))
 
 
 def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
-    """Threefry-2x32 with 20 rounds, for the counters ``(first, second)``: uint32 arrays of one shape.
+    """Threefry-2x32 with 20 rounds, for the counters ``(first, second)``, two uint32 arrays of the same shape.
 
     Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
     """
@@ -83,7 +83,7 @@ def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
 
 
 def _count(shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The numbers 0, 1, 2 … in this shape, as their upper and lower 32 bits."""
+    """The counters 0, 1, 2 … in this shape, as their upper and lower 32 bits."""
     lower = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     return jnp.zeros_like(lower), lower
 
@@ -101,14 +101,14 @@ def _split(key: Array, shape: tuple[int, ...]) -> Array:
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
     upper, lower = _threefry(key, *_count(tuple(shape)))
-    if width == 64:  # where JAX was told to compute with 64 bits
+    if width == 64:  # with jax_enable_x64
         return upper.astype(jnp.uint64) << 32 | lower.astype(jnp.uint64)
     return (upper ^ lower).astype(f"uint{width}")
 
 
 @jax.jit
 def _fold_in(key: Array, number: Any) -> Array:
-    # Without the barrier a key that was folded twice would be computed anew for each of its users.
+    # Without the barrier XLA would compute a key that was folded twice once for each of its users.
     return jax.lax.optimization_barrier(jnp.stack(_threefry(key, *_seed(number))))
 
 

@@ -16,25 +16,25 @@ from flaxchar.models.trained import TrainedModel
 
 __all__ = [
     "CELLS",  # the recurrent cells by name
-    "CharLM",  # the Flax module: ids and carry → logits and carry
+    "CharLM",  # the Flax module: (ids, carry) → (logits, carry)
     "Evaluation",  # loss, bits per character, accuracy
     "Params",  # the parameters of a model, a pytree
-    "RecurrentCell",  # a cell: its parameters and its functions
+    "RecurrentCell",  # a cell: its parameters and its two functions
     "RecurrentLayer",  # the Flax module of one layer
     "RowSums",  # nats, hits and tokens of each row
     "TrainedModel",  # parameters, vocabulary and settings
     "attend",  # attention over whole texts
-    "attend_step",  # attention of one more state
+    "attend_step",  # attention for one new state
     "count_params",  # number of parameters
     "evaluate",  # texts → Evaluation
     "init_params",  # fresh parameters
     "lstm",  # the LSTM over a sequence
-    "lstm_step",  # one step of it
+    "lstm_step",  # one step of the LSTM
     "make_model",  # vocabulary and settings → CharLM
-    "masked_cross_entropy",  # (sum, count) over a mask
-    "score_batch",  # the sums over each row of a batch
-    "score_texts",  # the sums over each text
-    "starting_carry",  # the state a batch starts from
+    "masked_cross_entropy",  # the loss over a mask, as (sum, count)
+    "score_batch",  # a batch → RowSums, one row each
+    "score_texts",  # texts → RowSums, one text each
+    "starting_carry",  # the carry that a batch starts from
     "token_losses",  # nats of each target
     "with_embedding",  # a layer's weights with the embedding multiplied in
 ]

@@ -2,8 +2,8 @@
 
 A model with sources reads the source, then writes the text. At every character of the text a query is compared with the
 state after each character of the source (scaled dot products, as in Luong et al. 2015,
-https://arxiv.org/abs/1508.04025). The value at a position is the state one character later, which knows what came next.
-With ``h`` the states of the recurrence, ``s`` the positions in the source and ``t`` a position in the text::
+https://arxiv.org/abs/1508.04025). The value of a position is the state one character later, which has read the next
+character. With ``h`` the states of the recurrence, ``s`` a position in the source and ``t`` one in the text::
 
     score_t,s = h_t Q h_s / sqrt(hidden)
     u_t       = softmax over s of  score_t,s                                  (attention without coverage)
@@ -11,12 +11,12 @@ With ``h`` the states of the recurrence, ``s`` the positions in the source and `
     coverage_t,s = sum over t' < t in the text of u_t',s
     output_t  = h_t + (sum over s of w_t,s h_{s+1}) F
 
-Both softmaxes have one more position of score 0 and value 0, so that a state can attend to nothing. ``Q`` starts as the
+Both softmaxes have an extra position of score 0 and value 0, so that a state can attend to nothing. ``Q`` starts as the
 identity: the same recurrence reads source and text, so positions with similar states attend to each other from the
 first step. ``F`` and ``c`` start at 0. Within the source, each position attends to the positions before it.
 
 Coverage lowers the weight of positions that were attended to before, so that nothing is written twice (See et al. 2017,
-https://arxiv.org/abs/1704.04368). It sums ``u`` and not ``w``: no step of training then has to wait for the one before.
+https://arxiv.org/abs/1704.04368). It sums ``u`` and not ``w``, so that training computes all steps in parallel.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class SourceMemory(NamedTuple):
 
     Attributes:
       states: the state after each character of the source, float32 ``[batch, length, hidden]``.
-      filled: how many states there are, int32 ``[batch]``.
-      reading: whether the source goes on, bool ``[batch]``.
-      coverage: attention summed over the characters written so far, float32 ``[batch, length - 1]``.
+      filled: number of states, int32 ``[batch]``.
+      reading: whether the row is still reading its source, bool ``[batch]``.
+      coverage: the sum of ``u`` over the characters of the text so far, float32 ``[batch, length - 1]``.
     """
 
     states: Array
@@ -69,13 +69,13 @@ def attend(
 
     Args:
       states: ``h``, float32 ``[time, batch, hidden]``: the source of each row, then its text.
-      ended: where the source has been read to its end, the character that ends it included, bool ``[time, batch]``.
+      ended: True from the character that ends the source on, bool ``[time, batch]``.
       query: ``Q``, ``[hidden, hidden]``.
       output: ``F``, ``[hidden, hidden]``.
       penalty: ``c``, a scalar.
 
     Returns:
-      ``[time, batch, hidden]``.
+      ``output``, float32 ``[time, batch, hidden]``.
     """
     before = jnp.tri(len(states), len(states) - 1, -1, dtype=bool)  # [time, positions]
     usable = before & ~ended[:-1].T[:, None]  # [batch, time, positions]
@@ -95,18 +95,18 @@ def attend_step(
     output: Float[AnyArray, "hidden hidden"],
     penalty: Float[AnyArray, ""] | float,
 ) -> tuple[Float[Array, "batch hidden"], SourceMemory]:
-    """Attention of one more state, as a text is written.
+    """Attention for one new state, while a text is being written.
 
     Args:
       state: ``h_t``, float32 ``[batch, hidden]``.
-      memory: the states before.
-      end: which rows have just read the character that ends their source, bool ``[batch]``.
+      memory: the memory before this state.
+      end: rows whose last character ends their source, bool ``[batch]``.
       query: ``Q``, ``[hidden, hidden]``.
       output: ``F``, ``[hidden, hidden]``.
       penalty: ``c``, a scalar.
 
     Returns:
-      The row ``t`` of what ``attend`` returns, ``[batch, hidden]``, and the memory after it.
+      ``output_t``, float32 ``[batch, hidden]``, as ``attend`` computes it, and the memory after this state.
     """
     length = memory.states.shape[1]
     position = jnp.where(memory.reading, memory.filled, length)  # after the source: outside the array, so dropped
@@ -132,6 +132,6 @@ def _scores(
 
 
 def _softmax(scores: Float[Array, "batch time positions"]) -> Float[Array, "batch time positions"]:
-    """Softmax over the positions and one more of score 0, which is left out of the result."""
+    """Softmax over the positions and an extra one with score 0; the result leaves out the extra one."""
     nothing = jnp.zeros((*scores.shape[:2], 1), scores.dtype)
     return jax.nn.softmax(jnp.concatenate([scores, nothing], -1))[..., :-1]

@@ -1,7 +1,7 @@
-"""The other recurrent cells: GRU and simple RNN, with a backward pass by hand; minGRU and minLSTM, parallel over time.
+"""The other recurrent cells: GRU and simple RNN, with backward passes by hand; minGRU and minLSTM, parallel over time.
 
 Each cell is two pure functions: one over a sequence, like ``flaxchar.models.lstm.lstm``, and one for a single step. A
-``RecurrentCell`` records them and the parameters of the cell; ``CELLS`` has all cells by name.
+``RecurrentCell`` holds both and describes the cell's parameters. ``CELLS`` has all cells by name.
 
 **GRU**, in Keras' ``reset_after`` form (Cho et al. 2014, https://arxiv.org/abs/1406.1078; the reset gate after the
 product as in cuDNN)::
@@ -10,15 +10,15 @@ product as in cuDNN)::
     z = sigmoid(a_z + q_z)    r = sigmoid(a_r + q_r)    n = tanh(a_n + r q_n)
     h = z h' + (1 - z) n
 
-With ``dh`` the gradient that reaches ``h``, every gradient is ``dh`` times factors that are known beforehand::
+With ``dh`` the gradient that reaches ``h``, every gradient is ``dh`` times factors from the forward pass::
 
     da_z = dh (h' - n) z (1 - z)    da_n = dh (1 - z) (1 - n^2)    da_r = da_n q_n r (1 - r)
     dq   = (da_z, da_r, da_n r)     dh'  = dh z + dq R^T
 
 **RNN**: ``h = tanh(x W + b + h' R)``, so ``da = dh (1 - h^2)`` and ``dh' = da R^T`` (Elman 1990).
 
-**minGRU** and **minLSTM** (Feng et al. 2024, https://arxiv.org/abs/2410.01201): the gates depend on the input alone, so
-``h = a h' + b`` with ``a`` and ``b`` known for all steps. An associative scan computes that in parallel::
+**minGRU** and **minLSTM** (Feng et al. 2024, https://arxiv.org/abs/2410.01201): the gates depend only on the input, so
+``h = a h' + b`` with ``a`` and ``b`` known for all steps. An associative scan computes ``h`` in parallel::
 
     minGRU:   z = sigmoid(x W_z + b_z)                      a = 1 - z          b = z (x W_n + b_n)
     minLSTM:  f, i = sigmoid(x W_f + b_f), sigmoid(x W_i + b_i)    a = f / (f + i)    b = i / (f + i) (x W_n + b_n)
@@ -53,9 +53,9 @@ class RecurrentCell(NamedTuple):
     Attributes:
       gates: number of gates; the kernel has this many columns for each unit.
       states: number of arrays ``[batch, hidden]`` in the carry, the first of them the hidden state.
-      recurrent: whether it has a recurrent kernel.
+      recurrent: whether the cell has a recurrent kernel.
       recurrent_bias: whether the recurrent product has a bias of its own.
-      forget_gate: number of the gate whose bias starts at 1, so that a new cell remembers; None for none.
+      forget_gate: index of the gate whose bias starts at 1, so that an untrained cell keeps its state; None for none.
       sequence: ``(inputs, weights, carry, mask, dtype)`` → hidden states ``[time, batch, hidden]`` and carry. The mask
         ``[batch, hidden]``, or None, multiplies the state before each recurrent product.
       step: ``(inputs, weights, carry, dtype)`` → hidden state ``[batch, hidden]`` and carry.
@@ -221,7 +221,7 @@ def _mingru_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> tu
 def _minlstm_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> tuple[Array, Array]:
     """``a`` and ``b`` in ``h = a h' + b``, each ``[..., hidden]``."""
     a_f, a_i, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 3, axis=-1)
-    # f / (f + i), computed from the logarithms of the sigmoids, so that it is never 0 / 0.
+    # f / (f + i), computed from log-sigmoids, because f and i can both underflow to 0.
     kept = jax.nn.sigmoid(jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i))
     return kept, (1 - kept) * n
 
@@ -232,10 +232,10 @@ def _linear_sequence(
     a, b = coefficients(inputs, weights, dtype)
     b = b.at[0].add(a[0] * carry[0])
 
-    def then(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
-        return one[0] * other[0], other[0] * one[1] + other[1]
+    def compose(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
+        return first[0] * second[0], second[0] * first[1] + second[1]
 
-    _, hs = lax.associative_scan(then, (a, b))
+    _, hs = lax.associative_scan(compose, (a, b))
     return hs, (hs[-1],)
 
 

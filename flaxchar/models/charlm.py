@@ -1,7 +1,7 @@
-"""The language model: characters in, logits of the next character out, with a recurrent state carried along.
+"""The language model: from ids and a carry to the logits of the next character and the new carry.
 
-The model is an embedding, stacked recurrent layers, attention to a source where there is one, and a dense layer to
-logits.
+The model is an embedding, stacked recurrent layers, attention to the source for models with sources, and a dense layer
+to logits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flaxchar.models.layers import RecurrentLayer, dropout
 from flaxchar.models.lstm import runs_natively
 
 Params = dict[str, Any]
-# Ids, or the same as one-hot vectors.
+# Ids, or their one-hot vectors.
 ModelInputs = Int[AnyArray, "batch time"] | Float[AnyArray, "batch time vocab"]
 # A random key for each row of a batch.
 RowKeys = Key[Array, " batch"]
@@ -40,12 +40,12 @@ class CharLM(nn.Module):
     Attributes:
       vocab: size of the vocabulary, padding and ``<eos>`` included.
       config: cell, layers, units, embedding, dropout, initialisation.
-      source_end: the id that ends the source a text is written from; None for a model without sources.
+      source_end: the id that ends the source of a text; None for a model without sources.
 
     Example::
 
         model = CharLM(vocab=84)
-        params = init_params(model, jax.random.key(0))                 # 119,892 numbers
+        params = init_params(model, jax.random.key(0))                 # 119,892 parameters
         logits, carry = model.apply({"params": params}, ids)           # ids [batch, time] → [batch, time, 84]
     """
 
@@ -58,8 +58,8 @@ class CharLM(nn.Module):
         hidden, embedding = self.config.hidden, self.config.embedding
         if embedding:
             self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, embedding), jnp.float32)
-        # In a one-hot input a single number is 1, so a row of the kernel is all that a character contributes. Glorot's
-        # rule counts all `vocab` inputs and starts the rows far too small; with an embedding they are still too small.
+        # A one-hot input selects a single row of the kernel. Glorot's rule counts all `vocab` inputs, which makes the
+        # rows far too small. With an embedding it makes them too small as well.
         unit = nn.initializers.normal(1 / math.sqrt(embedding or 1))
         first = unit if self.config.input_init == "unit" else nn.initializers.glorot_uniform()
         layer = functools.partial(RecurrentLayer, self.config.cell, dtype=self.config.dtype)
@@ -69,23 +69,23 @@ class CharLM(nn.Module):
         if self.config.layer_norm:
             self.norm = [nn.LayerNorm() for _ in range(self.config.layers)]
         if self.source_end is not None:
-            # The names of the parameters are those in saved runs. Attention calls them Q, F and c.
+            # Saved runs fix these parameter names. The derivation in attention.py calls the first three Q, F and c.
             self.attention_query = self.param("query", lambda _: jnp.eye(hidden, dtype=jnp.float32))
             self.attention_output = self.param("found", nn.initializers.zeros, (hidden, hidden), jnp.float32)
             self.coverage_penalty = self.param("coverage", nn.initializers.zeros, (), jnp.float32)
             if embedding:
                 self.text_offset = self.param("writing", nn.initializers.zeros, (embedding,), jnp.float32)
-        # Sums in float32, whatever the type of the factors.
+        # Sums are float32, whatever the type of the factors.
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         self.logits = nn.Dense(self.vocab, dtype=self.config.dtype, dot_general=product)
 
     def initial_carry(self, batch: int) -> tuple[Carry, ...]:
-        """The state before the first character: for each layer arrays of zeros ``[batch, hidden]``, as its cell has."""
+        """The carry before the first character: zeros ``[batch, hidden]``, ``states`` arrays of its cell a layer."""
         zeros = jnp.zeros((batch, self.config.hidden), jnp.float32)
         return ((zeros,) * CELLS[self.config.cell].states,) * self.config.layers
 
     def initial_step_carry(self, batch: int, length: int) -> tuple:
-        """The state before the first ``step``; for a model with sources, with memory for ``length`` characters."""
+        """The carry before the first ``step``. With sources it ends with a memory for ``length`` characters."""
         carry = self.initial_carry(batch)
         return carry if self.source_end is None else (*carry, empty_memory(batch, length, self.config.hidden))
 
@@ -95,12 +95,12 @@ class CharLM(nn.Module):
         """Logits of the character after each input.
 
         Args:
-          inputs: ids, int32 ``[batch, time]``, or the same as one-hot vectors, float32 ``[batch, time, vocab]``.
+          inputs: ids, int32 ``[batch, time]``, or their one-hot vectors, float32 ``[batch, time, vocab]``.
           carry: the carry after the text before; None at the start of a text.
           dropout_keys: a random key for each row, ``[batch]``, for training with dropout; None for no dropout.
 
         Returns:
-          Logits, float32 ``[batch, time, vocab]``, and the carry after the last step, padding included.
+          Logits, float32 ``[batch, time, vocab]``, and the carry after the last step, be it padding or not.
         """
         hidden, last = self._hidden(inputs, carry, dropout_keys)
         return self.logits(jnp.swapaxes(hidden, 0, 1)), last
@@ -112,16 +112,16 @@ class CharLM(nn.Module):
         carry: tuple[Carry, ...] | None = None,
         dropout_keys: RowKeys | None = None,
     ) -> tuple[Float[Array, "batch time"], tuple[Carry, ...]]:
-        """Cross-entropy of each target. On a CPU the logits are then never in memory as a whole.
+        """Cross-entropy of each target, computed by the native kernel where it runs.
 
         Args:
-          inputs: ids, int32 ``[batch, time]``, or the same as one-hot vectors, float32 ``[batch, time, vocab]``.
+          inputs: ids, int32 ``[batch, time]``, or their one-hot vectors, float32 ``[batch, time, vocab]``.
           targets: ids, int32 ``[batch, time]``.
           carry: the carry after the text before; None at the start of a text.
           dropout_keys: a random key for each row, ``[batch]``, for training with dropout; None for no dropout.
 
         Returns:
-          Nats, float32 ``[batch, time]``, and the carry after the last step, padding included.
+          Nats, float32 ``[batch, time]``, and the carry after the last step, be it padding or not.
         """
         hidden, last = self._hidden(inputs, carry, dropout_keys)
         targets = jnp.swapaxes(targets, 0, 1)  # [time, batch], like every large array
@@ -133,11 +133,11 @@ class CharLM(nn.Module):
         return jnp.swapaxes(nats, 0, 1), last
 
     def step(self, ids: Int[AnyArray, " batch"], carry: tuple) -> tuple[Float[Array, "batch vocab"], tuple]:
-        """One character.
+        """Logits of the character after one input, for the decode loop.
 
         Args:
           ids: int32 ``[batch]``.
-          carry: from the step before, or ``initial_step_carry``.
+          carry: the carry of the step before, or ``initial_step_carry``.
 
         Returns:
           Logits, float32 ``[batch, vocab]``, and the carry after the character.
@@ -159,7 +159,7 @@ class CharLM(nn.Module):
     def _hidden(
         self, inputs: AnyArray, carry: tuple[Carry, ...] | None, dropout_keys: Array | None
     ) -> tuple[Float[Array, "time batch hidden"], tuple[Carry, ...]]:
-        """The last layer's outputs, with attention, and the carry."""
+        """The vectors from which the logits are computed: the last layer's outputs after attention; and the carry."""
         config = self.config
         carry = self.initial_carry(inputs.shape[0]) if carry is None else carry
         hidden = jnp.swapaxes(inputs, 0, 1)  # [time, batch] or [time, batch, vocab]
@@ -186,16 +186,16 @@ class CharLM(nn.Module):
         if ended is not None:
             hidden = attend(hidden, ended, self.attention_query, self.attention_output, self.coverage_penalty)
         if config.head == "classifier":
-            # The mean over the steps so far. Padding comes last, so it is in no mean that counts.
+            # The running mean over time. Padding follows the text, so no mean in the loss includes it.
             hidden = jnp.cumsum(hidden, 0) / jnp.arange(1, len(hidden) + 1)[:, None, None]
         return hidden, tuple(last)
 
     def _table(self, inputs: AnyArray, ended: Array | None) -> tuple[AnyArray, Array | None]:
-        """The first layer's inputs, and the embedding ``[rows, embedding]`` that ids look up, or None for none.
+        """The first layer's inputs and the embedding ``[rows, embedding]`` of ids; None for a model without one.
 
-        ``ended`` tells where a source has been read to its end, in the shape of the ids; None for no sources. After the
-        source, characters look up rows of their own, to which ``text_offset`` is added. Without it the state soon
-        forgets whether it is in the source or in the text.
+        With sources, ``ended`` is True from the end of the source on, in the shape of the ids. The characters of the
+        text then look up rows of their own, to which ``text_offset`` is added. Without it the state soon forgets
+        whether it is in the source or in the text.
         """
         if not self.config.embedding:
             return inputs, None
@@ -208,7 +208,7 @@ class CharLM(nn.Module):
         return self.norm[number - 1](hidden) if self.config.layer_norm and number > 0 else hidden
 
     def _residual(self, number: int, hidden: AnyArray, outputs: Array) -> Array:
-        """The outputs of a layer with the residual connection, and after the last layer the final LayerNorm."""
+        """The residual connection, and after the last layer the final LayerNorm."""
         hidden = hidden + outputs if self.config.residual and number > 0 else outputs
         return self.norm[-1](hidden) if self.config.layer_norm and number == self.config.layers - 1 else hidden
 
@@ -240,5 +240,5 @@ def count_params(params: Params) -> int:
 
 
 def starting_carry(batch: Batch, carry: tuple) -> tuple:
-    """The state that a batch starts from: zeros where the batch is ``fresh``, else the carry of the batch before."""
+    """The carry that a batch starts from: zeros if the batch is ``fresh``, else the carry of the batch before."""
     return jax.tree.map(lambda state: jnp.where(batch.fresh, 0.0, state), carry)

@@ -16,7 +16,8 @@ from flaxchar.models.losses import token_losses
 
 # Rows of an evaluation batch: more than in training, because there is no backward pass to keep memory for.
 EVALUATION_ROWS = 64
-# Running text is cut into as many rows as leave this many tokens in each: every row but the first starts in mid-text.
+# Running text is cut into rows of at least this many tokens. More rows would score worse, because every row but the
+# first starts in the middle of a text, from a carry of zeros.
 TOKENS_PER_ROW = 4096
 
 
@@ -27,7 +28,7 @@ class Evaluation(NamedTuple):
       loss: mean cross-entropy, nats per token.
       bits_per_character: cross-entropy in bits, summed over the tokens and divided by the number of characters.
         ``<eos>`` counts as one character, so for a model of characters this is ``loss / ln 2``.
-      accuracy: share of the tokens that had the highest probability.
+      accuracy: share of the targets that were the most probable token.
       tokens: number of predicted tokens.
     """
 
@@ -42,7 +43,7 @@ class RowSums(NamedTuple):
 
     Attributes:
       nats: cross-entropy, float32 ``[rows]``.
-      hits: number of tokens that had the highest probability, integers ``[rows]``.
+      hits: number of targets that were the most probable token, integers ``[rows]``.
       tokens: number of predicted tokens, integers ``[rows]``.
     """
 
@@ -86,7 +87,7 @@ def score_texts(model: CharLM, params: Params, texts: EncodedTexts, eos: int, bo
     Example::
 
         texts, _ = vocabulary.encode_texts(["Anna", "Otto"])
-        score_texts(model, params, texts, vocabulary.eos).nats  # cross-entropy of either text
+        score_texts(model, params, texts, vocabulary.eos).nats  # cross-entropy of each text, float32 [2]
     """
     batches = EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
     carry = model.initial_carry(batches.rows)
@@ -107,7 +108,7 @@ def evaluate(
     bos: bool = True,
     window: int | None = None,
 ) -> Evaluation:
-    """Evaluate a model on texts: each by itself, or all as one running text.
+    """Evaluate a model on separate texts, or on all texts as one running text.
 
     Args:
       model: the model.
@@ -115,11 +116,11 @@ def evaluate(
       texts: the texts, none of them empty.
       characters: number of characters that the predicted tokens stand for; ``<eos>`` counts as one.
       eos: the id of ``<eos>``.
-      bos: whether ``<eos>`` is fed before each text, or before the running text.
+      bos: whether ``<eos>`` is fed before each text, or once before the running text.
       window: time steps of a batch of running text; None for separate texts.
 
     Returns:
-      The loss and the other figures.
+      Loss, bits per character, accuracy and number of tokens.
 
     Example::
 
@@ -134,7 +135,7 @@ def evaluate(
         for k in range(batches.steps_per_epoch):
             part, carry = score_batch(model, params, carry, batches.batch(k))
             sums.append(part)
-    # Summed in double precision: a float32 sum over millions of characters loses digits.
+    # The sums are float64: a float32 sum over millions of characters loses digits.
     nats, hits, tokens = (
         float(sum(np.asarray(part, np.float64).sum() for part in parts)) for parts in zip(*sums, strict=True)
     )
@@ -144,13 +145,13 @@ def evaluate(
 def evaluation_batches(
     texts: EncodedTexts, eos: int, bos: bool = True, window: int | None = None
 ) -> EvaluationBatches | WindowBatches:
-    """The batches that ``evaluate`` scores; arguments as there."""
+    """The batches that ``evaluate`` scores; arguments as for ``evaluate``."""
     if window is None:
         return EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
     return _window_batches(texts, eos, bos, window)
 
 
 def _window_batches(texts: EncodedTexts, eos: int, bos: bool, window: int) -> WindowBatches:
-    """Running text to score, in rows of at least ``TOKENS_PER_ROW`` tokens."""
+    """Windows of running text, in rows of at least ``TOKENS_PER_ROW`` tokens."""
     rows = min(EVALUATION_ROWS, max(1, len(texts.ids) // TOKENS_PER_ROW))
     return WindowBatches(texts, rows, eos, window, bos)

@@ -1,7 +1,7 @@
 """The recurrent layer as a Flax module, and dropout.
 
-The module only names and initialises parameters; the mathematics is in ``flaxchar.models.lstm`` and
-``flaxchar.models.cells``. This file and ``charlm.py`` are the only ones that import Flax.
+The Flax module only names and initialises parameters; the mathematics is in ``flaxchar.models.lstm`` and
+``flaxchar.models.cells``. Only this file and ``charlm.py`` import Flax.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from flaxchar.models.lstm import DType, runs_natively
 class RecurrentLayer(nn.Module):
     """A recurrent layer.
 
-    Its parameters are ``kernel`` ``[features, gates * hidden]`` and ``bias`` ``[gates * hidden]``, and where the cell
-    has them ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``. They start
-    as in Keras: the recurrent kernel orthogonal, biases at 0, the forget gate's bias at 1.
+    Its parameters are ``kernel`` ``[features, gates * hidden]``, ``bias`` ``[gates * hidden]`` and, if the cell has
+    them, ``recurrent_kernel`` ``[hidden, gates * hidden]`` and ``recurrent_bias`` ``[gates * hidden]``. As in Keras,
+    the recurrent kernel starts orthogonal, the forget gate's bias at 1 and every other bias at 0.
 
     Attributes:
-      cell: its name in ``CELLS``.
-      features: size of the input vectors, or of the vocabulary for ids.
+      cell: the cell's name in ``CELLS``.
+      features: size of the input vectors or of the embedding; for ids without an embedding, of the vocabulary.
       hidden: number of units.
       dtype: the type in which matrix products are computed.
       kernel_init: initialiser of ``kernel``.
@@ -78,10 +78,10 @@ class RecurrentLayer(nn.Module):
         """The layer over a sequence.
 
         Args:
-          inputs: ids ``[time, batch]`` or vectors ``[time, batch, features]``; with an embedding, vectors are one-hot.
+          inputs: ids ``[time, batch]`` or vectors ``[time, batch, features]``; with an embedding, ids or one-hot.
           carry: the state before the first step, arrays ``[batch, hidden]``.
           mask: recurrent dropout: multiplies the state before each recurrent product, ``[batch, hidden]``.
-          embedding: the vectors that ids stand for, ``[rows, features]``; None where ids act on the gates directly.
+          embedding: the vector of each id, ``[rows, features]``; None if ids look up rows of ``kernel`` directly.
 
         Returns:
           The hidden states ``[time, batch, hidden]`` and the carry after the last step.
@@ -101,8 +101,7 @@ class RecurrentLayer(nn.Module):
 def with_embedding(weights: Weights, embedding: Float[AnyArray, "rows embedding"]) -> Weights:
     """A layer's weights with the embedding multiplied into ``kernel``, so that the layer reads ids.
 
-    The product is computed once for the vocabulary's few rows and serves all time steps, so an embedding costs next to
-    nothing.
+    The product has as few rows as the embedding and serves all time steps, so an embedding costs next to nothing.
     """
     return {**weights, "kernel": embedding @ weights["kernel"]}
 
@@ -116,9 +115,9 @@ def dropout(
 
     Args:
       values: ``[time, batch, features]``.
-      rate: the share that is dropped, rounded to a multiple of 2^-16: each value has 16 random bits.
+      rate: share of the values that is dropped, rounded to a multiple of 2^-16, because each value gets 16 random bits.
       keys: a random key for each row, ``[batch]``, so that a row's dropout does not depend on the other rows.
-      number: folded into each key, so that several dropouts of a step differ.
+      number: folded into each key, so that the dropouts of one step differ.
     """
     time, _, features = values.shape
     words = -(-features // 2)

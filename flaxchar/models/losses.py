@@ -1,4 +1,4 @@
-"""Losses: the cross-entropy of predicted tokens, masked.
+"""Losses: the masked cross-entropy of the targets.
 
 A masked loss travels as (sum, count) and is divided once, at the end.
 """
@@ -18,7 +18,7 @@ def token_losses(
     targets: Int[AnyArray, "batch time"],
     mask: Bool[AnyArray, "batch time"],
 ) -> Float[Array, "batch time"]:
-    """Cross-entropy of each target, 0 where the mask is off.
+    """Cross-entropy of each target, 0 where the mask is False.
 
     Args:
       logits: float32 ``[batch, time, vocab]``.

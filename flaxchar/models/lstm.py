@@ -1,8 +1,9 @@
 """The LSTM: a pure function from a sequence of inputs and a carry to a sequence of hidden states.
 
 The inputs are projected for all time steps at once; only the recurrent product has to go step by step. The backward
-pass is written by hand. For one step, with ``h'`` and ``c'`` the state before it, the pre-activation
-``z = x W + b + h' R`` is split into four gates::
+pass is written by hand. With ``h'`` and ``c'`` the state before a step, its pre-activation ``z = x W + b + h' R`` is
+split into four gates (Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the forget gate
+of Gers et al. 2000; gate order and form as in Keras)::
 
     i = sigmoid(z_i)   f = sigmoid(z_f)   g = tanh(z_g)   o = sigmoid(z_o)
     c = f c' + i g                        h = o tanh(c)
@@ -15,11 +16,10 @@ With ``dh`` and ``dc`` the gradients that reach ``h`` and ``c`` from the layer a
     dh'  = dz R^T               dc'  = dc f
     dR   = sum over steps of h'^T dz
 
-Only the lines for ``dc``, ``dh'`` and ``dc'`` depend on later steps. Everything else is computed for all steps at once,
-before or after the reverse scan (Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the
-forget gate of Gers et al. 2000; gate order and form as in Keras).
+The factors of ``dh`` and ``dc`` do not depend on later steps, so they are computed for all steps at once before the
+reverse scan. ``dR`` is computed for all steps at once after it.
 
-On a CPU ``flaxchar.kernels.cpu`` computes the same in C++, where that can be compiled.
+On a CPU ``flaxchar.kernels.cpu`` computes the same in C++ if a compiler is available.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from flaxchar.data.batches import AnyArray
 from flaxchar.kernels import build, cpu
 from flaxchar.kernels.arrays import Carry, LayerInputs, Mask
 
-# The type in which matrix products are computed. Sums, gates and carries are float32 in any case.
+# The type of the factors of matrix products. Sums, gates and carries are always float32.
 DType = Literal["float32", "bfloat16"]
 
 
@@ -102,8 +102,8 @@ def lstm(
       recurrent: ``R``, ``[hidden, 4 * hidden]``.
       carry: ``(h, c)`` before the first step, each ``[batch, hidden]``.
       dtype: the type in which matrix products are computed.
-      mask: recurrent dropout: the hidden state is multiplied with it before each recurrent product,
-        ``[batch, hidden]``. None for no dropout.
+      mask: recurrent dropout: multiplies the hidden state before each recurrent product, ``[batch, hidden]``. None for
+        no dropout.
 
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
@@ -121,17 +121,17 @@ def lstm(
 
 
 def runs_natively(dtype: DType) -> bool:
-    """Whether a function that is traced now uses the native kernel for its recurrence and its loss."""
+    """Whether a function traced now uses the native kernel for its recurrence and its loss."""
     return build.available() and dtype == "float32" and not shards_units()
 
 
 def shards_units() -> bool:
-    """Whether a function that is traced now has its hidden units sharded over devices."""
+    """Whether a function traced now has its hidden units sharded over devices."""
     return jax.sharding.get_abstract_mesh().shape.get("model", 1) > 1
 
 
 def _by_gate(array: AnyArray) -> AnyArray:
-    """``[..., 4 * hidden]`` → ``[..., 4, hidden]``, the units sharded over the mesh's ``model`` axis if it has one."""
+    """``[..., 4 * hidden]`` → ``[..., 4, hidden]``; if units are sharded, along the mesh's ``model`` axis."""
     array = array.reshape(*array.shape[:-1], 4, array.shape[-1] // 4)
     if not shards_units():
         return array
@@ -160,14 +160,14 @@ def _tanh_scale() -> Array:
 
 
 def masked(h: AnyArray, mask: AnyArray | None) -> AnyArray:
-    """State times mask, or the state where the mask is None."""
+    """The state times the mask; the state itself if the mask is None."""
     return h if mask is None else h * mask
 
 
 def _step(
     scaled: AnyArray, scaled_recurrent: AnyArray, carry: Carry, dtype: DType, mask: Mask = None
 ) -> tuple[Array, Array, Array]:
-    """One step, from ``x W + b`` and ``R`` times ``_tanh_scale``: new ``h`` and ``c``, gates ``[batch, 4, hidden]``."""
+    """One step, from ``x W + b`` and ``R`` times ``_tanh_scale``. Returns h, c and gates ``[batch, 4, hidden]``."""
     h, c = carry
     scale = _tanh_scale()
     # Without the barrier XLA fuses the tanh into each of the four slices below and computes it several times.

@@ -1,4 +1,4 @@
-"""A trained model as a record, which generation and analysis work with."""
+"""The record of a trained model, from which generation and analysis start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flaxchar.models.charlm import CharLM, Params, make_model
 
 @dataclasses.dataclass(eq=False, repr=False)
 class TrainedModel:
-    """Parameters, and the vocabulary and settings they belong to.
+    """The parameters of a model with their vocabulary and settings.
 
     Attributes:
       params: the parameters, a plain pytree of float32 arrays.
@@ -35,7 +35,7 @@ class TrainedModel:
         return make_model(self.vocabulary, self.config.model)
 
     def __repr__(self) -> str:
-        """A line; the parameters themselves would fill pages."""
+        """One line, because the parameters would fill pages."""
         settings = self.config.model
         return (
             f"<{type(self).__name__}: {settings.cell} of {settings.layers} × {settings.hidden} units, "

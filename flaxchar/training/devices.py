@@ -1,9 +1,8 @@
-"""Devices: which of them train together, and how a run's arrays are sharded over them.
+"""Devices: which devices a run trains on, and how its arrays are sharded over them.
 
-One mesh with two axes serves a CPU, a machine's GPUs and a pod alike. Along its axis ``data`` each device has all
-parameters and takes its share of a batch's rows. Along its axis ``model`` each device has a share of the hidden units.
-Several processes (``jax.distributed``) run the same program: each makes only its own rows of a batch, and the main
-process writes and prints.
+One mesh with two axes serves a CPU, a machine's GPUs and a pod alike. The axis ``data`` divides the rows of a batch and
+replicates the parameters. The axis ``model`` divides the hidden units. Several processes (``jax.distributed``) run the
+same program: each makes only its own rows of a batch, and the main process writes and prints.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Layout:
 
     @property
     def single(self) -> bool:
-        """Whether the run has one device only."""
+        """Whether the run has only one device."""
         return self.mesh.size == 1
 
     @property
@@ -53,11 +52,11 @@ class Layout:
         return f"{self.mesh.size} devices{processes}{shared} ({self.mesh.devices.flat[0].device_kind})"
 
     def sharding(self, *axes: str | None) -> NamedSharding:
-        """Sharding of an array whose dimensions are divided along these mesh axes (None: not divided)."""
+        """Sharding of an array: the mesh axis that divides each dimension; None for a dimension that is not divided."""
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def own_rows(self, rows: int) -> slice:
-        """Rows of a batch of ``rows`` rows that this process makes."""
+        """The rows that this process makes of a batch with ``rows`` rows."""
         share = rows // jax.process_count()
         return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
@@ -71,10 +70,10 @@ class Layout:
         return jax.tree.map(matrix, tree)._replace(carry=jax.tree.map(lambda _: self.sharding("data"), tree.carry))
 
     def place(self, state: Any) -> Any:
-        """Move a ``TrainState`` from this process' memory to the mesh; every process has the same state."""
+        """Move a ``TrainState`` from this process's memory to the mesh; every process has the same state."""
         if self.single:
-            # The sharding that the step gives its results. With another one, everything would be compiled twice: for
-            # the first state and for the later ones.
+            # Give the first state the sharding of the step's results. With another sharding, the step would be compiled
+            # twice: for the first state and for the later ones.
             return jax.device_put(state, self.sharding())
 
         def global_array(leaf: Any, sharding: NamedSharding) -> jax.Array:
@@ -97,7 +96,7 @@ class Layout:
         return Batch(rows, rows, rows, self.sharding())
 
     def place_batch(self, own: Batch, rows: int) -> Batch:
-        """Make the whole batch of ``rows`` rows on the mesh from this process' own rows of it."""
+        """Move a batch of ``rows`` rows to the mesh; ``own`` is the rows that this process has made."""
         if self.single:
             return own
         if jax.process_count() == 1:
@@ -110,11 +109,11 @@ class Layout:
         return jax.tree.map(global_array, own, self.batch_shardings())
 
     def local(self, tree: Any) -> Any:
-        """Copy global arrays, unsharded, to one device of this process. Collective: every process must call it."""
+        """Gather global arrays on one device of this process. Collective: every process must call it."""
         return tree if self.single else jax.device_put(self.fetch(tree), jax.local_devices()[0])
 
     def fetch(self, tree: Any) -> Any:
-        """Copy global arrays, unsharded, to NumPy arrays. Collective: every process must call it."""
+        """Gather global arrays as NumPy arrays. Collective: every process must call it."""
 
         def whole(leaf: Any) -> np.ndarray:
             if leaf.is_fully_addressable or leaf.is_fully_replicated:
@@ -132,18 +131,18 @@ def leads() -> bool:
 
 
 def agree(value: Any) -> Any:
-    """Broadcast the main process' int, float or bool. Collective: every process must call it."""
+    """Broadcast the main process's int, float or bool. Collective: every process must call it."""
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
 
-    # Two halves of a float64: without jax_enable_x64 a device would round it.
+    # The float64 travels as two uint32: without jax_enable_x64 a device would round it to float32.
     halves = np.array([value], np.float64).view(np.uint32)
     return type(value)(np.asarray(multihost_utils.broadcast_one_to_all(halves)).view(np.float64)[0])
 
 
 def single_device() -> Layout:
-    """The layout of a run on one device, this process' first."""
+    """The layout of a run on the first device of this process."""
     return Layout(_mesh(np.array([[jax.local_devices()[0]]])))
 
 
@@ -151,12 +150,12 @@ def make_layout(config: TrainingConfig, devices: int | None = None, model_shards
     """The layout of a run on several devices.
 
     Args:
-      config: its ``batch_size`` must be a multiple of the data shards.
-      devices: devices of each process; None for all.
-      model_shards: devices that share the units of one model.
+      config: its ``batch_size`` must be a multiple of the number of data shards.
+      devices: number of devices of each process; None for all.
+      model_shards: number of devices that divide the units of one model.
 
     Raises:
-      InputError: there are fewer devices, or the devices or a batch's rows cannot be divided evenly.
+      InputError: the machine has fewer devices, or the devices or a batch's rows cannot be divided evenly.
     """
     available = jax.local_device_count()
     devices = available if devices is None else devices

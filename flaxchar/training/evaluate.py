@@ -1,4 +1,4 @@
-"""Evaluation of a run's model: its loss on the held-out texts, and some texts that it generates."""
+"""Evaluation during training: the held-out loss and generated samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flaxchar.models.evaluation import Evaluation, evaluate, evaluation_batches,
 from flaxchar.training.reporting import Sample
 
 SAMPLE_TEMPERATURE = 0.8
-# Tokens of a sample at most, unless the prompt is longer.
+# The most tokens of a sample, unless its prompt is longer.
 SAMPLE_SIZE = 300
 # Samples are generated for at most this many labels, or from this many sources.
 SHOWN_LABELS = 4
@@ -50,26 +50,26 @@ class Evaluator:
         return evaluation, tuple(self._samples(params))
 
     def compile(self, params: Params) -> None:
-        """Compile what ``evaluate`` runs: a batch of each width is scored, and the samples are generated."""
+        """Compile what ``evaluate`` runs, by scoring a batch of each width and generating the samples."""
         self._time_parts(params)
 
     def seconds(self, params: Params) -> float:
-        """Estimate how long ``evaluate`` takes, after ``compile``: a batch of each width and the samples are timed."""
+        """Estimate how long ``evaluate`` takes: time a batch of each width and the samples. Call ``compile`` first."""
         scoring, sampling = self._time_parts(params)
         return scoring + sampling
 
     def _time_parts(self, params: Params) -> tuple[float, float]:
-        """Seconds of scoring all held-out texts, by one batch of each width, and of generating the samples."""
+        """Seconds to score all held-out texts, estimated from a batch of each width, and to generate the samples."""
         counts: Counter[int] = Counter()
-        of_width = {}
+        batch_of_width = {}
         begin = time.perf_counter()
         for batch in self._batches():
             counts[batch.inputs.shape[1]] += 1
-            of_width[batch.inputs.shape[1]] = batch
-        scoring = time.perf_counter() - begin  # padding the batches is part of it
-        for width, batch in of_width.items():
+            batch_of_width[batch.inputs.shape[1]] = batch
+        scoring = time.perf_counter() - begin  # the batches are padded while they are iterated over
+        for width, batch in batch_of_width.items():
             carry = self._model.initial_carry(len(batch.inputs))
-            if self._config.data.window:  # all batches but the first get the carry of the batch before
+            if self._config.data.window:  # compile for such a carry: only the first batch gets the initial one
                 _, carry = score_batch(self._model, params, carry, batch)
             begin = time.perf_counter()
             jax.block_until_ready(score_batch(self._model, params, carry, batch))
@@ -90,7 +90,7 @@ class Evaluator:
             yield from (batch for _, batch in batches)
 
     def _samples(self, params: Params) -> list[Sample]:
-        """Generate from each prompt the most probable text and a random one."""
+        """Generate two texts from each prompt: one greedily, one at ``SAMPLE_TEMPERATURE``."""
         samples = []
         for (prompt, ids), temperature in itertools.product(self._prompts, (0.0, SAMPLE_TEMPERATURE)):
             vocabulary = self._corpus.vocabulary
@@ -111,10 +111,10 @@ class Evaluator:
 def sample_prompts(
     corpus: EncodedCorpus, training: TrainingConfig, form: NormalForm | None = None
 ) -> list[tuple[str, np.ndarray]]:
-    """The prompts of a run's samples: each as a person reads it, and its ids, int32.
+    """The prompts of a run's samples: the text to show and the ids to feed, int32, of each prompt.
 
-    A classifier has none. With sources, the prompts are the first held-out sources; with labels, the first labels.
-    ``form`` is the run's ``normalize``.
+    A classifier has none. With sources, the prompts are the first held-out sources; with labels, the first labels, each
+    before every prompt that the user set. ``form`` is the run's ``normalize``.
 
     Raises:
       InputError: a prompt that the user set cannot be encoded.
@@ -126,20 +126,20 @@ def sample_prompts(
         texts = corpus.held_out if len(corpus.held_out) else corpus.train
         sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
         return [(f"{vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
-    chosen = training.sample_prompts != TrainingConfig().sample_prompts  # the user set them
+    set_by_user = training.sample_prompts != TrainingConfig().sample_prompts
     given = [given_text(vocabulary, prompt, form, "the sample prompt") for prompt in training.sample_prompts]
     if vocabulary.labels:
         return [
             (f"{name}: {prompt}", np.concatenate([[label], vocabulary.encode(prompt)]).astype(np.int32))
             for name, label in zip(vocabulary.labels[:SHOWN_LABELS], vocabulary.label_ids, strict=False)
-            for prompt in (given if chosen else ("",))
+            for prompt in (given if set_by_user else ("",))
         ]
     prompts = []
     for prompt in given:
         try:
             prompts.append((prompt, vocabulary.encode(prompt)))
         except InputError:
-            if chosen:
+            if set_by_user:
                 raise
             prompts.append(("", vocabulary.encode("")))
     return prompts

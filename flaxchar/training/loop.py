@@ -1,4 +1,4 @@
-"""The training loop: batch after batch through the step, with callbacks for everything that is not arithmetic."""
+"""The training loop: one step for each batch; callbacks report, evaluate, save and stop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.training.state import TrainState
 from flaxchar.training.step import StepSums, TrainStep
 
-# Steps handed to the device and not yet waited for. With two, the host makes the next batch while the device computes,
-# and never runs far ahead.
+# The most steps that may wait for the device. With two, the host makes the next batch while the device computes, and
+# never runs far ahead.
 STEPS_UNDER_WAY = 2
-# Seconds between two reports of progress, at least.
+# Seconds between two reports of progress. Multiples of `log_interval` and evaluations are reported in any case.
 REPORT_EVERY = 0.25
 
 
@@ -47,7 +47,7 @@ class Callbacks(Protocol):
     """What the loop calls while it runs."""
 
     def progressed(self, progress: Progress) -> None:
-        """Report a stretch of steps: some times a second, and whenever a multiple of ``log_every`` is reached."""
+        """Report a stretch of steps: a few times a second, every ``log_interval`` steps, and before an evaluation."""
 
     def evaluate(self, state: TrainState, step: int) -> None:
         """Evaluate and save."""
@@ -59,7 +59,7 @@ class Callbacks(Protocol):
         """Whether to save after this step."""
 
     def save(self, state: TrainState, step: int) -> None:
-        """Save, so that the run can go on from here."""
+        """Save a checkpoint from which the run can continue."""
 
 
 def fit(
@@ -70,15 +70,15 @@ def fit(
     evaluate_after: frozenset[int],
     callbacks: Callbacks,
 ) -> TrainState:
-    """Train from the state's step to the last one, or until the callbacks ask to stop.
+    """Train from the state's step to the last step, or until ``callbacks.should_stop``.
 
     Args:
       step: the training step.
-      state: the state to begin from. Its buffers are reused.
-      batches: batch ``k`` is for step ``k``.
+      state: the state to begin from. Its buffers are donated.
+      batches: step ``k``, counted from 1, gets batch ``k - 1``.
       rates: the learning rate of each step, float32 ``[steps]``.
       evaluate_after: numbers of the steps after which to evaluate.
-      callbacks: called on the way.
+      callbacks: called between steps.
 
     Returns:
       The state after the last step taken.
@@ -107,12 +107,12 @@ def fit(
 
 
 def log_interval(steps: int) -> int:
-    """Steps between two records of a run's training loss."""
+    """Number of steps between two records of a run's training loss."""
     return max(1, min(steps // 200, 1000))
 
 
 class _Stretch:
-    """Adds up steps that the device may still be computing."""
+    """Sums over a stretch of steps, some of which the device may still be computing."""
 
     def __init__(self) -> None:
         self._under_way: deque[StepSums] = deque()
@@ -123,12 +123,12 @@ class _Stretch:
         self._progress, self._begun = Progress(), time.perf_counter()
 
     def add(self, sums: StepSums) -> None:
-        """Add a step, and wait until no more than the allowed number are under way."""
+        """Add a step, and wait until at most ``STEPS_UNDER_WAY`` are under way."""
         self._under_way.append(sums)
         self.wait(STEPS_UNDER_WAY)
 
     def wait(self, limit: int = 0) -> None:
-        """Wait until no more than ``limit`` steps are under way."""
+        """Wait until at most ``limit`` steps are under way."""
         while len(self._under_way) > limit:
             sums = self._under_way.popleft()
             self._progress.nats += float(sums.nats)
@@ -138,7 +138,7 @@ class _Stretch:
 
     @property
     def due(self) -> bool:
-        """Whether there is something to report, and the last report is long enough ago."""
+        """Whether there is something to report and ``REPORT_EVERY`` seconds have passed."""
         return self._progress.tokens > 0 and time.perf_counter() - self._begun > REPORT_EVERY
 
     def end(self, step: int, learning_rate: float) -> Progress:

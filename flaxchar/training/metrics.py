@@ -1,4 +1,4 @@
-"""The metrics of a run: training and held-out losses, for the run directory and for the observer."""
+"""The metrics of a run: its training and held-out losses, recorded in the run directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flaxchar.training.run_directory import METRICS, SAMPLES, Run
 
 
 class Metrics:
-    """Records progress and evaluations in the run directory, and passes them to the observer."""
+    """Records progress and evaluations in the run directory, and passes progress to the observer."""
 
     def __init__(
         self, run: Run | None, observer: Observer, steps: int, steps_per_epoch: int, characters_per_token: float
@@ -20,10 +20,10 @@ class Metrics:
 
         Args:
           run: the run directory; None to record nothing.
-          observer: told of everything.
-          steps: steps of the run in all.
-          steps_per_epoch: steps of a pass over the texts.
-          characters_per_token: characters that a token stands for on average.
+          observer: receives the progress.
+          steps: number of steps of the whole run.
+          steps_per_epoch: number of steps in one pass over the texts.
+          characters_per_token: mean number of characters that a token stands for.
         """
         self._run, self._observer = run, observer
         self._steps, self._steps_per_epoch, self._characters_per_token = steps, steps_per_epoch, characters_per_token
@@ -31,7 +31,7 @@ class Metrics:
         self._unrecorded = Progress()  # sums since the last record
 
     def progressed(self, progress: Progress) -> None:
-        """Tell the observer of a stretch of steps; at every ``log_interval`` steps, record the training loss."""
+        """Pass a stretch of steps to the observer; every ``log_interval`` steps, record the training loss."""
         self._observer.progressed(progress, self._steps, *self._bits_and_characters(progress))
         sums = self._unrecorded
         sums.nats, sums.tokens = sums.nats + progress.nats, sums.tokens + progress.tokens
@@ -62,12 +62,12 @@ class Metrics:
         self._run.append(SAMPLES, [{"step": report.step, **dataclasses.asdict(sample)} for sample in report.samples])
 
     def _bits_and_characters(self, progress: Progress) -> tuple[float, float]:
-        """Bits per character of a stretch of steps, and how many characters it read."""
+        """Bits per character of a stretch of steps, and the number of characters it has read."""
         characters = progress.tokens * self._characters_per_token
         return progress.nats / math.log(2) / max(1.0, characters), characters
 
 
 def held_out_results(run: Run, until: int) -> list[float]:
-    """Held-out bits per character of each evaluation up to step ``until``."""
+    """The held-out bits per character of each evaluation up to step ``until``."""
     name = "held_out_bits_per_character"
     return [record[name] for record in run.read(METRICS, until) if name in record]

@@ -1,4 +1,4 @@
-"""The optimizer of a run, from Optax, and the learning rate of each of its steps."""
+"""The optimizer of a run, from Optax, and the learning rate of each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flaxchar.models.charlm import Params
 
 
 def make_optimizer(config: TrainingConfig) -> optax.GradientTransformationExtraArgs:
-    """Make a run's optimizer. Its learning rate is left open: ``TrainStep`` sets it at each step.
+    """Make a run's optimizer. ``apply_gradients`` sets its learning rate at each step.
 
     Example::
 
@@ -25,7 +25,7 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformationExtraA
     return _make_optimizer(config.optimizer, config.learning_rate, config.weight_decay, config.clip_norm)
 
 
-@functools.lru_cache(maxsize=32)  # the same object for the same settings: what was compiled for it is found again
+@functools.lru_cache(maxsize=32)  # jit compiles again for another object, even one with the same settings
 def _make_optimizer(
     name: str, learning_rate: float, weight_decay: float, clip_norm: float | None
 ) -> optax.GradientTransformationExtraArgs:
@@ -35,7 +35,7 @@ def _make_optimizer(
             "adamw": functools.partial(optax.adamw, weight_decay=weight_decay, mask=_matrices),
             "lion": functools.partial(optax.lion, weight_decay=weight_decay, mask=_matrices),
             "muon": functools.partial(_muon, weight_decay=weight_decay),
-            # As in Keras, epsilon is added to the root and not under it, which matters much at this size of gradient.
+            # As in Keras, epsilon is added outside the square root. With gradients this small, inside differs much.
             "rmsprop": functools.partial(optax.rmsprop, decay=0.9, eps=1e-7, eps_in_sqrt=False),
             "sgd": optax.sgd,
         }[name](learning_rate)
@@ -46,17 +46,17 @@ def _make_optimizer(
 
 
 def _matrices(params: Params) -> Params:
-    """Mask of the parameters that decay: matrices do, biases and scales do not."""
+    """The mask of weight decay: matrices decay, biases and scales do not."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def _muon(learning_rate: Array | float, weight_decay: float) -> optax.GradientTransformation:
-    """Muon for each gate's matrices; for all other parameters Adam with Nesterov's momentum, twice the rate, no decay.
+    """Muon for each gate's matrices. All other parameters get Adam with Nesterov momentum, twice the rate, no decay.
 
     Muon makes the momentum of a matrix nearly orthogonal, so that a step changes all its directions by the same amount
     (Jordan 2024, https://kellerjordan.github.io/posts/muon/), and scales it to the size of Adam's steps (Liu et al.
-    2025, https://arxiv.org/abs/2502.16982, section 2.2). Two Newton-Schulz iterations that start from a Schatten norm
-    learn as much as the usual five, in two fifths of the time (Grishina et al. 2025, https://arxiv.org/abs/2506.10935).
+    2025, https://arxiv.org/abs/2502.16982, section 2.2). Two Newton-Schulz iterations after Schatten preconditioning
+    learn as much as the usual five in two fifths of the time (Grishina et al. 2025, https://arxiv.org/abs/2506.10935).
     """
 
     def axes(by_gate: Params) -> Params:
@@ -86,7 +86,7 @@ def _muon(learning_rate: Array | float, weight_decay: float) -> optax.GradientTr
 def _by_gate(params: Params) -> Params:
     """Reshape the layers' kernels from ``[in, gates * hidden]`` to ``[in, gates, hidden]``.
 
-    A first kernel that one-hot characters are multiplied with stays as it is: its rows act as an embedding.
+    Without an embedding the first kernel keeps its shape, because its rows act as the embedding.
     """
 
     def split(path: tuple, leaf: Array) -> Array:
@@ -101,7 +101,7 @@ def _by_gate(params: Params) -> Params:
 
 
 def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
-    """Compute the learning rate of each step of a run: a linear warm-up, then the schedule.
+    """Compute the learning rate of each step of a run: a linear warm-up of at most half the run, then the schedule.
 
     Returns:
       float32 ``[total_steps]``.
@@ -117,5 +117,5 @@ def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
         "cosine": optax.cosine_decay_schedule(config.learning_rate, max(1, total_steps - warmup)),
     }[config.schedule]
     schedule = optax.join_schedules([rising, after], [warmup])
-    rates = jax.jit(schedule)(jnp.arange(total_steps))  # one program: twenty operations by themselves take 0.6 s
+    rates = jax.jit(schedule)(jnp.arange(total_steps))  # jit: compiled one by one, the twenty operations take 0.6 s
     return np.broadcast_to(np.asarray(rates, np.float32), (total_steps,))

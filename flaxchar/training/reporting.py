@@ -1,4 +1,4 @@
-"""Reporting: what a run tells the outside while it trains, and the observer that is told."""
+"""Reporting: what a run reports while it trains, and the observer that receives it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Sample:
     """A text generated at an evaluation.
 
     Attributes:
-      prompt: how it begins, as a person reads it.
-      temperature: of the sampling; 0 for the most probable character each time.
-      text: the whole text, the prompt included.
+      prompt: the prompt as it is shown, with its label or source.
+      temperature: sampling temperature; 0 for greedy sampling.
+      text: the whole text, including the prompt.
     """
 
     prompt: str
@@ -35,13 +35,13 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Where a run stands after an evaluation, or where it begins.
+    """The progress of a run and its results, at an evaluation or when training begins.
 
     Attributes:
-      step: steps taken.
-      steps: steps in all.
-      epoch: passes over the texts.
-      evaluation: the result on the held-out texts; None where there are none.
+      step: number of steps taken.
+      steps: number of steps of the whole run.
+      epoch: number of passes over the texts so far.
+      evaluation: the result on the held-out texts; None if there are none, or when training begins.
       samples: texts that the model generated.
     """
 
@@ -53,25 +53,25 @@ class Report:
 
 
 class Observer:
-    """Is told how training goes, and may ask it to stop. This base class ignores everything."""
+    """Receives the events of a run and may ask it to stop. This base class ignores all events."""
 
     def prepared(self, lines: list[str]) -> None:
-        """The vocabulary, the batches and the model are ready; ``lines`` describe them."""
+        """A part of the preparation is done; ``lines`` describe it."""
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
-        """Training begins, or goes on, at this step."""
+        """Training begins or continues from the step ``at.step``."""
 
     def progressed(self, progress: Progress, steps: int, bits_per_character: float, characters: float) -> None:
-        """A stretch of steps is done, which read this many characters."""
+        """A stretch of steps is done: its bits per character and the number of characters it has read."""
 
     def evaluated(self, report: Report) -> None:
         """An evaluation is done."""
 
     def off_budget(self, seconds: float, budget: float) -> None:
-        """The machine has changed its speed: the command will take ``seconds`` instead of ``budget``. Told once."""
+        """The machine's speed has changed: the command will take ``seconds``, not ``budget``. Called at most once."""
 
     def should_stop(self) -> bool:
-        """Whether to save and leave."""
+        """Whether training should save and stop."""
         return False
 
 
@@ -82,7 +82,7 @@ def describe(
     parameters: int,
     layout: Layout,
 ) -> list[str]:
-    """Lines that describe the vocabulary, the model and the recurrence of a run, for people."""
+    """Lines for the user that describe the vocabulary, the model and the recurrence of a run."""
     vocabulary, unit = corpus.vocabulary, "characters" if config.data.unit == "char" else "words"
     others = [
         "padding",
@@ -106,6 +106,6 @@ def describe(
     with jax.set_mesh(layout.mesh):
         in_kernel = config.model.cell in NATIVE_CELLS and runs_natively(config.model.dtype)
     if build.available() and not in_kernel:
-        recurrence = f"JAX (the native kernel is for {', '.join(NATIVE_CELLS)} in float32, whole on each device)"
+        recurrence = f"JAX (the native kernel is for {', '.join(NATIVE_CELLS)} in float32, with unsharded units)"
     lines.append(f"recurrence: {recurrence}" + ("" if layout.single else f"; {layout.description}"))
     return lines

@@ -1,4 +1,4 @@
-"""The state of a run: everything that is carried from one training step to the next."""
+"""The training state: everything that one training step hands to the next."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flaxchar.models.charlm import CharLM, Params, init_params
 
 
 class TrainState(NamedTuple):
-    """Everything a run carries from one step to the next, a plain pytree.
+    """The training state, a plain pytree.
 
     Attributes:
-      step: steps taken, int32 scalar.
+      step: number of steps taken, int32 scalar.
       params: the model's parameters.
-      opt_state: Optax' state.
-      carry: the recurrent state after the last batch, for running text; ``()`` for separate texts.
-      average: the exponential moving average of the parameters; None where none is kept.
+      opt_state: Optax's state.
+      carry: the model's carry after the last batch for running text; ``()`` for separate texts.
+      average: the exponential moving average of the parameters; None if none is kept.
     """
 
     step: Array
@@ -32,7 +32,7 @@ class TrainState(NamedTuple):
 
     @property
     def evaluation_params(self) -> Params:
-        """The parameters to evaluate, save and generate with: the average where one is kept."""
+        """The parameters to evaluate, save and generate with: the average if one is kept."""
         return self.params if self.average is None else self.average
 
 
@@ -50,10 +50,10 @@ def init_state(
     Args:
       model: the model; static.
       optimizer: from ``make_optimizer``; static.
-      rows: rows of a batch.
+      rows: rows of a batch; static.
       key: random key of the initial parameters.
-      running: whether the batches are running text, whose recurrent state is carried from batch to batch.
-      averaged: whether to keep a moving average of the parameters.
+      running: whether the batches are running text, so that the carry goes from batch to batch; static.
+      averaged: whether to keep a moving average of the parameters; static.
 
     Example::
 

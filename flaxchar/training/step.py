@@ -1,8 +1,8 @@
 """The training step: one compiled step of gradient descent on a batch.
 
-A step is three programs. One makes a random key for each row of the batch. The gradients read the batch, and are
-compiled once for each batch width. The update applies them. The first and the last do not depend on the width and are
-compiled once.
+A step runs three programs: ``row_keys`` makes a random key for each row of the batch, ``batch_gradients`` computes the
+gradients, and ``apply_gradients`` updates the state. Only ``batch_gradients`` depends on the batch width, so it is
+compiled once for each width and the others once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flaxchar.training.state import TrainState
 
 
 class StepSums(NamedTuple):
-    """Sums over the batch of one step, before its update.
+    """Sums over the batch of one step, with the parameters before the update.
 
     Attributes:
       nats: cross-entropy summed over the targets, float32 scalar.
@@ -42,13 +42,13 @@ class StepSums(NamedTuple):
 
 
 class BatchSums(NamedTuple):
-    """Sums over the targets of a batch, and the recurrent state after it.
+    """Sums over the targets of a batch, and the carry after it.
 
     Attributes:
       gradients: gradient of ``nats``, a pytree like the parameters.
       nats: cross-entropy summed over the targets, float32 scalar.
       tokens: number of targets, int32 scalar.
-      carry: the recurrent state after the batch, for running text; else ``()``.
+      carry: the carry after the batch for running text; ``()`` for separate texts.
     """
 
     gradients: Params
@@ -60,17 +60,17 @@ class BatchSums(NamedTuple):
 def loss_gradients(
     model: CharLM, params: Params, batch: Batch, carry: tuple, keys: Array
 ) -> tuple[Params, Array, Array, tuple]:
-    """Compute the summed loss of some rows of a batch, and its gradient.
+    """Compute the summed loss of rows of a batch, and its gradient.
 
     Args:
       model: the model.
       params: its parameters.
       batch: arrays ``[rows, time]``.
-      carry: the recurrent state before the batch, for running text; else ``()``.
+      carry: the carry before the batch for running text; ``()`` for separate texts.
       keys: a random key for each row, ``[rows]``.
 
     Returns:
-      The gradient of the nats summed over the mask, these nats, the number of targets, and the carry after the batch.
+      The gradient, the nats summed over the mask, the number of targets in the mask, and the carry after the batch.
     """
     before = starting_carry(batch, carry)
 
@@ -94,7 +94,7 @@ def row_keys(key: Array, step: Array, rows: int, layout: Layout | None = None) -
       layout: the devices; None for one; static.
 
     Returns:
-      Keys ``[rows]``: the run's key with the number of the step folded in, then the number of the row.
+      Keys ``[rows]``: the run's key with the step's number folded in, then the row's number.
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), jnp.arange(rows))
     if layout is None or layout.single:
@@ -111,10 +111,10 @@ def batch_gradients(
     Args:
       model: the model; static.
       params: its parameters.
-      carry: the recurrent state before the batch, for running text; else ``()``.
+      carry: the carry before the batch for running text; ``()`` for separate texts.
       batch: arrays ``[batch, time]``.
       keys: from ``row_keys``, ``[batch]``.
-      layout: the devices; None for one; static. The arguments are sharded by it.
+      layout: the devices, over which the arguments are sharded; None for one; static.
     """
 
     def on_each_device(params: Params, batch: Batch, carry: tuple, keys: Array) -> tuple:
@@ -135,7 +135,7 @@ def batch_gradients(
             check_vma=False,
         )
         return BatchSums(*sums_of(params, batch, carry, keys))
-    # Several devices share the units: the compiler divides the work among them by the annotations.
+    # The units are sharded too: XLA divides the work among the devices by the sharding annotations.
     sums = BatchSums(*loss_gradients(model, params, batch, carry, keys))
     return jax.lax.with_sharding_constraint(sums, layout.shardings(sums))
 
@@ -149,7 +149,7 @@ def apply_gradients(
     layout: Layout | None = None,
     ema: float | None = None,
 ) -> tuple[TrainState, StepSums]:
-    """Apply the gradients of a batch: the update, which is the same for every batch width.
+    """Update the state with the gradients of a batch. One program serves every batch width.
 
     Args:
       optimizer: from ``make_optimizer``; static.
@@ -157,8 +157,8 @@ def apply_gradients(
       sums: from ``batch_gradients``.
       learning_rate: float32 scalar.
       layout: the devices; None for one; static.
-      ema: decay of the moving average, where the state keeps one; static. In the first steps the decay is smaller, so
-        that the average forgets the initial parameters.
+      ema: decay of the parameters' moving average; None if the state keeps none; static. In the first steps the decay
+        is smaller, so that the average forgets the initial parameters.
 
     Returns:
       The state after the step, and the sums over its batch.
@@ -180,7 +180,7 @@ def apply_gradients(
 class TrainStep:
     """One step of gradient descent on the mean cross-entropy over a batch's mask.
 
-    A width of batch that is new is compiled when it is first met; ``compile`` does that ahead, for several widths.
+    The first batch of each width compiles the step for that width. ``compile`` does so ahead, for several widths.
 
     Attributes:
       layout: the devices.
@@ -207,9 +207,9 @@ class TrainStep:
         Args:
           model: the model.
           optimizer: from ``make_optimizer``.
-          key: the run's random key, from which every step and row of a batch derives its own.
+          key: the run's random key, from which the keys of each step and row are derived.
           layout: the devices; None for one.
-          ema: decay of the moving average of the parameters, where the state keeps one.
+          ema: decay of the parameters' moving average; None if the state keeps none.
         """
         self.layout = single_device() if layout is None else layout
         self._model, self._optimizer, self._ema = model, optimizer, ema
@@ -218,12 +218,12 @@ class TrainStep:
         self._updates: dict[int, Callable] = {}  # by rows
 
     def compile(self, state: TrainState, rows: int, widths: Sequence[int]) -> None:
-        """Compile the step for batches of some widths, two programs at a time: the compiler releases Python's lock.
+        """Compile the step for batches of several widths, two programs at a time: XLA releases the GIL.
 
         Args:
           state: a state of the run; it is not changed.
-          rows: rows of the whole batch, those of other processes included.
-          widths: time steps of the batches.
+          rows: rows of the whole batch, including those of other processes.
+          widths: batch widths, in time steps.
         """
         new = [width for width in widths if (rows, width) not in self._gradients]
         if not new:
@@ -231,7 +231,7 @@ class TrainStep:
         with ThreadPoolExecutor(2) as pool:
             keys = row_keys(self._key, state.step, rows, self.layout)
             first = self._lower_gradients(state, keys, new[0])
-            # The update is begun first, because it takes the compiler longer than the gradients of one width.
+            # The update goes first, because it takes longer to compile than the gradients of one width.
             update = None if rows in self._updates else pool.submit(self._compile_update, state, first.out_info)
             lowered = (first if width == new[0] else None for width in new)
             compiled = pool.map(
@@ -247,12 +247,12 @@ class TrainStep:
         """Take a step.
 
         Args:
-          state: the state before the step, sharded by the layout. Its buffers are reused: it is gone afterwards.
-          batch: this process' own rows of the batch, ``[rows, time]``: int32 ids and a bool mask.
+          state: the state before the step, sharded by the layout. Its buffers are donated: do not use it afterwards.
+          batch: this process's rows of the batch, ``[rows, time]``: int32 ids and a bool mask.
           learning_rate: the learning rate of this step.
 
         Returns:
-          The state after the step, and the sums over its batch. Both may still be under computation on the device.
+          The state after the step, and the sums over its batch. The device may still be computing both.
         """
         own, width = batch.inputs.shape
         rows = own * jax.process_count()
@@ -264,7 +264,7 @@ class TrainStep:
         return self._updates[rows](state, sums, np.asarray(learning_rate, np.float32))
 
     def _lower_gradients(self, state: TrainState, keys: Array, width: int) -> Lowered:
-        """Trace the gradients of a batch ``[rows, width]``; ``keys`` are those of its rows."""
+        """Trace and lower the gradients of a batch ``[rows, width]``; ``keys`` are the keys of its rows."""
         rows = len(keys)
         shapes = [((rows, width), jnp.int32)] * 2 + [((rows, width), jnp.bool_), ((), jnp.bool_)]
         shardings = [None] * 4 if self.layout.single else self.layout.batch_shardings()
@@ -273,7 +273,7 @@ class TrainStep:
             return batch_gradients.lower(self._model, state.params, state.carry, batch, keys, self.layout)
 
     def _compile_update(self, state: TrainState, sums: BatchSums) -> Callable:
-        """Compile the update for sums of these shapes."""
+        """Compile the update for ``sums`` of these shapes."""
         placed = jax.tree.map(
             lambda leaf, how: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=how),
             sums,
@@ -286,7 +286,7 @@ class TrainStep:
 
 
 def _faster_key(key: Array) -> Array:
-    """The same key with flaxchar's implementation of JAX's default random numbers, equal to the bit and faster."""
+    """The same key for flaxchar's implementation of Threefry: the same random numbers, faster."""
     if not is_threefry(key):
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=jax.random.key_impl(new_key(0)))

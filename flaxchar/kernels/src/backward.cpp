@@ -1,5 +1,5 @@
-// One of the library's two source files, which are compiled at the same time: the gradients of a layer. forward.cpp has
-// everything else.
+// The library has two source files, so that two compilers can work at once. This one has the gradients of a layer,
+// forward.cpp everything else.
 
 #include "handlers.h"
 #include "layer_backward.h"

@@ -1,6 +1,6 @@
 // The cross-entropy of targets under a softmax over the vocabulary, and its gradients.
 //
-// The reference in NumPy, for inputs x [pairs, features], where a pair is one (time step, row of the batch):
+// The reference in NumPy, for inputs x [pairs, features]; a pair is (time step, row of the batch):
 //
 //   p = softmax(x @ W + b)                          # [pairs, vocab]
 //   nats = -np.log(p[arange(pairs), targets])
@@ -29,7 +29,7 @@ struct CrossEntropy {
   const float* bias;       // b, [vocab]
   const int32_t* targets;  // [pairs]
 
-  // Writes nats [pairs] and the softmax [pairs, vocab in panels], which is 0 in the last panel's unused columns.
+  // Writes nats [pairs] and the softmax [pairs, vocab in panels], which is 0 in the padding of the last panel.
   void forward(float* nats, float* softmax, int threads) const {
     float* packed = scratch(0, features * vocab.width());
     Barrier packed_by_all(threads);
@@ -44,7 +44,7 @@ struct CrossEntropy {
     });
   }
 
-  // The logits inputs W + b for some pairs, [pairs, vocab in panels], from packed W.
+  // Writes the logits inputs W + b of a range of pairs, [pairs, vocab in panels], from packed W.
   void logits(const float* packed, Range pairs, float* to) const {
     for_row_blocks(pairs.begin, pairs.end, [&](auto rows, int64_t at) {
       constexpr int R = decltype(rows)::value;
@@ -90,7 +90,7 @@ struct CrossEntropy {
     return std::log(sum) - target_logit;
   }
 
-  // The gradients, from d_nats [pairs] and the softmax that `forward` wrote.
+  // Computes the gradients from d_nats [pairs] and the softmax that `forward` wrote.
   void backward(const float* d_nats, const float* softmax, float* d_inputs, float* d_kernel, float* d_bias,
                 int threads) const {
     float* transposed = scratch(0, transposed_size(vocab, features));

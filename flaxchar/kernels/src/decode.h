@@ -7,8 +7,8 @@
 //       if position + 1 >= given:                          # past the prompt
 //           tokens[position + 1] = draw(logits, fold_in(key, position + 1 - given))
 //
-// tests/kernels/test_cpu_decode.py compares it with the loop in JAX, text by text. (flaxchar/generation/sampling.py has
-// `draw`.)
+// `draw` is draw_token of flaxchar/generation/sampling.py. tests/kernels/test_cpu_decode.py compares the texts with
+// those of the loop in JAX.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@
 
 namespace {
 
-// A model, and how to draw from its logits. `_Decoder` in flaxchar/kernels/cpu_decode.py fills in the members.
+// A model and the sampling settings. `_Decoder` in flaxchar/kernels/cpu_decode.py fills in the members, in order.
 struct Decoder {
   int64_t cell, layers, hidden, vocab, features;  // features: rows of the first layer's kernel
   const float* const* kernels;     // [layers]; the first is a table [features, gates hidden] with the bias added
@@ -36,7 +36,7 @@ struct Decoder {
   float temperature, top_p;
   int64_t top_k;
 
-  // The id drawn from logits [vocab], which are overwritten: draw_token of flaxchar/generation/sampling.py.
+  // Draws an id from logits [vocab] and overwrites them: draw_token of flaxchar/generation/sampling.py.
   int32_t draw(float* logits, Key key) const {
     for (int64_t id = 0; id < vocab; ++id) logits[id] = banned[id] ? -INFINITY : logits[id];
     const int32_t greatest = static_cast<int32_t>(std::max_element(logits, logits + vocab) - logits);
@@ -72,21 +72,21 @@ struct Decoder {
   }
 };
 
-// The texts that are written, each by itself. `_Buffers` in flaxchar/kernels/cpu_decode.py fills in the members.
+// The state of the loop for each text. `_Buffers` in flaxchar/kernels/cpu_decode.py fills in the members, in order.
 struct Buffers {
   int64_t count, length;
-  const int32_t* given;   // [count]: tokens of each text's prompt
+  const int32_t* given;   // [count]: number of tokens in each text's prompt
   const int32_t* limits;  // [count]: the most tokens each text may have
   const Key* keys;        // [count]
-  int64_t until;          // the position to stop at
+  int64_t until;          // the number of tokens to feed
   int32_t* tokens;        // [count, length]
-  int32_t* positions;     // [count]: how many tokens have been fed
+  int32_t* positions;     // [count]: number of tokens that have been fed
   uint8_t* done;          // [count]
   float* h;               // [count, layers, hidden]
   float* c;               // [count, layers, hidden]
 };
 
-// The most texts that one thread writes together. When one of them is finished, the next text takes its slot.
+// The most texts that one thread writes at once. When one of them is finished, the next text takes its slot.
 constexpr int kSlots = 4 * kRows;
 
 struct Writer {
@@ -95,9 +95,9 @@ struct Writer {
   const float* const* kernels;     // packed, except for the first
   const float* const* recurrents;  // packed
   const float* head;               // packed
-  std::atomic<int64_t>& next;      // the first text that no thread has begun
+  std::atomic<int64_t>& next;      // the first text that no thread has taken
 
-  // Writes until no text is left, `slots` of them at a time.
+  // Writes texts, `slots` at a time, until none is left.
   template <Cell cell>
   void run(int64_t slots) const {
     const int64_t layers = decoder.layers, hidden = decoder.hidden;
@@ -169,7 +169,7 @@ struct Writer {
   }
 };
 
-// Writes texts until each is done or has been fed `until` tokens, on up to `threads` threads.
+// Writes texts until each is finished or has been fed `until` tokens, on up to `threads` threads.
 void decode(const Decoder& decoder, const Buffers& texts, int threads) {
   const int64_t layers = decoder.layers, hidden = decoder.hidden;
   const Cell cell = static_cast<Cell>(decoder.cell);

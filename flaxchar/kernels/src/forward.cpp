@@ -1,4 +1,4 @@
-// One of the library's two source files, which are compiled at the same time: a layer over a sequence, the
+// The library has two source files, so that two compilers can work at once. This one has a layer over a sequence, the
 // cross-entropy with its gradients, random bits, and the decode loop. backward.cpp has the gradients of a layer.
 
 #include "cross_entropy.h"
@@ -42,7 +42,7 @@ ffi::Error cross_entropy_backward(In in, Out out, int64_t, int64_t threads) {
   return ffi::Error::Success();
 }
 
-// in: keys [rows, 2], number [1]; out: bits [time, rows, words]. A row's key is folded with the number first.
+// in: keys [rows, 2], number [1]; out: bits [time, rows, words], drawn with the row's key after folding in the number.
 ffi::Error random_bits(In in, Out out, int64_t, int64_t threads) {
   ffi::Result<ffi::AnyBuffer> buffer = *out.get<ffi::AnyBuffer>(0);
   const int64_t time = buffer->dimensions()[0], rows = buffer->dimensions()[1], words = buffer->dimensions()[2];
@@ -72,15 +72,15 @@ HANDLER(random_bits);
 HANDLER(cross_entropy_forward);
 HANDLER(cross_entropy_backward);
 
-// What Python calls directly, by ctypes.
+// The functions that Python calls directly, through ctypes.
 extern "C" {
 
 int flaxchar_lanes() { return kLanes; }
 
 void flaxchar_decode(const Decoder* decoder, const Buffers* texts, int threads) { decode(*decoder, *texts, threads); }
 
-// For the tests: values[k] = f(values[k]) for `count` numbers, a multiple of the lanes, and f 0 for tanh, 1 for sigmoid,
-// 2 for exp, 3 for log.
+// For the tests: values[k] = f(values[k]) for k < count, a multiple of kLanes. f is 0 for tanh, 1 for sigmoid, 2 for
+// exp, 3 for log.
 void flaxchar_apply(int f, float* values, int64_t count) {
   for (int64_t k = 0; k < count; k += kLanes) {
     const Vector x = load(values + k);

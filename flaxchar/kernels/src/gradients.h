@@ -1,13 +1,13 @@
-// The gradients of a product's inputs and weights, from the gradient of its outputs.
+// The gradients of a matrix product's inputs and weights, from the gradient of its outputs.
 //
-// The reference in NumPy, for y = x @ W + b and d_y, all with one row for each pair of (time step, row of the batch):
+// The reference in NumPy, for y = x @ W + b and d_y, with a row for each pair (time step, row of the batch):
 //
 //   d_x = d_y @ W.T        d_W = x.T @ d_y        d_b = d_y.sum(0)
 //
 // and for ids, where y = W[ids]:    np.add.at(d_W, ids, d_y)
 //
-// The pairs are taken a stretch at a time, so that d_y is still in a cache when it is used; d_y as a whole is never in
-// memory. tests/kernels/test_cpu.py compares the gradients of every layer with those of the same layer in JAX.
+// The caller computes d_y for one stretch of the pairs at a time, so that it is still in a cache when it is used. d_y
+// as a whole is never in memory. tests/kernels/test_cpu.py compares the gradients of every layer with those in JAX.
 #pragma once
 
 #include <algorithm>
@@ -20,10 +20,10 @@
 
 namespace {
 
-// Pairs that a weight gradient sums over at once: a panel of so many stays in the first-level cache.
+// Number of pairs that a weight gradient sums over at once: a panel of that many pairs fits the first-level cache.
 constexpr int64_t kDepth = 6144 / kPanel;
 
-// The inputs x of a product, rows [pairs, columns]. The first rows are in an array of their own: the states before each
+// The inputs x of a product, [pairs, columns]. Its first rows may be in an array of their own: the states before each
 // step are h0, then hs.
 struct Inputs {
   const float* first;
@@ -42,8 +42,8 @@ struct OutputGradient {
 
   float* row(int64_t pair) const { return values + pair * columns.width(); }
 
-  // sums = d_y W^T: R rows from `pair` on, kPanel inputs from `first` on; W packed by pack_transpose. Vector `skipped`
-  // of each panel is left out: these weights have no such columns.
+  // sums = d_y W^T for R rows from `pair` on and kPanel columns of x from `first` on; pack_transpose has packed W.
+  // Vector `skipped` of each panel is left out, because W is 0 there.
   template <int skipped, int R>
   void times_transposed(Vector (&sums)[R][kVectors], int64_t pair, const float* transposed, int64_t first) const {
     for (auto& row : sums) std::fill(row, row + kVectors, Vector{});
@@ -61,7 +61,7 @@ struct OutputGradient {
     }
   }
 
-  // d_x [pairs, inputs] = d_y W^T, for some pairs.
+  // d_x [pairs, inputs] = d_y W^T, for a range of pairs.
   template <int skipped>
   void input_gradient(const float* transposed, Range pairs, int64_t inputs, float* d_x) const {
     for_row_blocks(pairs.begin, pairs.end, [&](auto rows, int64_t pair) {
@@ -78,8 +78,8 @@ struct OutputGradient {
     });
   }
 
-  // d_W [panel][row][kPanel] += x^T d_y for some rows, summed over the first `count` pairs of the stretch, whose inputs
-  // begin at row `first` of x. With `fresh`, d_W starts from zeros.
+  // d_W [panel][row][kPanel] += x^T d_y for a range of rows of d_W, summed over the first `count` pairs of the stretch.
+  // The stretch begins at row `first` of x. With `fresh`, d_W starts from zeros.
   template <int skipped>
   void add_products(const Inputs& x, int64_t first, int64_t count, Range rows, bool fresh, float* d_w) const {
     const int64_t whole = (rows.end - rows.begin) / kRows * kRows, rest = rows.end - rows.begin - whole;
@@ -117,7 +117,7 @@ struct OutputGradient {
     }
   }
 
-  // Some rows of d_W [panel][row][kPanel] → the matrix [all_rows, columns].
+  // Copies a range of rows of d_W [panel][row][kPanel] to the matrix [all_rows, columns].
   void unpack(const float* d_w, int64_t all_rows, Range rows, float* to) const {
     for (int64_t panel = 0; panel < columns.panels(); ++panel) {
       for (int64_t row = rows.begin; row < rows.end; ++row) {
@@ -129,8 +129,8 @@ struct OutputGradient {
     }
   }
 
-  // d_W [panel][row][kPanel]: adds row `pair` of d_y to row ids[pair] of d_W, for some panels and the first `count`
-  // pairs of the stretch. Without ids, d_W is a bias: it has one row. With `fresh`, d_W starts from zeros.
+  // Adds row `pair` of d_y to row ids[pair] of d_W [panel][row][kPanel], for a range of panels and the first `count`
+  // pairs of the stretch. Without ids, d_W is the gradient of a bias, one row. With `fresh`, d_W starts from zeros.
   void add_rows(const int32_t* ids, int64_t count, Range panels, int64_t rows, bool fresh, float* d_w) const {
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
       float* panel_sums = d_w + panel * rows * kPanel;

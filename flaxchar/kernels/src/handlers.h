@@ -1,7 +1,7 @@
 // How XLA calls the kernel, through its foreign function interface (FFI).
 //
-// flaxchar/kernels/cpu.py makes the calls. The order of the arguments is written above each handler and has to be the
-// same there.
+// flaxchar/kernels/cpu.py makes the calls. The comment above each handler gives the order of its arguments; cpu.py must
+// keep to it.
 #pragma once
 
 #include <algorithm>
@@ -14,11 +14,11 @@ namespace ffi = xla::ffi;
 
 namespace {
 
-// All handlers have one type, so that the compiler makes XLA's wrapper of them once and not for each.
+// All handlers have the same type, so that the compiler instantiates XLA's wrapper once and not for each handler.
 using In = ffi::RemainingArgs;
 using Out = ffi::RemainingRets;
 
-// The argument of this number. Python has checked the types. An argument that a call does not have is an empty array.
+// An argument by its number. Python has checked the types. Python passes an empty array for an absent argument.
 ffi::AnyBuffer argument(const In& in, size_t number) { return *in.get<ffi::AnyBuffer>(number); }
 
 template <typename T = float>

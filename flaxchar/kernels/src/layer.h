@@ -3,8 +3,8 @@
 // The equations of each cell are at the top of flaxchar/models/lstm.py and cells.py; layer_forward.h and
 // layer_backward.h compute them.
 //
-// Several threads share the rows of the batch, each with all its time steps, and never wait for one another. Where the
-// weights are too many for one core's cache, the threads share the units instead and meet once a time step.
+// If one core's cache can hold the weights, the threads divide the rows of the batch: each computes all time steps of
+// its rows and never waits for the others. Otherwise groups of threads divide the units and meet after each time step.
 #pragma once
 
 #include <unistd.h>
@@ -21,13 +21,14 @@
 namespace {
 
 // The cells, numbered as NATIVE_CELLS in flaxchar/kernels/cpu.py. The pre-activations of a unit are
-//   LSTM  four: of the gates i, f, g, o
-//   GRU   four: of the gates z and r, then the input's part and the state's part of n. They are kept apart because r
-//         multiplies the second alone.
+//   LSTM  four: i, f, g, o
+//   GRU   four: z, r, the input part of n and the state part of n. The two parts of n stay apart because r multiplies
+//         only the second.
 //   RNN   one
 enum Cell : int64_t { kLstm, kGru, kRnn };
 
-// Which of a GRU's four pre-activations the inputs, and the state, have no weights for.
+// The one of a GRU's four pre-activations that does not depend on the inputs, and the one that does not depend on the
+// state.
 constexpr int without_inputs(Cell cell) { return cell == kGru ? 3 : kNone; }
 constexpr int without_state(Cell cell) { return cell == kGru ? 2 : kNone; }
 
@@ -41,8 +42,8 @@ void for_cell(Cell cell, F f) {
   }
 }
 
-// The arguments of a layer. It reads either `ids` [time, batch] or `inputs` [time, batch, features]. For ids, `kernel`
-// is a table [features, gates hidden] to whose rows the bias has been added; for inputs there are `kernel` and `bias`.
+// The arguments of a layer. It reads either `ids` [time, batch] or `inputs` [time, batch, features]. For ids, the bias
+// has been added to the rows of `kernel`, and `bias` is null.
 struct Layer {
   Cell cell;
   int64_t time, batch, hidden, features;
@@ -59,8 +60,8 @@ struct Layer {
   int64_t panel_units() const { return cell == kRnn ? kPanel : kLanes; }
   int lanes(int64_t unit) const { return static_cast<int>(std::clamp<int64_t>(hidden - unit, 0, kLanes)); }
 
-  // How many groups of threads share the rows; the threads of a group share the units. There are as many groups as
-  // possible, provided that a core can hold its share of the weights and has rows enough to pay for reading them.
+  // The number of groups of threads. The groups divide the rows, the threads of a group divide the units. The number is
+  // the greatest for which a core's cache holds its share of the weights, or its rows pay for reading them.
   int row_groups(int threads) const {
     static const long cache = std::max(sysconf(_SC_LEVEL2_CACHE_SIZE), 1L << 18);
     const int64_t weights = (hidden + (ids ? 0 : features)) * gates().width() * sizeof(float);
@@ -76,7 +77,7 @@ struct Layer {
 // One thread's share of a layer's work.
 struct ThreadShare {
   Range rows, panels;
-  Barrier* barrier;  // of the threads that work on the same rows
+  Barrier* barrier;  // shared by the threads that work on the same rows
 };
 
 // The threads of a call, in groups.

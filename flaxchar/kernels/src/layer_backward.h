@@ -1,7 +1,6 @@
 // The gradients of a recurrent layer: the reverse scan over the time steps, and the weight gradients.
 //
-// The reference in NumPy, here for the LSTM; the derivation, and those of the other cells, are in
-// flaxchar/models/lstm.py and cells.py:
+// The reference in NumPy for the LSTM; flaxchar/models/lstm.py has its derivation, cells.py those of the other cells:
 //
 //   for t in reversed(range(time)):
 //       dh += d_hs[t]
@@ -11,8 +10,9 @@
 //       dh, dc = dz[t] @ R.T * mask, dc * f[t]
 //   d_R = sum((h[t - 1] * mask).T @ dz[t] for t in range(time))
 //
-// The scan stops every few hundred rows to add their share of the weight gradients, while dz is still in a cache.
-// tests/kernels/test_cpu.py compares with the same layer in JAX, tests/models/test_cells.py with finite differences.
+// The scan goes in stretches of time steps. After each, it adds the stretch to the weight gradients while dz is still
+// in a cache. tests/kernels/test_cpu.py compares with the same layer in JAX, tests/models/test_cells.py with finite
+// differences.
 #pragma once
 
 #include <algorithm>
@@ -39,13 +39,13 @@ struct Backward {
   float* d_kernel;           // [features, gates hidden]
   float* d_bias;             // [gates hidden]; not for ids
   float* d_recurrent;        // [hidden, gates hidden]
-  float* d_recurrent_input;  // [batch, hidden]: of the first step's recurrent product
-  // [batch, hidden]: the gradient that reaches the state before each step past the recurrent product: dc' for an LSTM,
-  // dh z for a GRU.
+  float* d_recurrent_input;  // [batch, hidden]: gradient of h0 * mask, through the first step's product
+  // [batch, hidden]: the part of the gradient of the state before a step that does not go through the recurrent
+  // product: dc' for an LSTM, dh z for a GRU.
   float* d_direct;
 
-  // Step t for R rows and kPanel units from `first` on: dh from the step after, then all that follows from it. The
-  // rows' pairs in the stretch begin at `pair`, those of the step after at `later`.
+  // Step t for R rows and kPanel units from `first` on: dh from the next step's dz, then this step's dz. The rows of
+  // step t begin at `pair` of the stretch, those of step t + 1 at `later`.
   template <Cell cell, int R>
   void block(int64_t t, int64_t row, int64_t pair, int64_t later, int64_t first, const OutputGradient& d_z,
              const float* transposed) const {
@@ -53,7 +53,7 @@ struct Backward {
     const bool last = t + 1 == layer.time;
     Vector from_later[R][kVectors];
     if (!last) d_z.times_transposed<without_state(cell)>(from_later, later, transposed, first);
-    // An RNN's last panel may have vectors without a unit; they have to become 0.
+    // The last panel of an RNN may have vectors without a unit; they are stored too, because dz must be 0 there.
     for (int v = 0; v < kVectors && (cell == kRnn || first + v * kLanes < hidden); ++v) {
       const int64_t unit = first + v * kLanes, panel = unit / layer.panel_units();
       const int lanes = layer.lanes(unit);
@@ -98,7 +98,7 @@ struct Backward {
   void run_cell(int threads) const {
     const int64_t time = layer.time, batch = layer.batch, hidden = layer.hidden, features = layer.features;
     const Columns columns = layer.gates();
-    // Time steps of a stretch; at least two, so that a step does not overwrite the step after it.
+    // Time steps of a stretch: at least two, so that a step does not overwrite dz of the next step.
     const int64_t steps = std::min(time, std::max<int64_t>(2, kDepth / batch));
     float* recurrent = scratch(0, transposed_size(columns, hidden));
     float* kernel = scratch(1, layer.ids ? 0 : transposed_size(columns, features));
@@ -133,7 +133,7 @@ struct Backward {
               block<cell, decltype(rows)::value>(t, row, pair + row, later + row, unit, d_z, recurrent);
             });
           }
-          own.barrier->wait();  // the step before reads all units of these rows
+          own.barrier->wait();  // step t - 1 reads all units of these rows
         }
         meet();
         const bool fresh = end == time;

@@ -1,6 +1,6 @@
 // A recurrent layer over a sequence.
 //
-// The reference in NumPy, here for the LSTM; tests/models/test_cells.py has all three (`numpy_cell`) and compares:
+// The reference in NumPy for the LSTM; tests/models/test_cells.py compares all three cells with theirs (`numpy_cell`):
 //
 //   for t in range(time):
 //       z = x[t] @ W + b + (h * mask) @ R            # for ids, W[x[t]] instead of x[t] @ W
@@ -9,8 +9,8 @@
 //       h = sigmoid(o) * np.tanh(c)
 //       hs[t], cs[t] = h, c
 //
-// A block of a few rows by the four gates of kLanes units stays in registers from the bias to the new hidden state: no
-// pre-activation is ever stored.
+// The four gates of kLanes units, for a few rows, stay in registers from the bias to the new hidden state. No
+// pre-activation is stored, except a GRU's state part of n, which the gradients need.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Forward {
   float* gates;            // [time, batch, 4 hidden in panels], for the gradients; not of an RNN
   float* recurrent_input;  // [time, batch, hidden]: the state before each step times the mask; null without a mask
 
-  // One time step for R rows from `row` on and one panel of gates.
+  // One time step for R rows, from `row` on, and one panel of gates.
   template <Cell cell, int R>
   void block(int64_t t, int64_t row, int64_t panel, const float* kernel, const float* recurrent) const {
     const int64_t at = t * layer.batch + row, before = at - layer.batch, hidden = layer.hidden;

@@ -1,12 +1,12 @@
-// Matrix products of a few rows at a time, and weights copied into the order in which the products read them.
+// Matrix products of a few rows at a time, and packing: weights copied into the order in which the products read them.
 //
-// The reference in NumPy, of which `multiply` computes a block of rows and columns:
+// The reference in NumPy; `multiply` computes a block of its rows and columns:
 //
 //   c = c + a @ b
 //
-// A block of up to kRows rows and kVectors vectors of columns stays in registers from the first addend to the last.
-// Each sum is taken in the order of b's rows, whatever the block, so that a number depends neither on the other rows of
-// the batch nor on the number of threads. tests/kernels/test_cpu_bits.py holds the layers to that, to the bit.
+// The sums of a block of up to kRows rows and kVectors vectors of columns stay in registers. Every block adds in the
+// order of b's rows, so that a sum depends neither on the other rows of `a` nor on the number of threads.
+// tests/kernels/test_cpu_bits.py checks that for the layers, bit by bit.
 #pragma once
 
 #include <algorithm>
@@ -18,11 +18,11 @@
 
 namespace {
 
-constexpr int kVectors = 4;                // vectors of a block: four gates of kLanes units, or any columns
+constexpr int kVectors = 4;                // vectors of a block: four gates of kLanes units, or any 4 kLanes columns
 constexpr int kPanel = kVectors * kLanes;  // floats of one row of a panel
 
 // sums[r][v] += a[r][k] * b[k][v], summed over k < count, for R rows and V vectors. Row r of `a` begins at
-// a + r * stride, and its columns are `step` apart. Vector `skipped` of b is known to be 0 and left out.
+// a + r * stride, and its columns are `step` apart. Vector `skipped` of b is known to be 0 and is left out.
 constexpr int kNone = -1;
 template <int skipped, int R, int V>
 inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const float* a, int64_t stride, int64_t step,
@@ -31,7 +31,7 @@ inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const 
   for (int64_t k = 0; k < count; ++k, b += V * kLanes) {
     Vector inputs[R];
     for (int r = 0; r < R; ++r) inputs[r] = constant(a[r * stride + k * step]);
-    // Each weight is loaded once: sums, inputs and one weight are just what 16 registers hold.
+    // Each weight is loaded once. Sums, inputs and one weight fill the registers (see kRows in vectors.h).
     for (int v = 0; v < V; ++v) {
       if (v == skipped) continue;
       const Vector weight = load(b + v * kLanes);
@@ -40,7 +40,8 @@ inline __attribute__((always_inline)) void multiply(Vector (&sums)[R][V], const 
   }
 }
 
-// Calls f(R, first row) for blocks of at most kRows rows of about equal size; R is a compile-time integer.
+// Divides rows into blocks of about equal size, at most kRows each, and calls f(R, first row) for each block. R, the
+// block's size, is a compile-time integer.
 template <typename F>
 void for_row_blocks(int64_t begin, int64_t end, F f) {
   const uint32_t rows = static_cast<uint32_t>(end - begin), blocks = (rows + kRows - 1) / kRows;
@@ -61,14 +62,14 @@ void for_row_blocks(int64_t begin, int64_t end, F f) {
   }
 }
 
-// How the columns of a weight matrix lie in panels of kVectors vectors. The columns of a plain matrix keep their order.
-// A panel of a layer's gates holds all four gates of kLanes units. The last panels are filled up with 0.
+// The order of a weight matrix's columns in panels of kVectors vectors. The columns of a plain matrix keep their order.
+// A panel of a layer's gates holds all four gates of kLanes units. The last panel is padded with 0.
 struct Columns {
   int64_t count;   // columns of the matrix
   int64_t hidden;  // units of a layer with four gates; 0 for a plain matrix
 
   int64_t panels() const { return hidden ? (hidden + kLanes - 1) / kLanes : (count + kPanel - 1) / kPanel; }
-  int64_t width() const { return panels() * kPanel; }  // floats of a row in panels
+  int64_t width() const { return panels() * kPanel; }  // columns with the padding
   int64_t offset(int64_t panel, int v) const {
     return hidden ? v * hidden + panel * kLanes : panel * kPanel + v * kLanes;
   }
@@ -78,7 +79,7 @@ struct Columns {
   }
 };
 
-// weights [rows, columns] → [panel][row][kPanel], for some panels
+// weights [rows, columns] → [panel][row][kPanel], for a range of panels
 void pack(const Columns& columns, const float* weights, int64_t rows, Range panels, float* packed) {
   for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
     float* to = packed + panel * rows * kPanel;
@@ -90,7 +91,7 @@ void pack(const Columns& columns, const float* weights, int64_t rows, Range pane
   }
 }
 
-// weights [rows, columns] → their transpose [row / kPanel][column in panels][row % kPanel], for some panels of columns
+// weights [rows, columns] → their transpose [row / kPanel][column in panels][row % kPanel], for a range of panels
 void pack_transpose(const Columns& columns, const float* weights, int64_t rows, Range panels, float* packed) {
   for (int64_t block = 0; block * kPanel < rows; ++block) {
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
@@ -108,7 +109,7 @@ void pack_transpose(const Columns& columns, const float* weights, int64_t rows, 
   }
 }
 
-// Floats of a packed transpose.
+// Number of floats in a packed transpose.
 int64_t transposed_size(const Columns& columns, int64_t rows) {
   return (rows + kPanel - 1) / kPanel * kPanel * columns.width();
 }

@@ -1,12 +1,12 @@
 // JAX's random numbers: Threefry, folding a number into a key, and Gumbel noise.
 //
-// The reference in Python, which tests/kernels/test_cpu_decode.py compares with through the decode loop:
+// The reference in Python; tests/kernels/test_cpu.py and, through the decode loop, test_cpu_decode.py compare with it:
 //
 //   fold_in(key, data)     = jax.random.fold_in(key, data)
 //   gumbel(key, first)[k]  = jax.random.gumbel(key, (vocab,))[first + k]
 //   bits(key, first)[k]    = jax.random.bits(key, (count,))[first + k]
 //
-// flaxchar/kernels/random.py has the same rounds for whole arrays.
+// flaxchar/kernels/random.py has the same rounds for whole arrays, in NumPy and JAX.
 #pragma once
 
 #include <cstdint>

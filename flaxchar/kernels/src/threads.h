@@ -1,4 +1,4 @@
-// The threads of the process: a pool that runs one function on several cores, a barrier, and memory that is kept.
+// Threads: a pool that runs one function on several cores, a barrier, and memory that is kept between calls.
 //
 // The reference in Python:
 //
@@ -6,10 +6,10 @@
 //       for member in range(threads):      # all at the same time
 //           body(member, threads)
 //
-// tests/kernels/test_cpu_bits.py holds the kernel to the same bits on any number of threads, and makes calls from
-// several threads of Python at once.
+// tests/kernels/test_cpu_bits.py checks that any number of threads gives the same bits, and calls the kernel from
+// several Python threads at once.
 //
-// These names have external linkage: both source files of the library share one pool and its memory.
+// These names have external linkage, so that both source files of the library share one pool and its memory.
 #pragma once
 
 #if defined(__linux__)
@@ -28,14 +28,14 @@
 
 namespace flaxchar {
 
-// Wait an instant in a loop that waits for another thread; `turn` counts the loop.
+// Pauses in a loop that waits for another thread. `turn` is the number of the loop's turn.
 inline void pause_briefly(int turn) {
 #if defined(__x86_64__)
   if (turn < 4000) return __builtin_ia32_pause();
 #elif defined(__aarch64__)
   if (turn < 4000) return (void)__asm__ volatile("yield");
 #endif
-  std::this_thread::yield();  // there are fewer cores than threads
+  std::this_thread::yield();  // after so many turns there are probably fewer cores than threads
 }
 
 // A point where a fixed number of threads wait for one another.
@@ -59,8 +59,8 @@ class Barrier {
   alignas(64) std::atomic<int> round_{0};
 };
 
-// The core that the calling thread runs on, or -1 where that is unknown; and a move to any other core. The operating
-// system may wake a thread on the core of the thread that wakes it, and the two would then take turns.
+// this_core is the core that the calling thread runs on, or -1 if unknown. leave_core moves the calling thread to any
+// other core: the operating system may wake a thread on the core of its waker, and the two would then take turns.
 #if defined(__linux__)
 inline int this_core() { return sched_getcpu(); }
 inline void leave_core(int core) {
@@ -79,7 +79,7 @@ inline int this_core() { return -1; }
 inline void leave_core(int) {}
 #endif
 
-// The process' worker threads. They live as long as the process: they spin a little for the next job, then sleep.
+// The process's worker threads. They live as long as the process. They spin briefly for the next job, then sleep.
 class Pool {
  public:
   static Pool& get() {
@@ -87,8 +87,8 @@ class Pool {
     return *pool;
   }
 
-  // Runs body(member, members) on `wanted` threads, the caller's among them, and returns when all have finished. A
-  // caller that finds the pool in use works alone.
+  // Runs body(member, members) on `wanted` threads, the caller included, and returns when all have finished. If another
+  // caller is using the pool, this caller works alone.
   template <typename Body>
   void run(int wanted, Body body) {
     std::unique_lock<std::mutex> lock(in_use_, std::try_to_lock);
@@ -133,8 +133,8 @@ class Pool {
   void (*call_)(void*, int, int) = nullptr;
 };
 
-// Memory for a call, at least `floats` long. The thread keeps it for its next call: mapping new memory would cost as
-// much as a time step or two. Calls tell their buffers apart by `slot`.
+// A buffer of at least `floats` floats, not cleared. The thread keeps it for its next call, because mapping new memory
+// costs as much as a time step or two. `slot` numbers the buffers of a call.
 inline float* scratch(int slot, int64_t floats) {
   static thread_local std::vector<std::unique_ptr<float, decltype(&std::free)>> kept;
   static thread_local std::vector<int64_t> sizes;
@@ -159,7 +159,7 @@ struct Range {
   int64_t begin, end;
 };
 
-// One thread's share of `count` things.
+// One thread's share of `count` items.
 inline Range share(int64_t count, int member, int members) {
   return {count * member / members, count * (member + 1) / members};
 }

@@ -1,7 +1,7 @@
 // Vectors of floats, and tanh, sigmoid, exp and log of them.
 //
-// A Vector is as wide as the registers of the processor that this is compiled for. It is the vector extension of GCC
-// and Clang, so one source serves SSE, AVX, AVX-512 and ARM.
+// A Vector is as wide as a register of the target processor. It uses the vector extension of GCC and Clang, so that one
+// source serves SSE, AVX, AVX-512 and ARM.
 //
 // The reference in NumPy, for each lane:
 //
@@ -12,8 +12,8 @@
 //
 // tests/kernels/test_cpu.py compares them with NumPy over their whole range.
 //
-// Everything in these headers but threads.h has internal linkage (the namespace without a name): the compiler then
-// inlines what is called once.
+// All headers but threads.h give their names internal linkage (an anonymous namespace), so that the compiler inlines
+// functions that are called once.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 6;  // 32 registers: 6 x 4 sums, 4 weights, 1 input
+constexpr int kLanes = 16, kRows = 6;  // 32 registers: 6 x 4 sums, 6 inputs, 1 weight
 #elif defined(__AVX__)
-constexpr int kLanes = 8, kRows = 3;  // 16 registers
+constexpr int kLanes = 8, kRows = 3;  // 16 registers: 3 x 4 sums, 3 inputs, 1 weight
 #elif defined(__aarch64__)
 constexpr int kLanes = 4, kRows = 6;  // 32 registers
 #else
@@ -49,8 +49,8 @@ inline void store(float* to, Vector value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
 }
 
-// The value in every lane. A subtraction, because x - 0 is x for every x, so that the compiler drops it. 0 + x is not x
-// where x is -0.
+// The value in every lane. The compiler drops the subtraction, because x - 0 is x for every x. It would keep an
+// addition: 0 + x is not x if x is -0.
 inline Vector constant(float value) { return value - Vector{}; }
 
 // tanh as a quotient of polynomials, within 3 units in the last place (the coefficients of Eigen's ptanh_float).
@@ -78,7 +78,7 @@ inline Vector sigmoid(Vector x) { return tanh(x * 0.5f) * 0.5f + 0.5f; }
 inline Vector exp(Vector x) {
   const Vector limit = constant(-87.0f);
   x = (Vector)((x < limit) ? limit : x);
-  const Vector shift = constant(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number, kept in the low bits
+  const Vector shift = constant(12582912.0f);  // 1.5 * 2^23: the sum is rounded to an integer, which is in its low bits
   const Vector shifted = x * 1.44269504088896341f + shift;
   const Vector n = shifted - shift;
   x = x - n * 0.693359375f - n * -2.12194440e-4f;
