@@ -28,7 +28,7 @@ from flaxchar import (
     init_state,
     make_optimizer,
 )
-from flaxchar.data import encoded, files, texts
+from flaxchar.data import containers, encoded, files, texts
 from flaxchar.data.examples import Examples
 from flaxchar.data.reading import ReadOptions
 from flaxchar.models.charlm import make_model
@@ -120,7 +120,7 @@ def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> Lang
 @contextlib.contextmanager
 def small_blocks(block: int, large: int = 40) -> Iterator[None]:
     """Blocks of a few characters, and files for data of more than ``large`` bytes."""
-    modules = (texts, files, encoded)
+    modules = (texts, containers, encoded)
     kept = [(module.BLOCK, getattr(module, "LARGE", None)) for module in modules]
     for module in modules:
         module.BLOCK, module.LARGE = block, large

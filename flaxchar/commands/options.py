@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
 from flaxchar.commands.flags import SETTINGS, as_flags, flag
-from flaxchar.config import Config, InputError
+from flaxchar.config import Config, FormatName, InputError
 from flaxchar.presets import describe_by_corpus
 from flaxchar.validation import Setting, describe, problems, setting, types_of
 
@@ -55,7 +55,12 @@ class FieldOptions(ModelOptions):
     )
     label_field: str | None = setting(None, "Column or JSON key that holds the label of each text.", heading="Texts")
     source_field: str | None = setting(None, "Column or JSON key that holds the source of each text.", heading="Texts")
-    encoding: str = setting("utf-8", "Encoding of the files, by its Python name.", heading="Texts")
+    encoding: str = setting("utf-8", "Encoding of the files, such as cp1252.", heading="Texts")
+    format: FormatName | None = setting(
+        None,
+        "How to read the files, whatever their names. Without it: by their endings, else by their content.",
+        heading="Texts",
+    )
 
     def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
         """Read the examples of files and tell on stderr what the readers found; ``running`` as for ``ReadOptions``."""
@@ -64,10 +69,10 @@ class FieldOptions(ModelOptions):
         from flaxchar.data.reading import Findings, ReadOptions
 
         findings = Findings()
-        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running)
+        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running, self.format)
         examples = list(Examples.from_chunks(read_files(names, options, findings)))
         for sentence in findings.sentences():
-            print(f"{sentence}.", file=sys.stderr)
+            print(as_flags(f"{sentence}."), file=sys.stderr)
         return examples
 
 
