@@ -147,3 +147,12 @@ def read_texts(names, fields=(), **settings) -> list[str]:
 def read_examples(names, fields=(), **settings) -> list[Example]:
     """All the examples of ``files.read_files`` at once."""
     return list(Examples.from_chunks(files.read_files(names, ReadOptions(tuple(fields), **settings))))
+
+
+def zstd_compress(data: bytes) -> bytes:
+    """Some bytes as a zstd file."""
+    try:
+        from compression import zstd
+    except ImportError:  # Python before 3.14
+        from backports import zstd
+    return zstd.compress(data)
