@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +33,7 @@ from flaxchar import (
 )
 from flaxchar.data import containers, encoded, files, texts
 from flaxchar.data.examples import Examples
-from flaxchar.data.reading import ReadOptions
+from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -131,17 +134,23 @@ def small_blocks(block: int, large: int = 40) -> Iterator[None]:
             module.BLOCK, module.LARGE = characters, size
 
 
-def read_texts(names, fields=(), **settings) -> list[str]:
+def read_texts(names, fields=(), findings=None, **settings) -> list[str]:
     """All the texts of ``files.read_files`` at once, those whole that come in parts."""
     read: list[str] = []
     whole = True
-    for chunk in files.read_files(names, ReadOptions(tuple(fields), **settings)):
+    for chunk in files.read_files(names, ReadOptions(tuple(fields), **settings), findings):
         if not whole:
             read[-1] += chunk.texts[0]
         read += chunk.texts if whole else chunk.texts[1:]
         whole = chunk.complete
     assert whole
     return read
+
+
+def read_and_told(names, fields=(), **settings) -> tuple[list[str], list[str]]:
+    """All the texts of files, and what the readers tell of them."""
+    findings = Findings()
+    return read_texts(names, fields, findings, **settings), findings.sentences()
 
 
 def read_examples(names, fields=(), **settings) -> list[Example]:
@@ -156,3 +165,23 @@ def zstd_compress(data: bytes) -> bytes:
     except ImportError:  # Python before 3.14
         from backports import zstd
     return zstd.compress(data)
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    """A zip file of files, each a name and its content."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(*members: tuple[str, bytes]) -> bytes:
+    """A tar file of files, each a name and its content."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()

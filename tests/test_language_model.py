@@ -114,3 +114,16 @@ def test_what_cannot_be_written_is_refused_by_name(arguments, message):
 
 def test_records_keep_their_fields():
     assert Example("a") == ("a", None, None)
+
+
+def test_files_are_read_as_the_command_reads_them(tmp_path):
+    (tmp_path / "a.csv").write_text("title,n\n" + "Anna,1\nOtto,2\n" * 20)
+    settings = {"hidden": 8, "steps": 2, "fields": "title"}
+    for arguments in (
+        {"texts": tmp_path / "a.csv"},
+        {"texts": [tmp_path / "a.csv"]},
+        {"data": str(tmp_path / "a.csv")},
+    ):
+        lm = flaxchar.train(**arguments, **settings)
+        assert lm.config.data.data == (str(tmp_path / "a.csv"),)
+        assert {token for token in lm.vocabulary.tokens if token and len(token) == 1} == set("AnaOto")

@@ -103,7 +103,7 @@ def choose(entries: Sequence[Entry], container: str, options: ReadOptions, findi
 
 
 def _family(entry: Entry, options: ReadOptions) -> Family:
-    parts = [part for part in entry.name.split("/") if part not in ("", ".", "..")]
+    parts = [part for part in entry.name.split("/") if part not in ("", ".", "..")] or [entry.name]
     if any(part.startswith(".") or part == "__MACOSX" for part in parts) or _HIDDEN.fullmatch(parts[-1]):
         return "hidden"
     if not entry.size:
@@ -142,5 +142,6 @@ def _kinds(entries: Sequence[Entry], left_out: dict[Family, list[str]], unknown:
     if strange := [name for name, kind in found.items() if kind is None]:
         told.append(_count("other", strange))
     told += [_count(family, names) for family, names in left_out.items() if names and family != "other"]
-    advice = next((f"; {kind.advice}" for kind in found.values() if kind), "")
+    kinds = {kind for kind in found.values() if kind is not None}
+    advice = f"; {kinds.pop().advice}" if len(kinds) == 1 else "; convert them to plain text or .csv" if kinds else ""
     return f": {', '.join(told)}{advice}"

@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 from flaxchar.config import InputError
 from flaxchar.data.choose import Entry, choose
 from flaxchar.data.compressions import compression_named, compression_of, uncompressed_name
+from flaxchar.data.formats import is_archive
 from flaxchar.data.reading import STDIN, Findings, ReadOptions, shown
 from flaxchar.data.signatures import HEAD, zip_document
 from flaxchar.data.texts import BLOCK, LARGE
@@ -162,14 +163,20 @@ def _unpack(
         raise InputError(f"{name} holds more than {_MOST_LAYERS} archives or compressed files in one another")
     compression = compression_of(stream.head)
     if compression is not None:
+        if compression_named(ending) is not compression:
+            findings.note(f"{name} is unpacked as a {compression.kind}, by its first bytes")
         file = io.BufferedReader(stream, HEAD)
         with reading(name, compression.kind):
             opened = compression.open(file)
         inner = Stream(opened, name, compression.kind)
         yield from _unpack(inner, name, uncompressed_name(ending), options, findings, layer + 1)
     elif stream.head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        if not is_archive(ending):
+            findings.note(f"{name} is unpacked as a zip file, by its first bytes")
         yield from _members(_ZipArchive(stream.seekable_file(), name), name, options, findings, layer)
     elif stream.head[_TAR_MAGIC] == b"ustar" or (stream.head and ending.lower().endswith(".tar")):
+        if not is_archive(ending):
+            findings.note(f"{name} is unpacked as a tar file, by its first bytes")
         yield from _members(_TarArchive(stream.seekable_file(), name), name, options, findings, layer)
     elif stream.head and ending.lower().endswith(".zip"):
         raise _damaged(name, "zip file")

@@ -68,6 +68,14 @@ def by_ending(name: str) -> Format | None:
     return _ENDINGS.get(_ending(name))
 
 
+def endings() -> dict[str, list[str]]:
+    """The endings that tell a format, by what they tell."""
+    kinds: dict[str, list[str]] = {_TOLD[form.kind]: [] for form in _ENDINGS.values()}
+    for ending, form in _ENDINGS.items():
+        kinds[_TOLD[form.kind]].append(ending)
+    return kinds
+
+
 def is_archive(name: str) -> bool:
     """Whether a file's ending is that of an archive of files."""
     return _ending(name) in _ARCHIVES

@@ -21,7 +21,7 @@ _LATIN = (
     ("cp1250", "ăâîşţ"),
     ("iso8859_2", "ąćęłńóśźż"),
     ("iso8859_2", "áčďéěíňóřšťúůýžäĺľôŕđć"),
-    ("cp1254", "ğışçöüâîû"),
+    ("cp1254", "ğışçöüâîûİ"),
     ("cp1257", "ąčęėįšųūžāēģīķļņõäöü"),
     ("mac_roman", _WESTERN),
     ("cp850", _WESTERN),
@@ -29,10 +29,10 @@ _LATIN = (
 )
 _CYRILLIC = ("cp1251", "koi8_r", "cp866")
 _OTHERS = ("cp1253", "cp1255", "cp1256", "cp874", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1258")
-_OFFERED = {"iso8859_2": "iso8859-2"}
 # A sample of fewer bytes is too short for charset-normalizer.
 _SHORT = 100
-_PUNCTUATION = "“”‘’„‚«»‹›–—…•·§°©®™€£¥¿¡ºª½¼¾²³×±\xa0"
+_PUNCTUATION = "“”‘’„‚«»‹›–—…•·§°©®™€£¥¿¡½¼¾×±\xa0"
+_AFTER_A_WORD = "ºª²³"
 
 
 def guess_encoding(sample: bytes) -> str | None:
@@ -46,20 +46,20 @@ def guess_encoding(sample: bytes) -> str | None:
     letters = len(words) - high
     scores = [_latin_score(sample, codec, letters) for codec, letters in _LATIN]
     score, latin = max(scores), _LATIN[scores.index(max(scores))][0]
-    latin = _OFFERED.get(latin, latin)
+    latin = latin.replace("_", "-")
     if letters >= high:
         return latin if score > 0.5 * high else None
     for codec in _CYRILLIC:
         if _is_cyrillic(sample.decode(codec, "replace")):
-            return codec
-    if score == high and len(sample) < _SHORT:
-        return latin
+            return codec.replace("_", "-")
+    foreign = b"\n".join(line for line in sample.split(b"\n") if not line.isascii())
+    if score == high and (len(sample) < _SHORT or high < len(foreign) / 4):
+        return latin  # signs such as ° and € alone
     from charset_normalizer import from_bytes
 
-    foreign = b"\n".join(line for line in sample.split(b"\n") if not line.isascii())
     for part in (foreign, foreign[1:], foreign[:-1], foreign[1:-1]):  # it may begin or end within a character
         if (match := from_bytes(part, cp_isolation=[*_OTHERS]).best()) is not None:
-            return match.encoding
+            return match.encoding.replace("_", "-")
     return None
 
 
@@ -87,7 +87,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 def control_share(data: bytes) -> float:
     """The share of bytes that are control characters which no text holds."""
-    return 1 - len(data.translate(None, _CONTROLS)) / max(1, len(data))
+    return (len(data) - len(data.translate(None, _CONTROLS))) / max(1, len(data))
 
 
 def _is_utf8(head: bytes) -> bool:
@@ -114,7 +114,7 @@ def _latin_score(sample: bytes, codec: str, letters: str) -> int:
         if character in known:
             # A capital after a small letter is a sign of another encoding.
             score += -1 if character.isupper() and before.islower() else 1
-        elif character in _PUNCTUATION and (not within_word or character in "’·\xa0–—"):
+        elif (character in _AFTER_A_WORD and before.isalnum() and not after.isalpha()) or (character in _PUNCTUATION and (not within_word or character in "’·\xa0–—")):
             score += 1
         else:
             score -= 1
@@ -124,9 +124,9 @@ def _latin_score(sample: bytes, codec: str, letters: str) -> int:
 def _is_cyrillic(text: str) -> bool:
     """Whether nearly all that is not ASCII are Cyrillic letters, capitals only where words begin."""
     high = len(re.findall(r"[^\x00-\x7f]", text))
-    small = len(re.findall(r"[а-яё]", text))
+    small = len(re.findall(r"[а-яёіїєґў]", text))
     wrong = len(re.findall(r"[а-яё][А-ЯЁ]|[A-Za-z][а-яё]", text))
-    wrong += len(re.findall(r"[^\x00-\x7fа-яёА-ЯЁ«»–—“”„№…’ \xa0]", text))
+    wrong += len(re.findall(r"[^\x00-\x7fа-яёіїєґўА-ЯЁІЇЄҐЎ«»–—“”„№…’ \xa0]", text))
     # The letters of Hebrew have the codes of small Cyrillic ones before these.
     own = re.search(r"[ыэюяА-ЯЁ]", text) is not None
     return own and small > 0.6 * high and wrong <= 0.05 * high

@@ -72,7 +72,7 @@ _SIGNATURES: list[tuple[bytes, Kind]] = [
         Kind("a Python pickle", "write the texts as .jsonl or plain text; a pickle can run code when it is opened"),
     ),
     (rb"ARROW1\0\0|FEA1|\xff{4}..\0\0", Kind("an Arrow file", "save the table as .parquet or .csv")),
-    (rb"ORC[\x08\x0a\x12]", Kind("an ORC file", _AS_TABLE)),
+    (rb"ORC(?:[\x08\x12]|\x0a[\0-\x08\x0e-\x1f])", Kind("an ORC file", _AS_TABLE)),
     (rb"Obj\x01", Kind("an Avro file", "save its records as .jsonl")),
     (rb"\x89HDF\r\n\x1a\n", Kind("an HDF5 file", "write the texts as .jsonl or .csv")),
     (rb"\x93NUMPY", Kind("a NumPy array", "write the texts as plain text, one a line")),

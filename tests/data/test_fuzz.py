@@ -13,15 +13,13 @@ import json
 import lzma
 import os
 import random
-import tarfile
 import time
-import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import zstd_compress
+from helpers import tarred, zipped, zstd_compress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,24 +34,6 @@ NAMES = (
     *("a.tar.xz", "a.tar.zst", "a.parquet.gz", "a.gz.gz"),
 )
 ENCODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-32", "cp1252", "latin-1", "ascii", "shift_jis", "gb18030", "utf-7"]
-
-
-def zipped(*members: tuple[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
-def tarred(*members: tuple[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return file.getvalue()
 
 
 def parquet() -> bytes:
