@@ -105,6 +105,7 @@ def decode(data: Iterator[bytes], head: bytes, encoding: str, name: str, finding
             except UnicodeDecodeError as error:
                 waiting = "\r" if decoder.getstate()[1] & 1 else ""  # it may be half of the end of a line
                 before = waiting + error.object[: error.start].decode("latin-1")
+                before = before.replace("\0", "\n") if cleaner.lists else before
                 cleaner.line += io.IncrementalNewlineDecoder(None, True).decode(before, final=True).count("\n")
                 raise _undecodable(error, recent + part, size, cleaner.line, codec, name) from strict
         except UnicodeError as error:
@@ -201,6 +202,7 @@ class _Cleaner:
     Attributes:
       line: the line of the file that is reached.
       with_surrogates: whether the text may hold halves of surrogate pairs.
+      lists: whether zero bytes end lines.
     """
 
     def __init__(self, head: bytes, codec: str, name: str, findings: Findings) -> None:
@@ -210,8 +212,8 @@ class _Cleaner:
         self._first = True
         self._held = ""  # the end of the last block: half of a pair, or what may be the end-of-file sign of DOS
         # Names that find -print0 writes end with zero bytes.
-        self._lists = b"\n" not in head and b"\r" not in head and head.count(b"\0") > 1 and b"\0\0" not in head
-        self._lists = self._lists and not codec.startswith(("utf-16", "utf-32"))
+        self.lists = b"\n" not in head and b"\r" not in head and head.count(b"\0") > 1 and b"\0\0" not in head
+        self.lists = self.lists and not codec.startswith(("utf-16", "utf-32"))
 
     def clean(self, text: str, final: bool) -> str:
         text = self._held + text
@@ -221,7 +223,7 @@ class _Cleaner:
         if "\ufeff" in text:
             text = self._replace(text, "\ufeff", "", "byte order marks dropped from the middle of files: {}")
         if "\0" in text:
-            if self._lists:
+            if self.lists:
                 self._findings.note(f"{self._name}: zero bytes are read as the ends of lines")
                 text = text.replace("\0", "\n")
             else:

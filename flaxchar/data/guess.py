@@ -111,10 +111,12 @@ def _latin_score(sample: bytes, codec: str, letters: str) -> int:
     for match in re.finditer(r"(?<=(.))?([^\x00-\x7f])(?=(.))?", sample.decode(codec, "replace"), re.DOTALL):
         before, character, after = (group or " " for group in match.groups())
         within_word = before.isalpha() and after.isalpha()
+        placed = character in _PUNCTUATION and (not within_word or character in "’·\xa0–—")
+        placed = placed or (character in _AFTER_A_WORD and before.isalnum() and not after.isalpha())
         if character in known:
             # A capital after a small letter is a sign of another encoding.
             score += -1 if character.isupper() and before.islower() else 1
-        elif (character in _AFTER_A_WORD and before.isalnum() and not after.isalpha()) or (character in _PUNCTUATION and (not within_word or character in "’·\xa0–—")):
+        elif placed:
             score += 1
         else:
             score -= 1
