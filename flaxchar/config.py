@@ -15,6 +15,7 @@ OptimizerName = Literal["adam", "adamw", "lion", "muon", "rmsprop", "sgd"]
 ScheduleName = Literal["constant", "cosine"]
 HeadName = Literal["language", "classifier"]
 NormalForm = Literal["nfc", "nfkc"]
+FormatName = Literal["txt", "csv", "tsv", "json", "parquet"]
 
 DEFAULT_TIME_BUDGET = "2m"
 # The settings that say how long to train; a run has at most one of them.
@@ -48,8 +49,8 @@ class DataConfig:
     )
     data: tuple[str, ...] = setting(
         (),
-        "Files to train on: .txt (one text a line, or running text), .csv, .tsv or .jsonl, also with .gz; a folder of "
-        "such files; or - for standard input.",
+        "Files to train on: plain text (one text a line, or running text), tables (.csv, .tsv, .parquet) or JSON "
+        "(.json, .jsonl); also compressed, in archives (.zip, .tar) and folders; or - for standard input.",
         metavar="FILE",
     )
     fields: tuple[str, ...] = setting(
@@ -73,7 +74,12 @@ class DataConfig:
         "Folder of prepared TFDS data sets. Without it: the environment variable TFDS_DATA_DIR, else "
         "~/tensorflow_datasets.",
     )
-    encoding: str = setting("utf-8", "Encoding of the files, by its Python name.")
+    encoding: str = setting(
+        "utf-8", "Encoding of the files, such as cp1252. Files that begin with a byte order mark are read by that."
+    )
+    format: FormatName | None = setting(
+        None, "How to read the files, whatever their names. Without it: by their endings, else by their content."
+    )
     val_data: tuple[str, ...] = setting((), "Files to hold out for evaluation, read like `data`.", metavar="FILE")
     val_fraction: float | None = setting(
         None, "Share of the texts to hold out. Without it: 0.05, but at most 200,000 characters.", least=0, below=1

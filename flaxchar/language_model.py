@@ -12,11 +12,11 @@ from flaxchar.analysis.compression import compress, decompress
 from flaxchar.analysis.novelty import Novelty, TextIndex, measure_novelty
 from flaxchar.analysis.score import score_examples
 from flaxchar.config import Config, InputError
-from flaxchar.data.cache import encode_corpus
+from flaxchar.data.cache import encode_corpus, load_encoded
 from flaxchar.data.corpus import make_corpus
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import normalized
-from flaxchar.data.from_python import examples_from
+from flaxchar.data.from_python import examples_from, file_settings
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
@@ -31,8 +31,10 @@ from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
 
 Unknown = Literal["error", "drop"]
-# Settings that say where texts are read from; ``train`` is given the texts themselves.
-_FILE_SETTINGS = ("dataset", "data", "fields", "label_field", "source_field", "data_dir", "encoding", "val_data")
+# Settings that say how files are read; they have no place where ``train`` is given the texts themselves.
+_FILE_SETTINGS = (
+    *("dataset", "data", "fields", "label_field", "source_field", "data_dir", "encoding", "format", "val_data"),
+)
 
 
 class LanguageModel(TrainedModel):
@@ -275,11 +277,11 @@ def load(path: str | Path) -> LanguageModel:
 
 
 def train(
-    texts: Iterable[str | Example],
+    texts: Iterable[str | Example | Path] | Path | None = None,
     *,
     labels: Iterable[str] | None = None,
     sources: Iterable[str] | None = None,
-    held_out: Iterable[str | Example] | None = None,
+    held_out: Iterable[str | Example | Path] | Path | None = None,
     workdir: str | Path | None = None,
     preset: str | None = None,
     config: Config | None = None,
@@ -290,7 +292,9 @@ def train(
     """Train a model on texts.
 
     Args:
-      texts: strings, ``Example`` records, ``(text, label)`` pairs, or a column of a pandas or pyarrow table.
+      texts: strings, ``Example`` records, ``(text, label)`` pairs, or a column of a pandas or pyarrow table; or a
+        ``pathlib.Path`` or several, to read files as the command does. None with ``data="texts.txt"`` among the
+        settings, which is the same.
       labels: the label of each text: the model then writes text for a label, or with ``head="classifier"`` learns to
         name it.
       sources: the source of each text: the model then writes a text from a source.
@@ -301,7 +305,7 @@ def train(
       devices: how many devices to train on; None for all.
       fresh: begin a new run in ``workdir``; a run that is there is renamed, never deleted.
       **settings: changes to preset or config, by the name of the setting: ``steps=500``, ``hidden=256``,
-        ``time_budget="5m"``. Settings about files have no place here.
+        ``time_budget="5m"``. Settings about files, such as ``fields``, need files.
 
     Returns:
       The model with the fewest held-out bits per character, or the last one where nothing is held out.
@@ -319,30 +323,35 @@ def train(
     check_process()
     if workdir is not None:
         check_path("workdir", workdir)
-    if misplaced := [name for name in _FILE_SETTINGS if name in settings]:
+    files = file_settings(texts, labels, sources, held_out, settings)
+    if files is None and (misplaced := [name for name in _FILE_SETTINGS if name in settings]):
         raise InputError(f"`{misplaced[0]}` says how files are read; `train` is given the texts themselves")
+    settings = settings if files is None else files
     if preset is not None and config is not None:
         raise InputError("`preset` and `config` both say which settings to begin with; give one of them")
     if preset is not None and preset not in (*PRESETS, *SIZED_PRESETS):
         raise InputError(f"`preset` is {preset!r}; it must be one of {', '.join((*SIZED_PRESETS, *PRESETS))}")
 
     settled = resolve(settings, preset, config)
-    settled.validate(from_python=True)
-    examples = examples_from(texts, labels, sources)
-    corpus = make_corpus(
-        examples,
-        None if held_out is None else examples_from(held_out, name="held_out"),
-        settled.data,
-        settled.training.seed,
-        classify=settled.model.head == "classifier",
-    )
-    data = settled.data
-    if corpus.labels or corpus.train.sources is not None:
-        data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>
-    encoded = encode_corpus(corpus, data)
+    settled.validate(from_python=files is None)
+    if files is None:
+        corpus = make_corpus(
+            examples_from(texts, labels, sources),  # type: ignore[arg-type]
+            None if held_out is None else examples_from(held_out, name="held_out"),  # type: ignore[arg-type]
+            settled.data,
+            settled.training.seed,
+            classify=settled.model.head == "classifier",
+        )
+        data = settled.data
+        if corpus.labels or corpus.train.sources is not None:
+            data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>
+        encoded = encode_corpus(corpus, data)
+    else:
+        encoded, settled = load_encoded(settled)
+        data = settled.data
     facts = CorpusFacts(data, encoded.train_characters, encoded.train.mean_length)
     settled = resolve(settings, preset, config, facts)
-    settled.validate(from_python=True)
+    settled.validate(from_python=files is None)
     layout = make_layout(settled.training, devices)
     trained = train_corpus(encoded, settled, None if workdir is None else Path(workdir), fresh=fresh, layout=layout)
     return LanguageModel(trained.params, trained.vocabulary, trained.config)

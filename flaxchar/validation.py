@@ -151,13 +151,15 @@ def conflicts(data: Any, model: Any, from_python: bool = False) -> Iterator[str]
         yield "`dataset` and `data` each say what to train on; give one of them"
     if data.val_data and not data.data:
         yield "`val_data` goes with `data`"
+    if data.format is not None and not data.data:
+        yield "`format` says how files are read, so it goes with `data`"
     if data.label_field is not None and data.source_field is not None:
         yield "`label_field` and `source_field` exclude each other; give one of them"
     for name in ("label_field", "source_field"):
         if getattr(data, name) is not None and data.window:
             yield f"`{name}` and `window` exclude each other: running text has no fields"
-        if getattr(data, name) is not None and (data.dataset == "headlines" or "-" in data.data):
-            yield f"`{name}` needs a table, a .jsonl file or a data set with such a field"
+        if getattr(data, name) is not None and data.dataset == "headlines":
+            yield f"`{name}` needs a table, JSON or a data set with such a field"
     if model.head == "classifier" and data.label_field is None and not from_python:
         yield '`head="classifier"` needs `label_field`, the field that holds the labels'
     if model.input_dropout and not model.embedding:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +31,9 @@ from flaxchar import (
     init_state,
     make_optimizer,
 )
-from flaxchar.data import encoded, files, texts
+from flaxchar.data import containers, encoded, files, texts
 from flaxchar.data.examples import Examples
-from flaxchar.data.reading import ReadOptions
+from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -120,7 +123,7 @@ def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> Lang
 @contextlib.contextmanager
 def small_blocks(block: int, large: int = 40) -> Iterator[None]:
     """Blocks of a few characters, and files for data of more than ``large`` bytes."""
-    modules = (texts, files, encoded)
+    modules = (texts, containers, encoded)
     kept = [(module.BLOCK, getattr(module, "LARGE", None)) for module in modules]
     for module in modules:
         module.BLOCK, module.LARGE = block, large
@@ -131,11 +134,11 @@ def small_blocks(block: int, large: int = 40) -> Iterator[None]:
             module.BLOCK, module.LARGE = characters, size
 
 
-def read_texts(names, fields=(), **settings) -> list[str]:
+def read_texts(names, fields=(), findings=None, **settings) -> list[str]:
     """All the texts of ``files.read_files`` at once, those whole that come in parts."""
     read: list[str] = []
     whole = True
-    for chunk in files.read_files(names, ReadOptions(tuple(fields), **settings)):
+    for chunk in files.read_files(names, ReadOptions(tuple(fields), **settings), findings):
         if not whole:
             read[-1] += chunk.texts[0]
         read += chunk.texts if whole else chunk.texts[1:]
@@ -144,6 +147,41 @@ def read_texts(names, fields=(), **settings) -> list[str]:
     return read
 
 
+def read_and_told(names, fields=(), **settings) -> tuple[list[str], list[str]]:
+    """All the texts of files, and what the readers tell of them."""
+    findings = Findings()
+    return read_texts(names, fields, findings, **settings), findings.sentences()
+
+
 def read_examples(names, fields=(), **settings) -> list[Example]:
     """All the examples of ``files.read_files`` at once."""
     return list(Examples.from_chunks(files.read_files(names, ReadOptions(tuple(fields), **settings))))
+
+
+def zstd_compress(data: bytes) -> bytes:
+    """Some bytes as a zstd file."""
+    try:
+        from compression import zstd
+    except ImportError:  # Python before 3.14
+        from backports import zstd
+    return zstd.compress(data)
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    """A zip file of files, each a name and its content."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(*members: tuple[str, bytes]) -> bytes:
+    """A tar file of files, each a name and its content."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()

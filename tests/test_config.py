@@ -63,7 +63,7 @@ def test_the_defaults_are_valid():
         ({"label_field": "a", "source_field": "b"}, "`label_field` and `source_field` exclude each other"),
         ({"source_field": "b", "window": 8}, "`source_field` and `window` exclude each other"),
         ({"label_field": "a", "dataset": "headlines"}, "`label_field` needs a table"),
-        ({"source_field": "a", "data": ("-",)}, "`source_field` needs a table"),
+        ({"source_field": "a", "dataset": "headlines"}, "`source_field` needs a table"),
         ({"head": "classifier"}, '`head="classifier"` needs `label_field`'),
         ({"input_dropout": 0.1, "embedding": 0}, "`input_dropout` is the dropout rate of the embedding"),
         ({"recurrent_dropout": 0.1, "cell": "mingru"}, '`recurrent_dropout` cannot work with `cell="mingru"`'),

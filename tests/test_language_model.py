@@ -170,3 +170,16 @@ def test_a_run_in_a_normal_form_reads_everything_in_it(tmp_path):
     assert lm.decompress(lm.compress("Zoé fi")) == "Zoé fi"
     with pytest.raises(InputError, match="bring it into that form first"):
         lm.compress("Zoe\u0301")
+
+
+def test_files_are_read_as_the_command_reads_them(tmp_path):
+    (tmp_path / "a.csv").write_text("title,n\n" + "Anna,1\nOtto,2\n" * 20)
+    settings = {"hidden": 8, "steps": 2, "fields": "title"}
+    for arguments in (
+        {"texts": tmp_path / "a.csv"},
+        {"texts": [tmp_path / "a.csv"]},
+        {"data": str(tmp_path / "a.csv")},
+    ):
+        lm = flaxchar.train(**arguments, **settings)
+        assert lm.config.data.data == (str(tmp_path / "a.csv"),)
+        assert {token for token in lm.vocabulary.tokens if token and len(token) == 1} == set("AnaOto")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import decoded
 from flaxchar.commands.parser import VALUE, Parser
-from flaxchar.config import Config, InputError
+from flaxchar.config import Config, FormatName, InputError
 from flaxchar.validation import problems, setting, types_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,12 @@ class FieldOptions(ModelOptions):
     )
     label_field: str | None = setting(None, "Column or JSON key that holds the label of each text.", heading="Texts")
     source_field: str | None = setting(None, "Column or JSON key that holds the source of each text.", heading="Texts")
-    encoding: str = setting("utf-8", "Encoding of the files, by its Python name.", heading="Texts")
+    encoding: str = setting("utf-8", "Encoding of the files, such as cp1252.", heading="Texts")
+    format: FormatName | None = setting(
+        None,
+        "How to read the files, whatever their names. Without it: by their endings, else by their content.",
+        heading="Texts",
+    )
 
     def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
         """Read the examples of files and tell on stderr what the readers found; ``running`` as for ``ReadOptions``."""
@@ -79,7 +84,7 @@ class FieldOptions(ModelOptions):
                 number, continued = last, not chunk.complete
                 yield chunk
 
-        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running)
+        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running, self.format)
         examples = list(Examples.from_chunks(noted(read_files(names, options, findings))))
         for sentence in findings.sentences():
             print(as_flags(f"{sentence}."), file=sys.stderr)

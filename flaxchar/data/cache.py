@@ -14,7 +14,8 @@ import numpy as np
 from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
 from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
-from flaxchar.data.files import STDIN, expand
+from flaxchar.data.files import expand
+from flaxchar.data.reading import STDIN, ReadOptions
 from flaxchar.data.texts import LARGE
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.storage import cache_folder, content_key, replaced_folder
@@ -130,7 +131,8 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
 def _folder(config: Config) -> Path | None:
     """The folder for the corpus of a configuration, named by the content of its files; None where it is too small."""
     data = config.data
-    names = expand(data.data) + expand(data.val_data)
+    options = ReadOptions.of(data)
+    names = expand(data.data, options) + expand(data.val_data, options)
     if (
         not data.data
         or STDIN in names
@@ -143,7 +145,7 @@ def _folder(config: Config) -> Path | None:
         "seed": config.training.seed,
         "head": config.model.head,
     }
-    settings |= {name: [_content(path) for path in expand(settings[name])] for name in ("data", "val_data")}
+    settings |= {name: [_content(path) for path in expand(settings[name], options)] for name in ("data", "val_data")}
     return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings])))
 
 

@@ -13,8 +13,8 @@ from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
 from flaxchar.data import headlines
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
-from flaxchar.data.files import STDIN, read_files, running_share
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.files import read_files, running_share
+from flaxchar.data.reading import STDIN, Findings, ReadOptions, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 
@@ -105,7 +105,7 @@ def settle(config: Config) -> tuple[Config, str | None]:
         config = config.replace(bos=False)
     if data.window is not None:
         return config, None
-    share = running_share(data.data, data.encoding) if data.data and not data.fields else None
+    share = running_share(data.data, ReadOptions.of(data)) if data.data and not data.fields else None
     if share is None or share < _RUNNING_SHARE:
         return config.replace(window=0), None
     notice = (
@@ -128,7 +128,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     if data.data:
         findings = Findings()
         chunks, held_out = (read_files(names, ReadOptions.of(data), findings) for names in (data.data, data.val_data))
-        name = ", ".join("standard input" if path == STDIN else Path(path).name for path in data.data)
+        name = listed([shown(path) if path == STDIN else Path(path).name for path in data.data])
         corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)
         notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
         return dataclasses.replace(corpus, notices=notices), config

@@ -1,27 +1,27 @@
-"""Files of texts: plain, CSV, TSV and JSONL, each also gzipped, in any encoding, read a block at a time."""
+"""Files of texts: plain text, tables, JSON and Parquet, also compressed, in archives and folders, as examples.
+
+A file goes through these modules in turn: ``choose`` takes it from its folder or archive, ``containers`` unpacks it,
+``formats`` tells how it is read, ``encodings`` decodes it, and the reader of its format makes examples of it. All of
+them work on a block at a time.
+"""
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import io
-import itertools
-import sys
-import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from flaxchar.config import InputError
+from flaxchar.data.choose import Entry, choose
+from flaxchar.data.containers import OpenFile, open_files
+from flaxchar.data.encodings import decode, find_codec
 from flaxchar.data.examples import Chunk, chunked
+from flaxchar.data.formats import decide_format
 from flaxchar.data.json_lines import read_json_lines
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.reading import STDIN, Findings, ReadOptions
+from flaxchar.data.signatures import HEAD
 from flaxchar.data.tables import read_table
-from flaxchar.data.texts import BLOCK
 
-STDIN = "-"
-# The kinds of files that are taken from a folder; a file that is named outright may have any other ending and is then
-# read as plain text.
-_PLAIN, _TABLES, _JSON = (".txt",), {".csv": ",", ".tsv": "\t"}, (".jsonl",)
 # A line of more characters is a paragraph; fewer lines than these are no sign of how a text is laid out.
 _LONG_LINE, _FEW_LINES = 1000, 20
 
@@ -31,7 +31,7 @@ def read_files(
     options: ReadOptions | None = None,
     findings: Findings | None = None,
 ) -> Iterator[Chunk]:
-    """Read the texts of files in the order given, those of a folder sorted by name.
+    """Read the texts of files in the order given, those of a folder or archive sorted by name.
 
     Args:
       names: files, folders, or ``-`` for standard input.
@@ -45,37 +45,23 @@ def read_files(
       InputError: a file is missing, is not in that encoding, or does not have those fields; the message says where.
     """
     options, findings = options or ReadOptions(), findings or Findings()
-    codec = _codec(options.encoding)
-    for path in expand(names):
-        suffix = _suffix(path)
-        findings.begin(path, "row" if suffix in _TABLES else "record" if suffix in _JSON else "line")
-        blocks = _decode(_read(path), codec, path)
-        if suffix in _TABLES:
-            yield from chunked(read_table(_lines(blocks), _TABLES[suffix], path, options, findings))
-        elif suffix in _JSON:
-            yield from chunked(read_json_lines(_lines(blocks), path, options, findings))
-        elif options.named:
-            raise InputError(
-                f"{path} is plain text, which has no field for `label_field` or `source_field`; give a table or .jsonl"
-            )
-        elif options.fields:
-            raise InputError(f"{path} is plain text, which has no fields; leave out `fields`")
-        elif options.running:
-            yield from _whole(blocks)
-        else:
-            yield from map(Chunk, _lines(blocks))
+    find_codec(options.encoding)  # complains before anything is read
+    for path in expand(names, options, findings):
+        for file in open_files(path, options, findings):
+            yield from _read(file, options, findings)
 
 
-def expand(names: Sequence[str]) -> list[str]:
-    """Replace each folder by the files of a known kind in it.
+def expand(names: Sequence[str], options: ReadOptions | None = None, findings: Findings | None = None) -> list[str]:
+    """Replace each folder by the files in it that are to be read (``choose``).
 
     Raises:
-      InputError: a folder has no such file.
+      InputError: a folder has no such file, or it cannot be told which are meant.
     """
-    return [path for name in names for path in _files_of(name)]
+    options, findings = options or ReadOptions(), findings or Findings()
+    return [path for name in names for path in _files_of(name, options, findings)]
 
 
-def running_share(names: Sequence[str], encoding: str) -> float | None:
+def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
     """The share of lines that look like running text: blank, indented, or longer than a text may be.
 
     Returns:
@@ -84,13 +70,15 @@ def running_share(names: Sequence[str], encoding: str) -> float | None:
     Raises:
       InputError: a file cannot be read.
     """
-    paths = expand(names)
-    if STDIN in paths or any(_suffix(path) in (*_TABLES, *_JSON) for path in paths):
+    findings = Findings()  # they are told when the files are read
+    paths = expand(names, options, findings)
+    if STDIN in paths:
         return None
-    codec = _codec(encoding)
     count = layout = long = 0
-    for path in paths:
-        lines = next(_lines(_decode(_read(path), codec, path)), [])
+    for file in (file for path in paths for file in open_files(path, options, findings)):
+        if decide_format(file.name, file.ending, file.stream.head, options, findings).kind != "plain":
+            return None
+        lines = next(_lines(_decode(file, options, findings)), [])
         count += len(lines)
         layout += sum(not line.strip() or line[0] in " \t" for line in lines)
         long += sum(len(line) > _LONG_LINE for line in lines)
@@ -99,85 +87,54 @@ def running_share(names: Sequence[str], encoding: str) -> float | None:
     return (layout + long) / count if count else None
 
 
-def _codec(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError:
-        raise InputError(f"`encoding` is {encoding!r}; there is no encoding of that name") from None
-
-
-def _suffix(path: str) -> str:
-    name = path.lower().removesuffix(".gz")
-    return Path(name).suffix
-
-
-def _files_of(name: str) -> list[str]:
-    path = Path(name)
-    if name == STDIN or not path.is_dir():
+def _files_of(name: str, options: ReadOptions, findings: Findings) -> list[str]:
+    folder = Path(name)
+    if name == STDIN or not folder.is_dir():
         return [name]
-    known = (*_PLAIN, *_TABLES, *_JSON)
-    files = sorted(
-        str(file)
-        for file in path.rglob("*")
-        if file.is_file() and _suffix(file.name) in known and not file.name.startswith(".")
-    )
-    if not files:
-        raise InputError(f"the folder {name} holds no file ending in {', '.join(known)} or these with .gz")
-    return files
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    entries = [Entry(relative, path.stat().st_size, partial(_head, path)) for relative, path in files.items()]
+    return [str(files[chosen]) for chosen in choose(entries, f"the folder {name}", options, findings)]
 
 
-def _read(path: str) -> Iterator[bytes]:
+def _head(path: Path) -> bytes:
     try:
-        if path == STDIN:
-            yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
-            return
-        opened = gzip.open if path.lower().endswith(".gz") else open
-        with opened(path, "rb") as file:
-            yield from iter(lambda: file.read(BLOCK), b"")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is not a whole gzip file: {error}") from error
+        with path.open("rb") as file:
+            return file.read(HEAD)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _decode(data: Iterator[bytes], codec: str, path: str) -> Iterator[str]:
-    """The characters of a file, with a line feed at the end of each line."""
-    if codec == "utf-8":
-        codec = "utf-8-sig"  # drops the byte order mark where there is one
-    name = "standard input" if path == STDIN else path
-    # What `io.TextIOWrapper` decodes with. The wrapper itself would not tell which byte of the file cannot be decoded,
-    # and standard input cannot be read a second time to find it.
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)(), translate=True)
-    start, size, line = b"", 0, 1  # the first bytes of the file, the bytes read, and the line that is reached
-    for part in itertools.chain(data, [b""]):
-        start = start or part[:2]
-        size += len(part)
-        try:
-            text = decoder.decode(part, final=not part)
-        except UnicodeDecodeError as error:
-            position = size - len(error.object) + error.start
-            waiting = "\r" if decoder.getstate()[1] & 1 else ""  # it may be half of the end of a line
-            line += _translated(waiting + error.object[: error.start].decode("latin-1")).count("\n")
-            hint = "such as latin-1 or cp1252"
-            if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                hint = "utf-16, by its first two bytes"
-            raise InputError(
-                f"{name}, line {line}: byte 0x{error.object[error.start]:02x} (number {position} of the file) is not "
-                f"{error.encoding}; name the file's `encoding`, {hint}"
-            ) from error
-        except UnicodeError as error:  # such as UTF-16 without its byte order mark
-            raise InputError(f"{name} is not {codec}: {error}; name the file's `encoding`") from error
-        if "\0" in text:
-            line += text.count("\n", 0, text.index("\0"))
-            raise InputError(f"{name}, line {line}: holds a zero byte, so it is no text in {codec}; see `encoding`")
-        line += text.count("\n")
-        yield text
+def _read(file: OpenFile, options: ReadOptions, findings: Findings) -> Iterator[Chunk]:
+    """The examples of a file that is open."""
+    name = file.name
+    form = decide_format(name, file.ending, file.stream.head, options, findings)
+    if form.kind == "parquet":
+        # TO CONNECT: yield from chunked(read_parquet(file.stream.blocks(), name, options, findings)); return
+        raise InputError(f"{name} is a Parquet file, which this version does not read")
+    findings.begin(name, "row" if form.kind == "table" else "record" if form.kind == "json" else "line")
+    blocks = _decode(file, options, findings)
+    if form.kind == "table":
+        yield from chunked(read_table(_lines(blocks), form.delimiter, name, options, findings))
+    elif form.kind == "json":
+        # TO CONNECT: yield from chunked(read_json(blocks, name, options, findings))
+        yield from chunked(read_json_lines(_lines(blocks), name, options, findings))
+    elif options.named:
+        raise InputError(
+            f"{name} is plain text, which has no field for `label_field` or `source_field`; give a table or JSON, or "
+            "say which of these it is with `format`"
+        )
+    elif options.fields:
+        raise InputError(
+            f"{name} is plain text, which has no fields; leave out `fields`, or say with `format` if it is a table"
+        )
+    elif options.running:
+        yield from _whole(blocks)
+    else:
+        yield from map(Chunk, _lines(blocks))
 
 
-def _translated(text: str) -> str:
-    return io.IncrementalNewlineDecoder(None, translate=True).decode(text, final=True)
+def _decode(file: OpenFile, options: ReadOptions, findings: Findings) -> Iterator[str]:
+    return decode(file.stream.blocks(), file.stream.head, options.encoding, file.name, findings)
 
 
 def _lines(blocks: Iterator[str]) -> Iterator[list[str]]:

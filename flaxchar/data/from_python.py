@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
+from flaxchar.data.reading import STDIN
 
 
 def examples_from(
@@ -30,7 +32,10 @@ def examples_from(
         examples_from(["up 3 %", "down 2 %"], labels=["good", "bad"])
     """
     if isinstance(texts, str | bytes):
-        raise InputError(f"`{name}` is one {type(texts).__name__}; pass a list of texts: [text], or text.splitlines()")
+        raise InputError(
+            f"`{name}` is one {type(texts).__name__}; pass a list of texts: [text], or text.splitlines(); or a file: "
+            'pathlib.Path("texts.txt")'
+        )
     columns = {"labels": labels, "sources": sources}
     given = {column: list(_items(values, column)) for column, values in columns.items() if values is not None}
     position = -1
@@ -71,3 +76,56 @@ def _example(item: Any, fields: dict[str, Any], where: str) -> Example:
         if not isinstance(value, str):
             raise InputError(f"{where} has the {what} {value!r:.60}; it must be a str, not {type(value).__name__}")
     return Example(text, label, source)
+
+
+def file_settings(
+    texts: Any, labels: Any, sources: Any, held_out: Any, settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The settings of a training whose texts are in files.
+
+    Args:
+      texts: as ``flaxchar.train`` takes them: a path or a list of paths, or None with ``data`` or ``dataset`` among
+        ``settings``; anything else holds the texts themselves.
+      labels: must be None for files, which have a field for them.
+      sources: as ``labels``.
+      held_out: paths as well, or None.
+      settings: what the user set, where ``data`` and ``val_data`` may be a name, a path, or several.
+
+    Returns:
+      The settings with ``data`` and ``val_data`` as tuples of names; None where ``texts`` holds the texts.
+
+    Raises:
+      InputError: there is nothing to read, or paths and texts are mixed.
+    """
+    given = dict(settings)
+    if (paths := _paths(texts)) is not None:
+        if "data" in given or "dataset" in given:
+            raise InputError("`texts` and `data` each say what to train on; give one of them")
+        given["data"] = paths
+    elif texts is not None:
+        return None
+    elif "data" not in given and "dataset" not in given:
+        raise InputError('`texts` is None; pass texts, a file as pathlib.Path("texts.txt"), or `data="texts.txt"`')
+    for name, value in (("labels", labels), ("sources", sources)):
+        if value is not None:
+            raise InputError(f"`{name}` goes with texts; of a file, name the field with `{name[:-1]}_field`")
+    if held_out is not None:
+        if (paths := _paths(held_out)) is None:
+            raise InputError("`texts` are files, so `held_out` must be files too, each a pathlib.Path")
+        given["val_data"] = paths
+    for name in ("data", "val_data"):
+        if name in given:
+            values = [given[name]] if isinstance(given[name], str | Path) else given[name]
+            given[name] = tuple(str(value) if value == STDIN else str(Path(value).absolute()) for value in values)
+    if isinstance(given.get("fields"), str):
+        given["fields"] = (given["fields"],)
+    return given
+
+
+def _paths(texts: Any) -> list[Path] | None:
+    """The paths that were given instead of texts; None where texts were given."""
+    if isinstance(texts, Path):
+        return [texts]
+    if isinstance(texts, list | tuple) and texts and all(isinstance(item, Path) for item in texts):
+        return list(texts)
+    return None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from flaxchar.config import DataConfig
+from flaxchar.config import DataConfig, FormatName
+
+# The name that stands for standard input among files.
+STDIN = "-"
 
 
 class ReadOptions(NamedTuple):
@@ -17,6 +21,7 @@ class ReadOptions(NamedTuple):
       source_field: the field that holds the source of each text.
       encoding: of the files, as Python names it; a byte order mark is dropped.
       running: whether a plain file is read as one text rather than each of its lines.
+      format: how all the files are read; None to tell each by its ending, else by its content.
     """
 
     fields: tuple[str, ...] = ()
@@ -24,16 +29,22 @@ class ReadOptions(NamedTuple):
     source_field: str | None = None
     encoding: str = "utf-8"
     running: bool = False
+    format: FormatName | None = None
 
     @classmethod
     def of(cls, data: DataConfig) -> ReadOptions:
         """The options that a run's settings give."""
-        return cls(data.fields, data.label_field, data.source_field, data.encoding, data.running)
+        return cls(data.fields, data.label_field, data.source_field, data.encoding, data.running, data.format)
 
     @property
     def named(self) -> tuple[str, ...]:
         """The fields of label and source, those that are given."""
         return tuple(field for field in (self.label_field, self.source_field) if field is not None)
+
+    @property
+    def records(self) -> bool:
+        """Whether fields are named, so that plain text cannot be meant."""
+        return bool(self.fields or self.named)
 
 
 class Place(NamedTuple):
@@ -92,3 +103,21 @@ class Findings:
         """All that is to be told, without a full stop."""
         counted = (f"{text.format(f'{n:,}')}, the first in {where}" for text, (n, where) in self._counts.items())
         return [*self._sentences, *counted]
+
+
+def shown(path: str) -> str:
+    """A path as messages name it."""
+    return "standard input" if path == STDIN else path
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """A list of names for people, the first few of many.
+
+    Example::
+
+        listed(["a", "b", "c", "d", "e"])  # "a, b, c and 2 more files"
+    """
+    more = len(names) - most
+    if more > 0:
+        return f"{', '.join(names[:most])} and {more:,} more file{'s' * (more > 1)}"
+    return ", ".join(names)

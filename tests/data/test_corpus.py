@@ -145,3 +145,12 @@ def test_a_text_with_two_labels_or_sources_alike_is_on_one_side():
 def test_labels_and_sources_that_cannot_be_used_are_told(examples, settings, classify, message):
     with pytest.raises(InputError, match=message):
         make_corpus(examples, None, DataConfig(**settings), 0, classify=classify)
+
+
+def test_the_names_of_many_files_are_shortened_and_findings_told(tmp_path):
+    for k in range(300):
+        (tmp_path / f"poem-number-{k:03}.txt").write_bytes(b"\xef\xbb\xbfone\ntwo\0\n")
+    data = tuple(str(path) for path in sorted(tmp_path.iterdir()))
+    corpus, _ = load_corpus(Config().replace(data=data, window=0))
+    assert corpus.name == "poem-number-000.txt, poem-number-001.txt, poem-number-002.txt and 297 more files"
+    assert corpus.notices[0] == f"zero bytes dropped: 300, the first in {data[0]}, line 2."

@@ -42,10 +42,7 @@ def test_a_folder_gives_its_files_in_order_of_name(write, tmp_path):
 def test_any_text_is_read_as_it_was_written(tmp_path_factory, texts, encoding):
     path = tmp_path_factory.mktemp("any") / "a.txt"
     path.write_bytes("".join(text + "\n" for text in texts).encode(encoding))
-    read = read_texts([str(path)], encoding=encoding)
-    assert read == [
-        text.removeprefix("\ufeff") if k == 0 and encoding != "utf-32-le" else text for k, text in enumerate(texts)
-    ]
+    assert read_texts([str(path)], encoding=encoding) == [text.replace("\ufeff", "") for text in texts]
 
 
 @settings(max_examples=100, deadline=None)
@@ -72,11 +69,9 @@ def test_files_are_read_alike_whatever_the_block(tmp_path_factory, content, bloc
 @pytest.mark.parametrize(
     ("name", "content", "arguments", "message"),
     [
-        ("a.txt", "a\nb\nZo\xeb".encode("latin-1"), {}, r"a.txt, line 3: byte 0xeb \(number 6.*`encoding`"),
+        ("a.txt", "a\nb\nZo\xeb".encode("latin-1"), {}, r"a.txt, line 3: byte 0xeb \(number 6.*`encoding=\"cp1252\"`"),
         ("a.txt", "a\r\nZo\xeb\r\n".encode("latin-1"), {}, r"a.txt, line 2: byte 0xeb \(number 5 "),
-        ("a.txt", "Zoë".encode("utf-16"), {}, r"line 1: byte 0xff.*`encoding`, utf-16"),
         ("a.txt", b"a\r\n\r\xeb", {}, r"a.txt, line 3: byte 0xeb \(number 4 "),
-        ("a.txt", b"a\nb\0c", {}, r"a.txt, line 2: holds a zero byte"),
         ("a.txt", "a", {"encoding": "klingon"}, r"`encoding` is 'klingon'; there is no encoding"),
         ("a.txt", "a", {"fields": ["1"]}, r"plain text, which has no fields"),
     ],
@@ -97,7 +92,7 @@ def test_missing_and_broken_files(write, tmp_path):
     with pytest.raises(InputError, match="not a whole gzip file"):
         read_texts([str(broken)])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no file"):
+    with pytest.raises(InputError, match=r"the folder .*empty holds no file that can be read: it is empty"):
         read_texts([str(tmp_path / "empty")])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flaxchar import Example, InputError
-from flaxchar.data.from_python import examples_from
+from flaxchar.data.from_python import examples_from, file_settings
 
 EXPECTED = [Example("up", "good"), Example("down", "bad")]
 
@@ -46,7 +48,7 @@ def test_sources_go_with_their_texts():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("Anna",), "`texts` is one str; pass a list of texts"),
+        (("Anna",), r"`texts` is one str; pass a list of texts.*pathlib.Path\("),
         ((b"Anna",), "`texts` is one bytes"),
         ((["a", None],), r"`texts`\[1\] is None; each item must be a text"),
         ((["a", float("nan")],), r"`texts`\[1\] is nan"),
@@ -70,3 +72,42 @@ def test_the_first_item_that_is_no_text_is_named(arguments, message):
 def test_what_is_no_sequence_is_named(columns, message):
     with pytest.raises(InputError, match=message):
         list(examples_from(*columns))
+
+
+def test_a_file_is_named_by_a_path(tmp_path):
+    path = tmp_path / "a.txt"
+    expected = {"steps": 3, "data": (str(path),)}
+    assert file_settings(path, None, None, None, {"steps": 3}) == expected
+    assert file_settings([path], None, None, None, {"steps": 3}) == expected
+    assert file_settings(None, None, None, None, {"steps": 3, "data": str(path)}) == expected
+    assert file_settings(None, None, None, path, {"data": [path, path], "fields": "text"}) == {
+        "data": (str(path),) * 2,
+        "val_data": (str(path),),
+        "fields": ("text",),
+    }
+    assert file_settings(["a"], None, None, None, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            (None, None, None, None, {}),
+            r'`texts` is None; pass texts, a file as pathlib.Path\("texts.txt"\), or `data=',
+        ),
+        ((Path("a"), None, None, None, {"data": "b"}), "`texts` and `data` each say"),
+        ((Path("a"), ["x"], None, None, {}), "`labels` goes with texts; of a file, name the field with `label_field`"),
+        ((Path("a"), None, None, ["x"], {}), "`held_out` must be files too"),
+    ],
+)
+def test_files_and_texts_are_not_mixed(arguments, message):
+    with pytest.raises(InputError, match=message):
+        file_settings(*arguments)
+
+
+@pytest.mark.parametrize("texts", ["pandas", "pyarrow"])
+def test_gaps_in_columns_are_named(texts):
+    column = pytest.importorskip(texts)
+    column = column.Series(["a", None]) if texts == "pandas" else column.array(["a", None])
+    with pytest.raises(InputError, match=r"`texts`\[1\] is (None|nan); each item must be a text"):
+        list(examples_from(column))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flaxchar.data.reading import Findings
+from flaxchar.data.reading import Findings, ReadOptions, listed, shown
 
 
 def test_a_sentence_is_told_once_and_cases_are_counted_with_the_first_place():
@@ -25,3 +25,17 @@ def test_each_file_is_a_place_of_its_own():
     findings.begin("a.txt", "line")
     assert findings.place == first
     assert findings.place is not first
+
+
+def test_long_lists_of_names_are_shortened():
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b, c"
+    assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more file"
+    assert listed([f"{k}.txt" for k in range(1300)]) == "0.txt, 1.txt, 2.txt and 1,297 more files"
+    assert [shown("-"), shown("a")] == ["standard input", "a"]
+
+
+def test_named_fields_ask_for_records():
+    assert not ReadOptions().records
+    assert ReadOptions(("a",)).records
+    assert ReadOptions(source_field="a").records
