@@ -29,7 +29,18 @@ from flaxchar.training.session import train_corpus
 
 Unknown = Literal["error", "drop"]
 # Settings that say where texts are read from; ``train`` is given the texts themselves.
-_FILE_SETTINGS = ("dataset", "data", "fields", "label_field", "source_field", "data_dir", "encoding", "val_data")
+_FILE_SETTINGS = (
+    "dataset",
+    "data",
+    "fields",
+    "label_field",
+    "source_field",
+    "data_dir",
+    "encoding",
+    "delimiter",
+    "skip_bad_rows",
+    "val_data",
+)
 
 
 class LanguageModel(TrainedModel):

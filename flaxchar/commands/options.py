@@ -56,6 +56,12 @@ class FieldOptions(ModelOptions):
     label_field: str | None = setting(None, "Column or JSON key that holds the label of each text.", heading="Texts")
     source_field: str | None = setting(None, "Column or JSON key that holds the source of each text.", heading="Texts")
     encoding: str = setting("utf-8", "Encoding of the files, by its Python name.", heading="Texts")
+    delimiter: str | None = setting(
+        None, "Character between the columns of tables, as for train.", heading="Texts", metavar="CHARACTER"
+    )
+    skip_bad_rows: bool = setting(
+        False, "Leave out rows and records that do not fit, as for train.", heading="Texts", switch=True
+    )
 
     def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
         """Read the examples of files and tell on stderr what the readers found; ``running`` as for ``ReadOptions``."""
@@ -64,7 +70,15 @@ class FieldOptions(ModelOptions):
         from flaxchar.data.reading import Findings, ReadOptions
 
         findings = Findings()
-        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running)
+        options = ReadOptions(
+            self.fields,
+            self.label_field,
+            self.source_field,
+            self.encoding,
+            running,
+            self.delimiter,
+            self.skip_bad_rows,
+        )
         examples = list(Examples.from_chunks(read_files(names, options, findings)))
         for sentence in findings.sentences():
             print(f"{sentence}.", file=sys.stderr)

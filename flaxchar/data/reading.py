@@ -17,6 +17,8 @@ class ReadOptions(NamedTuple):
       source_field: the field that holds the source of each text.
       encoding: of the files, as Python names it; a byte order mark is dropped.
       running: whether a plain file is read as one text rather than each of its lines.
+      delimiter: the character between the columns of tables; None to recognise it.
+      skip_bad_rows: whether rows and records that do not fit are left out and counted, rather than an error.
     """
 
     fields: tuple[str, ...] = ()
@@ -24,11 +26,21 @@ class ReadOptions(NamedTuple):
     source_field: str | None = None
     encoding: str = "utf-8"
     running: bool = False
+    delimiter: str | None = None
+    skip_bad_rows: bool = False
 
     @classmethod
     def of(cls, data: DataConfig) -> ReadOptions:
         """The options that a run's settings give."""
-        return cls(data.fields, data.label_field, data.source_field, data.encoding, data.running)
+        return cls(
+            data.fields,
+            data.label_field,
+            data.source_field,
+            data.encoding,
+            data.running,
+            data.delimiter,
+            data.skip_bad_rows,
+        )
 
     @property
     def named(self) -> tuple[str, ...]:
