@@ -237,8 +237,17 @@ def _corpus(
             "the model learns to predict the class of a text" if classify else "the model is given the class of a text"
         )
         notices.append(f"{len(train.label_names)} classes: {listed}{more}; {how}.")
+    if train.respelled:
+        notices.append(
+            f"{train.respelled[0]!r} differs from another label only in spaces, in Unicode's normal form or as true "
+            f"does from True, so both are one class{_more_such(len(train.respelled) - 1)}."
+        )
     window = data.window or 0
     return Corpus(name, train, held, cleaner.blank, cleaner.too_long, tuple(notices), classify=classify, window=window)
+
+
+def _more_such(count: int) -> str:
+    return f" ({count:,} more such spellings)" if count else ""
 
 
 def _check_columns(examples: Examples, data: DataConfig, classify: bool) -> None:

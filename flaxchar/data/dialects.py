@@ -27,11 +27,11 @@ _FEW_FIELDS = 3
 
 
 class Dialect(NamedTuple):
-    """How a table is written.
+    r"""How a table is written.
 
     Attributes:
       separator: the character between columns; None for a table of one column, whose commas are text.
-      quoting: how a quotation mark inside a quoted field is written: ``double`` is ``""``, ``backslash`` is ``\\"``;
+      quoting: how a quotation mark inside a quoted field is written: ``double`` is ``""``, ``backslash`` is ``\"``;
         ``none`` where quotation marks do not enclose fields, but are text.
       spaces: whether spaces after the separator belong to it.
     """
@@ -77,7 +77,7 @@ class Table(NamedTuple):
 
 
 def separator_of(delimiter: str) -> str:
-    """The character that the setting ``delimiter`` means, which may be written as ``\\t`` or ``tab``.
+    r"""The character that the setting ``delimiter`` means, which may be written as ``\t`` or ``tab``.
 
     Raises:
       InputError: it is not one character that can separate columns.

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Chunk, chunked
-from flaxchar.data.json_lines import read_json_lines
+from flaxchar.data.json_records import read_json
+from flaxchar.data.lines import lines_of
+from flaxchar.data.parquet import read_parquet
 from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.data.tables import read_table
 from flaxchar.data.texts import BLOCK
@@ -21,7 +23,8 @@ from flaxchar.data.texts import BLOCK
 STDIN = "-"
 # The kinds of files that are taken from a folder; a file that is named outright may have any other ending and is then
 # read as plain text.
-_PLAIN, _TABLES, _JSON = (".txt",), {".csv": ",", ".tsv": "\t"}, (".jsonl",)
+_PLAIN, _TABLES, _JSON = (".txt",), {".csv": ",", ".tsv": "\t"}, (".json", ".jsonl", ".ndjson", ".jl")
+_PARQUET = ".parquet"
 # A line of more characters is a paragraph; fewer lines than these are no sign of how a text is laid out.
 _LONG_LINE, _FEW_LINES = 1000, 20
 
@@ -49,10 +52,12 @@ def read_files(
     for path in expand(names):
         suffix = _suffix(path)
         blocks = _decode(_read(path), codec, path)
-        if suffix in _TABLES:
-            yield from chunked(read_table(_lines(blocks), _TABLES[suffix], path, options, findings))
+        if suffix == _PARQUET:
+            yield from chunked(read_parquet(_read(path), path, options, findings))
+        elif suffix in _TABLES:
+            yield from chunked(read_table(lines_of(blocks), _TABLES[suffix], path, options, findings))
         elif suffix in _JSON:
-            yield from chunked(read_json_lines(_lines(blocks), path, options, findings))
+            yield from chunked(read_json(blocks, path, options, findings))
         elif options.named:
             raise InputError(
                 f"{path} is plain text, which has no field for `label_field` or `source_field`; give a table or .jsonl"
@@ -62,7 +67,7 @@ def read_files(
         elif options.running:
             yield from _whole(blocks)
         else:
-            yield from map(Chunk, _lines(blocks))
+            yield from map(Chunk, lines_of(blocks))
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -84,12 +89,12 @@ def running_share(names: Sequence[str], encoding: str) -> float | None:
       InputError: a file cannot be read.
     """
     paths = expand(names)
-    if STDIN in paths or any(_suffix(path) in (*_TABLES, *_JSON) for path in paths):
+    if STDIN in paths or any(_suffix(path) in (*_TABLES, *_JSON, _PARQUET) for path in paths):
         return None
     codec = _codec(encoding)
     count = layout = long = 0
     for path in paths:
-        lines = next(_lines(_decode(_read(path), codec, path)), [])
+        lines = next(lines_of(_decode(_read(path), codec, path)), [])
         count += len(lines)
         layout += sum(not line.strip() or line[0] in " \t" for line in lines)
         long += sum(len(line) > _LONG_LINE for line in lines)
@@ -114,7 +119,7 @@ def _files_of(name: str) -> list[str]:
     path = Path(name)
     if name == STDIN or not path.is_dir():
         return [name]
-    known = (*_PLAIN, *_TABLES, *_JSON)
+    known = (*_PLAIN, *_TABLES, *_JSON, _PARQUET)
     files = sorted(
         str(file)
         for file in path.rglob("*")
@@ -177,20 +182,6 @@ def _decode(data: Iterator[bytes], codec: str, path: str) -> Iterator[str]:
 
 def _translated(text: str) -> str:
     return io.IncrementalNewlineDecoder(None, translate=True).decode(text, final=True)
-
-
-def _lines(blocks: Iterator[str]) -> Iterator[list[str]]:
-    """The lines of a file, as many at a time as a block has; a last newline ends a line, it does not begin one."""
-    begun: list[str] = []
-    for block in blocks:
-        *whole, last = block.split("\n")
-        if whole:
-            whole[0] = "".join([*begun, whole[0]])
-            begun = []
-            yield whole
-        begun.append(last)
-    if rest := "".join(begun):
-        yield [rest]
 
 
 def _whole(blocks: Iterator[str]) -> Iterator[Chunk]:

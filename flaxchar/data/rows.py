@@ -81,9 +81,7 @@ class Rows:
             number += len(lines) - len(begun)
         for line, row in self._waiting:
             text = " ".join(filter(None, row))
-            self._findings.note(
-                f"{self._path}, line {line}: {text[:_SHOWN]!r} stands below the table and is left out"
-            )
+            self._findings.note(f"{self._path}, line {line}: {text[:_SHOWN]!r} stands below the table and is left out")
 
     def _mend(
         self, lines: list[str], start: int, parsed: tuple[list[str], int] | None, number: int
