@@ -17,6 +17,7 @@ from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.data.examples import Example
 from flaxchar.data.from_python import examples_from
+from flaxchar.data.reading import Findings
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
 from flaxchar.generation.prompt import encode_prompt
@@ -274,7 +275,7 @@ def train(
     Args:
       texts: strings, ``Example`` records, ``(text, label)`` pairs, or a column of a pandas or pyarrow table.
       labels: the label of each text: the model then writes text for a label, or with ``head="classifier"`` learns to
-        name it.
+        name it. Numbers and truth values become text as Python prints them; a text whose label is None is left out.
       sources: the source of each text: the model then writes a text from a source.
       held_out: texts to evaluate on, as ``texts``; None to hold out a share ``val_fraction`` of ``texts``.
       workdir: keep the run in this folder, and continue the run that is in it; None to keep nothing.
@@ -305,7 +306,8 @@ def train(
 
     settled = resolve(settings, preset, config)
     settled.validate(from_python=True)
-    examples = examples_from(texts, labels, sources)
+    findings = Findings()
+    examples = examples_from(texts, labels, sources, findings=findings)
     corpus = make_corpus(
         examples,
         None if held_out is None else examples_from(held_out, name="held_out"),
@@ -313,6 +315,8 @@ def train(
         settled.training.seed,
         classify=settled.model.head == "classifier",
     )
+    notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
+    corpus = dataclasses.replace(corpus, notices=notices)
     data = settled.data
     if corpus.labels or corpus.train.sources is not None:
         data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>

@@ -30,7 +30,7 @@ from flaxchar import (
 )
 from flaxchar.data import encoded, files, texts
 from flaxchar.data.examples import Examples
-from flaxchar.data.reading import ReadOptions
+from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -147,3 +147,10 @@ def read_texts(names, fields=(), **settings) -> list[str]:
 def read_examples(names, fields=(), **settings) -> list[Example]:
     """All the examples of ``files.read_files`` at once."""
     return list(Examples.from_chunks(files.read_files(names, ReadOptions(tuple(fields), **settings))))
+
+
+def read_found(name, fields=(), **settings) -> tuple[list[Example], list[str]]:
+    """The examples of one file, and the sentences about what its reader found."""
+    findings = Findings()
+    examples = Examples.from_chunks(files.read_files([name], ReadOptions(tuple(fields), **settings), findings))
+    return list(examples), findings.sentences()

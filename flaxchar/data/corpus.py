@@ -14,6 +14,7 @@ from flaxchar.data import headlines
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.files import STDIN, read_files, running_share
+from flaxchar.data.labels import one_spelling
 from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
@@ -210,6 +211,14 @@ def _corpus(
             else f"{name} holds no text"
         )
     notices = []
+    names, numbers = one_spelling(train.label_names)
+    if train.labels is not None and len(names) < len(train.label_names):
+        second = next(name for name in train.label_names if name not in names)
+        notices.append(
+            f"the labels {names[numbers[train.label_names.index(second)]]!r} and {second!r} differ only in spaces, in "
+            "Unicode's normal form or as true does from True; they are one class."
+        )
+        train = dataclasses.replace(train, labels=numbers[train.labels], label_names=names)
     if not data.unescape_html and cleaner.debris > 0.01 * cleaner.given:
         notices.append(
             f"{cleaner.debris:,} texts ({cleaner.debris / cleaner.given:.0%}) hold remains of HTML such as #39; or "
@@ -237,17 +246,8 @@ def _corpus(
             "the model learns to predict the class of a text" if classify else "the model is given the class of a text"
         )
         notices.append(f"{len(train.label_names)} classes: {listed}{more}; {how}.")
-    if train.respelled:
-        notices.append(
-            f"{train.respelled[0]!r} differs from another label only in spaces, in Unicode's normal form or as true "
-            f"does from True, so both are one class{_more_such(len(train.respelled) - 1)}."
-        )
     window = data.window or 0
     return Corpus(name, train, held, cleaner.blank, cleaner.too_long, tuple(notices), classify=classify, window=window)
-
-
-def _more_such(count: int) -> str:
-    return f" ({count:,} more such spellings)" if count else ""
 
 
 def _check_columns(examples: Examples, data: DataConfig, classify: bool) -> None:

@@ -111,8 +111,6 @@ class Examples:
       labels: for each text the index of its label in ``label_names``, int32 ``[examples]``; None without labels.
       label_names: the names of the labels, in the order in which they first occur.
       sources: the source of each text; None without sources.
-      respelled: labels that differ from one of ``label_names`` in spelling alone (``labels.label_key``) and were read
-        as that one.
 
     Example::
 
@@ -124,7 +122,6 @@ class Examples:
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
     sources: Texts | None = None
-    respelled: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, examples: Iterable[str | Example] | Texts | Examples) -> Examples:
@@ -152,7 +149,7 @@ class Examples:
             more than ``labels.MOST_LABELS`` labels.
         """
         texts, sources, labels = Texts(), Texts(), [np.empty(0, np.int32)]
-        numbers = LabelNumbers(like.label_names if like else ())
+        numbers = LabelNumbers(None if like is None else like.label_names)
         columns = None if like is None else (like.labels is not None, like.sources is not None)
         for chunk in chunks:
             if not chunk.texts:
@@ -172,7 +169,6 @@ class Examples:
             np.concatenate(labels) if has_labels else None,
             tuple(numbers.names) if has_labels else (),
             sources if has_sources else None,
-            tuple(numbers.respelled),
         )
 
     def __len__(self) -> int:

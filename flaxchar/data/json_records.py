@@ -80,7 +80,7 @@ class _RecordReader:
                 if not options.skip_bad_rows:
                     raise
                 self._findings.count(
-                    "records left out because they do not have the fields: {}", f"{self._path}, {where}"
+                    "records left out because they lack a text or a field: {}", f"{self._path}, {where}"
                 )
                 continue
             if example is not None:
@@ -115,13 +115,16 @@ class _RecordReader:
         if is_missing(text):
             return ""
         if text is _MISSING and not self._options.fields and len(value) == 1:
-            return self._text(value, next(iter(value)), where)  # an error that says what its only key holds
+            key, only = next(iter(value.items()))
+            if isinstance(only, list | dict):
+                field, text = key, only  # tell what the only key holds
         if text is _MISSING:
             raise InputError(f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text")
         if isinstance(text, list | dict):
             raise InputError(f"{where}: {field!r} is {kind_of(text)}, which is no text; {_advice(text, field)}")
         raise InputError(
-            f"{where}: {field!r} is {text!r:.40}, which is no text but {kind_of(text)}; name a key that holds texts"
+            f"{where}: {field!r} is {text!r:.40}, which is no text but {kind_of(text)}; name a key that holds texts, "
+            "or write them in quotation marks"
         )
 
     def _name(self, value: dict[str, Any], field: str, where: str) -> str | None:
@@ -132,7 +135,7 @@ class _RecordReader:
         try:
             name = label_name(name)
         except InputError as error:
-            raise InputError(f"{where}: {field!r} is {error}") from None
+            raise InputError(f"{where}: in {field!r}, {error}") from None
         return None if name is None else self._mended(name, where)
 
     def _mended(self, text: str, where: str) -> str:
@@ -233,8 +236,8 @@ def _columns(document: dict[str, Any], options: ReadOptions, path: str) -> list[
     if columns and all(isinstance(column, list) and column for column in columns):
         cells = [list(column) for column in columns if column]
     elif columns and all(isinstance(column, dict) and column for column in columns):
-        if not fields and not all(key.isdecimal() for column in columns for key in column):
-            return None  # records by their id
+        if not all(key.isdecimal() for column in columns for key in column):
+            return None  # a record of objects, or records by their id
         cells = [list(column.values()) for column in columns]
     else:
         return None

@@ -54,6 +54,8 @@ class JsonValues:
     def _closely(self, number: int, line: str) -> Iterator[tuple[int, Any]]:
         """The values that begin in a line which is not one value as it stands."""
         text, start = line, 0
+        # Among values of a line each, only a bracket alone begins a value over several lines; else a line is broken.
+        goes_on = not self._by_line or line.strip(_AROUND) in ("[", "{")
         if line.strip(_AROUND) != line.strip():
             self._findings.count("lines with a byte order mark or the like: {}", f"{self._path}, line {number}")
         while (start := _end_of(_SKIPPED, text, start)) < len(text):
@@ -68,10 +70,10 @@ class JsonValues:
                     '{"text": "…"}, one a line'
                 ) from None
             except json.JSONDecodeError as error:
-                if self._by_line and self._skip:
+                if self._by_line and self._skip and not goes_on:
                     self._findings.count("lines left out because they are not JSON: {}", f"{self._path}, line {begins}")
                     return
-                if not self._by_line and error.pos >= len(text.rstrip(_AROUND)) and (more := self._more(len(text))):
+                if goes_on and error.pos >= len(text.rstrip(_AROUND)) and (more := self._more(len(text))):
                     text = f"{text}\n{more}"
                     continue
                 raise self._not_json(error, number, text) from error

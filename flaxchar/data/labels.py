@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -85,41 +85,55 @@ def find_label(name: str, names: Sequence[str]) -> int | None:
     return keys.index(label_key(name)) if label_key(name) in keys else None
 
 
+def one_spelling(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Give labels that ``label_key`` takes for the same one number.
+
+    Args:
+      names: different labels.
+
+    Returns:
+      Of several spellings of one label the first, and the position of each name's label among these, int32 ``[names]``.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(label_key(name), name)
+    positions = {key: position for position, key in enumerate(first)}
+    return tuple(first.values()), np.array([positions[label_key(name)] for name in names], np.int32)
+
+
 class LabelNumbers:
     """Numbers labels in the order in which they first occur.
 
+    Args:
+      names: the only labels there may be, in any spelling; None for any.
+
     Attributes:
-      names: the labels; of several spellings of one label the first.
-      respelled: the other spellings that occurred.
+      names: the labels.
     """
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self.names = list(names)
-        self.respelled: list[str] = []
-        self._growing = not self.names
+    def __init__(self, names: Sequence[str] | None = None) -> None:
+        self.names = list(names or ())
+        self._growing = names is None
         self._numbers = {name: number for number, name in enumerate(self.names)}
-        self._keys = {label_key(name): number for name, number in reversed(self._numbers.items())}
 
     def number(self, labels: list[str]) -> np.ndarray:
         """The number of each label, int32 ``[labels]``.
 
         Raises:
-          InputError: one is not among the labels given at the beginning, or there are more than ``MOST_LABELS``.
+          InputError: one is not among those there may be, or there are more than ``MOST_LABELS``.
         """
         for label in dict.fromkeys(labels):
             if label not in self._numbers:
-                self._add(label)
+                self._numbers[label] = self._new(label)
         return np.fromiter(map(self._numbers.__getitem__, labels), np.int32, len(labels))
 
-    def _add(self, label: str) -> None:
-        key = label_key(label)
-        if key in self._keys:
-            self._numbers[label] = self._keys[key]
-            self.respelled.append(label)
-            return
+    def _new(self, label: str) -> int:
         if not self._growing:
-            raise InputError(f"the held-out texts have a label {label!r:.40}, which no text to learn has")
-        self._numbers[label] = self._keys[key] = len(self.names)
+            known = find_label(label, self.names)
+            if known is None:
+                raise InputError(f"the held-out texts have a label {label!r:.40}, which no text to learn has")
+            return known
         self.names.append(label)
         if len(self.names) > MOST_LABELS:
             raise InputError(f"there are more than {MOST_LABELS:,} labels; does `label_field` name the right field?")
+        return len(self.names) - 1

@@ -88,7 +88,7 @@ def _names(batch: pa.RecordBatch, field: str | None, path: str, first: int) -> l
     try:
         return list(map(label_name, values))
     except InputError as error:
-        raise InputError(f"{path}, rows from {first} on: {field!r} is {error}") from None
+        raise InputError(f"{path}, rows from {first} on: in {field!r}, {error}") from None
 
 
 def _column(schema: pa.Schema, field: str, path: str) -> str:

@@ -6,8 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator
 
 from flaxchar.config import InputError
-from flaxchar.data.dialects import Dialect, Table, split_line
+from flaxchar.data.dialects import Dialect, columns_in_words, split_line
 from flaxchar.data.reading import Findings
+from flaxchar.data.recognition import Table
 
 # Characters after which a field in quotation marks that has not ended is taken not to be one.
 LONGEST_FIELD = 1 << 26
@@ -64,6 +65,7 @@ class Rows:
                             parsed = row, end
                             break
                         self._given += 1
+                        self._after_bad = False
                         yield number + start, row
                         start = end
                     else:
@@ -181,23 +183,20 @@ class Rows:
             sentence = "rows left out because their number of columns differs: {}"
             self._findings.count(sentence, f"{self._path}, line {line}, which reads {shown!r}")
             return
-        expected = "the header has" if self._table.header else "other rows have"
+        found = columns_in_words(len(row))
+        expected = f"{'the header has' if self._table.header else 'other rows have'} {self._width}"
         reason = (
             f"perhaps a text holds {separator!r} without quotation marks"
             if len(row) > self._width
             else "perhaps a text holds a line break without quotation marks"
         )
         raise InputError(
-            f"{self._path}, line {line}: the row has {_columns(len(row))}, but {expected} {self._width} ({reason}; it "
-            f"reads {shown!r}); leave out such rows with `skip_bad_rows=True`, or name the `delimiter`"
+            f"{self._path}, line {line}: the row has {found}, but {expected} ({reason}; it reads "
+            f"{shown!r}); leave out such rows with `skip_bad_rows=True`, or name the `delimiter`"
         )
 
     def _count(self, sentence: str, line: int) -> None:
         self._findings.count(sentence, f"{self._path}, line {line}")
-
-
-def _columns(number: int) -> str:
-    return "1 column" if number == 1 else f"{number} columns"
 
 
 def _with_last(blocks: Iterable[list[str]]) -> Iterator[tuple[list[str], bool]]:

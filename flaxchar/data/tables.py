@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from flaxchar.config import InputError
-from flaxchar.data.dialects import first_row, recognise
 from flaxchar.data.examples import Example
 from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.recognition import first_row, lines_above, recognise
 from flaxchar.data.rows import Rows
 
 # The dialect is recognised from so many lines or characters.
@@ -52,7 +52,11 @@ def read_table(
             f"{path} is a table: say with `fields` which column holds the text, by its name, or by its number where "
             f"there is no header (the first row reads {shown})"
         )
-    table = recognise(first, default_delimiter, [*options.named, *options.fields], path, delimiter)
+    wanted = [*options.named, *options.fields]
+    if above := lines_above(first, default_delimiter, wanted, delimiter):
+        findings.note(f"{path}: the table begins in line {number + above}; what stands above it is left out")
+        first, number = first[above:], number + above
+    table = recognise(first, default_delimiter, wanted, path, delimiter)
     for note in table.notes:
         findings.note(f"{path}: {note}")
     columns = table.columns[len(options.named) :]
@@ -90,7 +94,8 @@ def _without_marks(blocks: Iterator[list[str]], path: str, findings: Findings) -
     for lines in blocks:
         together = "".join(lines)
         if any(mark in together for mark in (_BYTE_ORDER_MARK, _NUL, _END_OF_FILE)):
-            yield [_without_mark(line, f"{path}, line {number + k}", findings) for k, line in enumerate(lines)]
+            cleaned = [_without_mark(line, f"{path}, line {number + k}", findings) for k, line in enumerate(lines)]
+            yield cleaned[:-1] if lines[-1] and not cleaned[-1] else cleaned
         else:
             yield lines
         number += len(lines)
