@@ -97,7 +97,8 @@ class JsonValues:
         if error.pos >= len(text.rstrip(_AROUND)):
             return InputError(f"{where}: not JSON: it ends before the value does")
         shown = text[error.pos : error.pos + 20].split("\n", 1)[0]
-        return InputError(f"{where}: not JSON: {error.msg} at character {error.colno}, which reads {shown!r}")
+        problem = error.msg.removesuffix(" at")
+        return InputError(f"{where}: not JSON: {problem} at character {error.colno}, which reads {shown!r}")
 
 
 def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:

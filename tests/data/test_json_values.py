@@ -72,6 +72,7 @@ def test_marks_of_joined_files_are_left_out_and_counted():
     ("text", "message"),
     [
         ('{"a": 1}\n{"a" 2}\n', "a.json, line 2: not JSON: Expecting ':' delimiter at character 6, which reads '2}'"),
+        ('"a"\n"b\n', "a.json, line 2: not JSON: Unterminated string starting at character 1, which reads '\"b'"),
         ('{"a": 1}\n{"a": \n', "a.json, line 2: not JSON: it ends before the value does"),
         ('[\n{"a": 1},\n{"a": 2\n', "a.json, line 3: not JSON: it ends before the value does"),
         ('[\n{"a": 1}\n{"a": 2}\n]', "a.json, line 3: not JSON: Expecting ',' delimiter at character 1"),
