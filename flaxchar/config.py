@@ -80,6 +80,17 @@ class DataConfig:
     format: FormatName | None = setting(
         None, "How to read the files, whatever their names. Without it: by their endings, else by their content."
     )
+    delimiter: str | None = setting(
+        None,
+        "Character between the columns of tables, such as ; or \\t for tabs. Without it: the one of , ; | and tab that "
+        "gives all rows the same number of columns.",
+        metavar="CHARACTER",
+    )
+    skip_bad_rows: bool = setting(
+        False,
+        "Leave out rows whose number of columns differs from the others', and JSON records without the fields; the "
+        "report counts them. Without it they are an error.",
+    )
     val_data: tuple[str, ...] = setting((), "Files to hold out for evaluation, read like `data`.", metavar="FILE")
     val_fraction: float | None = setting(
         None, "Share of the texts to hold out. Without it: 0.05, but at most 200,000 characters.", least=0, below=1

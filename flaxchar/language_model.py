@@ -17,6 +17,7 @@ from flaxchar.data.corpus import make_corpus
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from, file_settings
+from flaxchar.data.reading import Findings, ReadOptions
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
@@ -32,9 +33,7 @@ from flaxchar.training.session import train_corpus
 
 Unknown = Literal["error", "drop"]
 # Settings that say how files are read; they have no place where ``train`` is given the texts themselves.
-_FILE_SETTINGS = (
-    *("dataset", "data", "fields", "label_field", "source_field", "data_dir", "encoding", "format", "val_data"),
-)
+_FILE_SETTINGS = ("dataset", "data", "data_dir", "val_data", *({*ReadOptions._fields} - {"running"}))
 
 
 class LanguageModel(TrainedModel):
@@ -296,7 +295,7 @@ def train(
         ``pathlib.Path`` or several, to read files as the command does. None with ``data="texts.txt"`` among the
         settings, which is the same.
       labels: the label of each text: the model then writes text for a label, or with ``head="classifier"`` learns to
-        name it.
+        name it. Numbers and truth values become text as Python prints them; a text whose label is None is left out.
       sources: the source of each text: the model then writes a text from a source.
       held_out: texts to evaluate on, as ``texts``; None to hold out a share ``val_fraction`` of ``texts``.
       workdir: keep the run in this folder, and continue the run that is in it; None to keep nothing.
@@ -335,13 +334,16 @@ def train(
     settled = resolve(settings, preset, config)
     settled.validate(from_python=files is None)
     if files is None:
+        findings = Findings()
         corpus = make_corpus(
-            examples_from(texts, labels, sources),  # type: ignore[arg-type]
+            examples_from(texts, labels, sources, findings=findings),  # type: ignore[arg-type]
             None if held_out is None else examples_from(held_out, name="held_out"),  # type: ignore[arg-type]
             settled.data,
             settled.training.seed,
             classify=settled.model.head == "classifier",
         )
+        notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
+        corpus = dataclasses.replace(corpus, notices=notices)
         data = settled.data
         if corpus.labels or corpus.train.sources is not None:
             data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>

@@ -185,3 +185,10 @@ def tarred(*members: tuple[str, bytes]) -> bytes:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return file.getvalue()
+
+
+def read_found(name, fields=(), **settings) -> tuple[list[Example], list[str]]:
+    """The examples of one file, and the sentences about what its reader found."""
+    findings = Findings()
+    examples = Examples.from_chunks(files.read_files([name], ReadOptions(tuple(fields), **settings), findings))
+    return list(examples), findings.sentences()

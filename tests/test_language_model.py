@@ -40,6 +40,13 @@ def test_a_classifier_is_trained_from_pairs():
         lm.generate()
 
 
+def test_labels_may_be_numbers_and_texts_without_one_are_left_out():
+    lm = flaxchar.train(["ab", "yz", "never"] * 20, labels=[4.5, True, None] * 20, steps=2, hidden=4, val_fraction=0)
+    assert lm.vocabulary.labels == ("4.5", "True")
+    assert "n" not in lm.vocabulary.tokens
+    assert lm.generate(label="true", num_samples=1) == lm.generate(label="True", num_samples=1)
+
+
 def test_texts_with_sources_are_learned_and_written():
     lm = flaxchar.train(PALINDROMES, sources=[name[::-1] for name in PALINDROMES], **SMALL)
     assert isinstance(lm.generate(source="annA", size=5)[0], str)

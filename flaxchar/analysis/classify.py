@@ -9,6 +9,7 @@ import numpy as np
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example, Examples
+from flaxchar.data.labels import find_label
 from flaxchar.generation.given import given_examples
 from flaxchar.models.evaluation import score_texts
 from flaxchar.models.trained import TrainedModel
@@ -95,9 +96,7 @@ def judge(classification: Classification, right: Sequence[str]) -> Classificatio
       InputError: a right label is none of the model's.
     """
     names, probabilities = classification.names, classification.probabilities
-    if unknown := sorted(set(right) - set(names)):
-        raise InputError(f"{unknown[0]!r} is no label of the model; its labels are {', '.join(map(repr, names[:20]))}")
-    rows = np.array([names.index(name) for name in right])
+    rows = np.array([_row(name, names) for name in right])
     named, confidence = probabilities.argmax(1), probabilities.max(1)
     hits = named == rows
     confusion = np.zeros((len(names), len(names)), np.int64)
@@ -109,3 +108,10 @@ def judge(classification: Classification, right: Sequence[str]) -> Classificatio
     ]
     error = sum(count / len(rows) * abs(sure - often) for sure, often, count in bins)
     return ClassificationReport(float(hits.mean()), confusion, bins, error)
+
+
+def _row(name: str, names: Sequence[str]) -> int:
+    row = find_label(name, names)
+    if row is None:
+        raise InputError(f"{name!r} is no label of the model; its labels are {', '.join(map(repr, names[:20]))}")
+    return row

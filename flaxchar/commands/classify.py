@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class ClassifyOptions(TextOptions):
     """Print the most probable label of each text, with its probability.
 
-    With `label_field`, the field of the true labels, print accuracy, confusion matrix and calibration instead.
+    With `label_field`, the field of the true labels, print accuracy, confusion matrix and calibration instead, or with
+    `json` the true label of each text beside the other.
     """
 
     json: bool = setting(False, "Print one JSON object per text, with the probability of every label.", switch=True)
@@ -36,6 +37,7 @@ def classify(arguments: Sequence[str]) -> int:
 
     from flaxchar.analysis.classify import judge
     from flaxchar.commands.terminal import printable, shorten
+    from flaxchar.data.labels import find_label
 
     classification = lm.classify([example.text for example in examples])
     if options.label_field is not None and not options.json:
@@ -45,8 +47,11 @@ def classify(arguments: Sequence[str]) -> int:
     for example, label, row in zip(examples, classification.labels, classification.probabilities, strict=True):
         if options.json:
             probabilities = dict(zip(classification.names, row.round(6).tolist(), strict=True))
-            record = {"label": label, "probabilities": probabilities, "text": example.text}
-            print_json(record)
+            record: dict[str, object] = {"label": label}
+            if example.label is not None:
+                known = find_label(example.label, classification.names)
+                record["true_label"] = example.label if known is None else classification.names[known]
+            print_json(record | {"probabilities": probabilities, "text": example.text})
         else:
             print(f"{printable(label)}  {row.max():.3f}  {shorten(example.text)}")
     return 0

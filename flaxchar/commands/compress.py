@@ -53,7 +53,7 @@ def compress(arguments: Sequence[str]) -> int:
     """Run ``flaxchar compress`` and return the exit status."""
     options = parse(CompressOptions, "compress", arguments).options
     with_fields = options.label_field is not None or options.source_field is not None
-    for name in ("fields", "encoding", "format"):
+    for name in ("fields", "encoding", "format", "delimiter", "skip_bad_rows"):
         if not with_fields and getattr(options, name) != getattr(CompressOptions, name):
             raise InputError(
                 f"`{name}` goes with `label_field` or `source_field`; without them the whole file is compressed"

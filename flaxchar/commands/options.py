@@ -60,6 +60,12 @@ class FieldOptions(ModelOptions):
         "How to read the files, whatever their names. Without it: by their endings, else by their content.",
         heading="Texts",
     )
+    delimiter: str | None = setting(
+        None, "Character between the columns of tables, as for train.", heading="Texts", metavar="CHARACTER"
+    )
+    skip_bad_rows: bool = setting(
+        False, "Leave out rows and records that do not fit, as for train.", heading="Texts", switch=True
+    )
 
     def read(self, names: Sequence[str], running: bool = False) -> list[Example]:
         """Read the examples of files and tell on stderr what the readers found; ``running`` as for ``ReadOptions``."""
@@ -84,7 +90,8 @@ class FieldOptions(ModelOptions):
                 number, continued = last, not chunk.complete
                 yield chunk
 
-        options = ReadOptions(self.fields, self.label_field, self.source_field, self.encoding, running, self.format)
+        own = {name: getattr(self, name) for name in ReadOptions._fields if name != "running"}
+        options = ReadOptions(**own, running=running)
         examples = list(Examples.from_chunks(noted(read_files(names, options, findings))))
         for sentence in findings.sentences():
             print(as_flags(f"{sentence}."), file=sys.stderr)

@@ -14,6 +14,7 @@ from flaxchar.data import headlines
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.files import read_files, running_share
+from flaxchar.data.labels import one_spelling
 from flaxchar.data.reading import STDIN, Findings, ReadOptions, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
@@ -210,6 +211,14 @@ def _corpus(
             else f"{name} holds no text"
         )
     notices = []
+    names, numbers = one_spelling(train.label_names)
+    if train.labels is not None and len(names) < len(train.label_names):
+        second = next(name for name in train.label_names if name not in names)
+        notices.append(
+            f"the labels {names[numbers[train.label_names.index(second)]]!r} and {second!r} differ only in spaces, in "
+            "Unicode's normal form or as true does from True; they are one class."
+        )
+        train = dataclasses.replace(train, labels=numbers[train.labels], label_names=names)
     if not data.unescape_html and cleaner.debris > 0.01 * cleaner.given:
         notices.append(
             f"{cleaner.debris:,} texts ({cleaner.debris / cleaner.given:.0%}) hold remains of HTML such as #39; or "

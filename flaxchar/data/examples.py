@@ -15,10 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flaxchar.config import InputError
+from flaxchar.data.labels import LabelNumbers
 from flaxchar.data.texts import Texts, grouped
-
-# More labels than this are a sign that the wrong field was named.
-MOST_LABELS = 1000
 
 
 class Example(NamedTuple):
@@ -148,10 +146,10 @@ class Examples:
 
         Raises:
           InputError: only some examples have a label or a source, or they are not ``like`` the others, or there are
-            more than ``MOST_LABELS`` labels.
+            more than ``labels.MOST_LABELS`` labels.
         """
         texts, sources, labels = Texts(), Texts(), [np.empty(0, np.int32)]
-        numbers = {name: number for number, name in enumerate(like.label_names if like else ())}
+        numbers = LabelNumbers(None if like is None else like.label_names)
         columns = None if like is None else (like.labels is not None, like.sources is not None)
         for chunk in chunks:
             if not chunk.texts:
@@ -164,12 +162,12 @@ class Examples:
             texts.add(chunk.texts, chunk.complete)
             sources.add(chunk.sources or [])
             if chunk.labels is not None:
-                labels.append(_number_labels(chunk.labels, numbers, growing=like is None))
+                labels.append(numbers.number(chunk.labels))
         has_labels, has_sources = columns or (False, False)
         return cls(
             texts,
             np.concatenate(labels) if has_labels else None,
-            tuple(numbers) if has_labels else (),
+            tuple(numbers.names) if has_labels else (),
             sources if has_sources else None,
         )
 
@@ -212,16 +210,3 @@ class Examples:
         if self.sources is not None:
             columns += [b"sources", self.sources.digest()]
         return hashlib.sha256(b"".join(columns)).digest()
-
-
-def _number_labels(labels: list[str], numbers: dict[str, int], growing: bool) -> np.ndarray:
-    """The number of each label, int32 ``[labels]``; new ones are added to ``numbers`` where that is ``growing``."""
-    for label in dict.fromkeys(labels):
-        if label in numbers:
-            continue
-        if not growing:
-            raise InputError(f"the held-out texts have a label {label!r:.40}, which no text to learn has")
-        numbers[label] = len(numbers)
-        if len(numbers) > MOST_LABELS:
-            raise InputError(f"there are more than {MOST_LABELS:,} labels; does `label_field` name the right field?")
-    return np.fromiter(map(numbers.__getitem__, labels), np.int32, len(labels))

@@ -17,7 +17,9 @@ from flaxchar.data.containers import OpenFile, open_files
 from flaxchar.data.encodings import decode, find_codec
 from flaxchar.data.examples import Chunk, chunked
 from flaxchar.data.formats import decide_format
-from flaxchar.data.json_lines import read_json_lines
+from flaxchar.data.json_records import read_json
+from flaxchar.data.lines import lines_of
+from flaxchar.data.parquet import read_parquet
 from flaxchar.data.reading import STDIN, Findings, ReadOptions
 from flaxchar.data.signatures import HEAD
 from flaxchar.data.tables import read_table
@@ -78,7 +80,7 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
     for file in (file for path in paths for file in open_files(path, options, findings)):
         if decide_format(file.name, file.ending, file.stream.head, options, findings).kind != "plain":
             return None
-        lines = next(_lines(_decode(file, options, findings)), [])
+        lines = next(lines_of(_decode(file, options, findings)), [])
         count += len(lines)
         layout += sum(not line.strip() or line[0] in " \t" for line in lines)
         long += sum(len(line) > _LONG_LINE for line in lines)
@@ -108,16 +110,15 @@ def _read(file: OpenFile, options: ReadOptions, findings: Findings) -> Iterator[
     """The examples of a file that is open."""
     name = file.name
     form = decide_format(name, file.ending, file.stream.head, options, findings)
+    findings.begin(name, "line" if form.kind == "plain" else "row" if form.kind == "table" else "record")
     if form.kind == "parquet":
-        # TO CONNECT: yield from chunked(read_parquet(file.stream.blocks(), name, options, findings)); return
-        raise InputError(f"{name} is a Parquet file, which this version does not read")
-    findings.begin(name, "row" if form.kind == "table" else "record" if form.kind == "json" else "line")
+        yield from chunked(read_parquet(file.stream.blocks(), name, options, findings))
+        return
     blocks = _decode(file, options, findings)
     if form.kind == "table":
-        yield from chunked(read_table(_lines(blocks), form.delimiter, name, options, findings))
+        yield from chunked(read_table(lines_of(blocks), form.delimiter, name, options, findings))
     elif form.kind == "json":
-        # TO CONNECT: yield from chunked(read_json(blocks, name, options, findings))
-        yield from chunked(read_json_lines(_lines(blocks), name, options, findings))
+        yield from chunked(read_json(blocks, name, options, findings))
     elif options.named:
         raise InputError(
             f"{name} is plain text, which has no field for `label_field` or `source_field`; give a table or JSON, or "
@@ -130,25 +131,11 @@ def _read(file: OpenFile, options: ReadOptions, findings: Findings) -> Iterator[
     elif options.running:
         yield from _whole(blocks)
     else:
-        yield from map(Chunk, _lines(blocks))
+        yield from map(Chunk, lines_of(blocks))
 
 
 def _decode(file: OpenFile, options: ReadOptions, findings: Findings) -> Iterator[str]:
     return decode(file.stream.blocks(), file.stream.head, options.encoding, file.name, findings)
-
-
-def _lines(blocks: Iterator[str]) -> Iterator[list[str]]:
-    """The lines of a file, as many at a time as a block has; a last newline ends a line, it does not begin one."""
-    begun: list[str] = []
-    for block in blocks:
-        *whole, last = block.split("\n")
-        if whole:
-            whole[0] = "".join([*begun, whole[0]])
-            begun = []
-            yield whole
-        begun.append(last)
-    if rest := "".join(begun):
-        yield [rest]
 
 
 def _whole(blocks: Iterator[str]) -> Iterator[Chunk]:

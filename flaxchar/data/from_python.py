@@ -8,20 +8,27 @@ from typing import Any
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
-from flaxchar.data.reading import STDIN
+from flaxchar.data.labels import label_name
+from flaxchar.data.reading import STDIN, Findings
 
 
 def examples_from(
-    texts: Iterable[Any], labels: Iterable[Any] | None = None, sources: Iterable[Any] | None = None, name: str = "texts"
+    texts: Iterable[Any],
+    labels: Iterable[Any] | None = None,
+    sources: Iterable[Any] | None = None,
+    name: str = "texts",
+    findings: Findings | None = None,
 ) -> Iterator[Example]:
     """Examples from whatever holds texts.
 
     Args:
       texts: strings, ``Example`` records, ``(text, label)`` pairs, or a column of a pandas or pyarrow table.
-      labels: the label of each text, where ``texts`` holds strings; strings, or whole numbers and booleans, which
-        become strings.
+      labels: the label of each text, where ``texts`` holds strings; strings, or numbers and truth values, which
+        become strings as Python prints them.
       sources: the source of each text, where ``texts`` holds strings.
       name: what error messages call ``texts``.
+      findings: told of the texts whose label in ``labels`` is None or NaN, which are then left out; without it they
+        have no label.
 
     Raises:
       InputError: an item is no text; the message names the first one and its position. Or the sequences differ in
@@ -45,7 +52,11 @@ def examples_from(
             if position >= len(values):
                 raise InputError(f"`{name}` has more items than `{column}`, which has {len(values):,}")
             fields[column.removesuffix("s")] = values[position]
-        yield _example(item, fields, f"`{name}`[{position}]")
+        example = _example(item, fields, f"`{name}`[{position}]")
+        if findings is not None and labels is not None and example.label is None:
+            findings.count("texts without a label left out: {}", f"`labels`[{position}]")
+            continue
+        yield example
     for column, values in given.items():
         if len(values) > position + 1:
             raise InputError(f"`{column}` has {len(values):,} items, but `{name}` has {position + 1:,}")
@@ -68,8 +79,10 @@ def _example(item: Any, fields: dict[str, Any], where: str) -> Example:
     else:
         raise InputError(f"{where} is {item!r:.60}; each item must be a text, an Example or a pair (text, label)")
     text, label, source = example
-    if isinstance(label, int):  # a class is often a number or a truth value
-        label = str(label)
+    try:
+        label = label_name(label)
+    except InputError as error:
+        raise InputError(f"{where}: its label {error}") from None
     for what, value in (("text", text), ("label", label), ("source", source)):
         if value is None and what != "text":
             continue

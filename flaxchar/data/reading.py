@@ -22,6 +22,8 @@ class ReadOptions(NamedTuple):
       encoding: of the files, as Python names it; a byte order mark is dropped.
       running: whether a plain file is read as one text rather than each of its lines.
       format: how all the files are read; None to tell each by its ending, else by its content.
+      delimiter: the character between the columns of tables; None to recognise it.
+      skip_bad_rows: whether rows and records that do not fit are left out and counted, rather than an error.
     """
 
     fields: tuple[str, ...] = ()
@@ -30,11 +32,13 @@ class ReadOptions(NamedTuple):
     encoding: str = "utf-8"
     running: bool = False
     format: FormatName | None = None
+    delimiter: str | None = None
+    skip_bad_rows: bool = False
 
     @classmethod
     def of(cls, data: DataConfig) -> ReadOptions:
         """The options that a run's settings give."""
-        return cls(data.fields, data.label_field, data.source_field, data.encoding, data.running, data.format)
+        return cls(**{name: getattr(data, name) for name in cls._fields})
 
     @property
     def named(self) -> tuple[str, ...]:

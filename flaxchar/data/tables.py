@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import itertools
+import re
+from collections.abc import Iterator
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.recognition import first_row, lines_above, recognise
+from flaxchar.data.rows import Rows
 
-_FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is less than some texts
+# The dialect is recognised from so many lines or characters.
+_FIRST_LINES, _FIRST_CHARACTERS = 2_000, 1 << 22
+_BYTE_ORDER_MARK, _NUL, _END_OF_FILE = "\ufeff", "\0", "\x1a"
 
 
 def read_table(
     lines: Iterator[list[str]],
-    delimiter: str,
+    default_delimiter: str,
     path: str,
     options: ReadOptions,
     findings: Findings,
@@ -22,58 +27,89 @@ def read_table(
     """Read the examples of a table; strings where there is neither a label nor a source.
 
     Args:
-      lines: the lines of the file, some at a time.
-      delimiter: the character between columns.
+      lines: the lines of the file without their ends, some at a time.
+      default_delimiter: the character between columns that the ending of the file's name promises.
       path: the file's name, for messages.
-      options: which columns to read.
-      findings: told what is decided and left out.
+      options: which columns to read, and which ``delimiter`` the user names. A row whose label is empty is left out.
+      findings: told the dialect, and what is mended and left out.
 
     Raises:
-      InputError: there is no such column, or a row is too short or malformed; the message names the line.
+      InputError: there is no such column, or the number of columns of a row differs from that of the others; the
+        message names the line.
     """
-    csv.field_size_limit(_FIELD_LIMIT)
-    reader = csv.reader((line + "\n" for some in lines for line in some), delimiter=delimiter)
-    fields, label_field, source_field = options[:3]
-    named = options.named
-    columns: list[int] | None = None
-    try:
-        for row in reader:
-            if not row:
-                continue
-            if columns is None:
-                columns, header = _columns(row, fields, named, path)
-                if header:
-                    continue
-            if max(columns) >= len(row):
-                raise InputError(
-                    f"{path}, line {reader.line_num}: the row has {len(row)} columns, and no column {max(columns) + 1}"
-                )
-            text = " ".join([row[column] for column in columns[len(named) :]])
-            if not named:
-                yield text
-                continue
-            label = None if label_field is None else row[columns[0]]
-            source = None if source_field is None else row[columns[len(named) - 1]]
-            yield Example(text, label, source)
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _columns(first: list[str], fields: Sequence[str], named: Sequence[str], path: str) -> tuple[list[int], bool]:
-    """The columns of ``named`` and then of ``fields``, and whether the first row is a header."""
-    if not fields:
-        shown = ", ".join(repr(cell[:30]) for cell in first[:6])
+    lines = _without_marks(lines, path, findings)
+    first, number = _first_lines(lines), 1
+    delimiter = options.delimiter
+    if first and (hint := re.fullmatch('"?sep=(.)"?', first[0])):  # what Excel writes and reads
+        delimiter = delimiter or hint[1]
+        first, number = first[1:], 2
+    if not any(map(str.strip, first)):
+        return
+    if not options.fields:
+        cells = first_row(first, default_delimiter, delimiter)
+        shown = ", ".join(repr(cell[:30]) for cell in cells[:6])
         raise InputError(
             f"{path} is a table: say with `fields` which column holds the text, by its name, or by its number where "
             f"there is no header (the first row reads {shown})"
         )
-    wanted = [*named, *fields]
-    if all(field.isdecimal() for field in wanted):
-        columns = [int(field) - 1 for field in wanted]
-        if -1 in columns:
-            raise InputError("`fields` counts columns from 1; there is no column 0")
-        return columns, False
-    missing = [field for field in wanted if field not in first]
-    if missing:
-        raise InputError(f"{path} has no column {missing[0]!r}; its header reads {', '.join(map(repr, first[:20]))}")
-    return [first.index(field) for field in wanted], True
+    wanted = [*options.named, *options.fields]
+    if above := lines_above(first, default_delimiter, wanted, delimiter):
+        findings.note(f"{path}: the table begins in line {number + above}; what stands above it is left out")
+        first, number = first[above:], number + above
+    table = recognise(first, default_delimiter, wanted, path, delimiter)
+    for note in table.notes:
+        findings.note(f"{path}: {note}")
+    columns = table.columns[len(options.named) :]
+    label_column = None if options.label_field is None else table.columns[0]
+    source_column = None if options.source_field is None else table.columns[len(options.named) - 1]
+    rows = Rows(table, path, options.skip_bad_rows, findings).read(itertools.chain([first], lines), number)
+    if table.header:
+        next(rows)
+    if not options.named:
+        column = columns[0]
+        for _, row in rows:
+            yield row[column] if len(columns) == 1 else " ".join([row[column] for column in columns])
+        return
+    for line, row in rows:
+        label = None if label_column is None else row[label_column]
+        if label == "":
+            findings.count("rows without a label left out: {}", f"{path}, line {line}")
+            continue
+        source = None if source_column is None else row[source_column]
+        yield Example(" ".join([row[column] for column in columns]), label, source)
+
+
+def _first_lines(lines: Iterator[list[str]]) -> list[str]:
+    first: list[str] = []
+    for some in lines:
+        first += some
+        if len(first) >= _FIRST_LINES or sum(map(len, first)) >= _FIRST_CHARACTERS:
+            break
+    return first
+
+
+def _without_marks(blocks: Iterator[list[str]], path: str, findings: Findings) -> Iterator[list[str]]:
+    """The lines without NUL characters, and without the marks that joined files have where one begins or ends."""
+    number = 1
+    for lines in blocks:
+        together = "".join(lines)
+        if any(mark in together for mark in (_BYTE_ORDER_MARK, _NUL, _END_OF_FILE)):
+            cleaned = [_without_mark(line, f"{path}, line {number + k}", findings) for k, line in enumerate(lines)]
+            yield cleaned[:-1] if lines[-1] and not cleaned[-1] else cleaned
+        else:
+            yield lines
+        number += len(lines)
+
+
+def _without_mark(line: str, where: str, findings: Findings) -> str:
+    if count := line.count(_NUL):
+        findings.count("NUL characters left out: {}", where, count)
+        line = line.replace(_NUL, "")
+    stripped = line.strip(_END_OF_FILE)
+    if stripped != line:
+        findings.count("lines with Ctrl-Z, the old mark for the end of a file, which is left out: {}", where)
+    line = stripped
+    if line.startswith(_BYTE_ORDER_MARK):
+        findings.count("byte order marks inside a file left out: {}", where)
+        line = line.removeprefix(_BYTE_ORDER_MARK)
+    return line

@@ -13,6 +13,7 @@ import numpy as np
 from flaxchar.config import InputError, Unit
 from flaxchar.data.encoded import EncodedTexts, interleaved
 from flaxchar.data.examples import Example, Examples
+from flaxchar.data.labels import find_label
 from flaxchar.data.texts import Texts
 from flaxchar.data.tokens import Tokens, Unknown, count_tokens, first_characters
 
@@ -89,19 +90,20 @@ class Vocabulary(Tokens):
         return bool(self.labels) and self.source_end is not None
 
     def label_id(self, name: str) -> int:
-        """The id of a label.
+        """The id of a label, spelled exactly or as ``labels.label_key`` allows.
 
         Raises:
           InputError: there is no label of that name.
         """
-        if name not in self.labels:
+        number = find_label(name, self.labels)
+        if number is None:
             known = ", ".join(map(repr, self.labels[:20]))
             raise InputError(
                 f"the model knows no label {name!r}; it knows {known}"
                 if known
                 else f"the model was trained without labels, so it knows no label {name!r}; train one with `labels`"
             )
-        return self.label_ids[self.labels.index(name)]
+        return self.label_ids[number]
 
     @property
     def never_written(self) -> tuple[int, ...]:

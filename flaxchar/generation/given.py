@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from flaxchar.config import FormWarning, InputError, NormalForm
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import Fitted, fit, normalized
+from flaxchar.data.labels import find_label
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.trained import TrainedModel
 
@@ -44,12 +44,10 @@ def given_text(vocabulary: Vocabulary, text: str, form: NormalForm | None = None
 
 
 def given_label(vocabulary: Vocabulary, label: str, form: NormalForm | None = None) -> str:
-    """The name of a label as the model knows it: the same name may be in another normal form."""
+    """The name of a label as the model knows it: ``find_label`` says which spellings name the same one."""
     label = normalized(label, form)
-    if label in vocabulary.labels:
-        return label
-    same = [name for name in vocabulary.labels if _composed(name) == _composed(label)]
-    return same[0] if len(same) == 1 else label
+    known = find_label(label, vocabulary.labels)
+    return label if known is None else vocabulary.labels[known]
 
 
 def given_examples(trained: TrainedModel, examples: Sequence[Example], replace: bool = False) -> list[Example]:
@@ -106,10 +104,6 @@ class _Fitter:
 
     def _count_unknown(self, text: str) -> int:
         return sum(self._vocabulary.id_of(token) is None for token in self._vocabulary.tokenize(text))
-
-
-def _composed(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
 
 
 def _listed(parts: Sequence[str]) -> str:

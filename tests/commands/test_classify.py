@@ -104,3 +104,27 @@ def test_novelty_writes_for_every_label_or_one(labelled, run_here):
         result = run_here("novelty", "--num-samples", "4", *arguments, "--workdir", labelled[0])
         assert result.returncode == 0, result.stderr
         assert result.stdout.startswith(f"{count} samples compared with {len(ROWS)} training texts")
+
+
+def test_json_names_the_true_label_in_the_spelling_of_the_model(labelled, run_here, tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_text("kind,text\nlow ,abab\n,ab\nhigh,yzzy\nmiddle,ab\n")
+    what = ("--fields", "text", "--json", "--workdir", labelled[0])
+    result = run_here("classify", str(table), "--label-field", "kind", *what)
+    assert result.returncode == 0, result.stderr
+    assert [json.loads(line)["true_label"] for line in result.stdout.splitlines()] == ["low", "high", "middle"]
+    assert result.stderr == f"rows without a label left out: 1, the first in {table}, line 3.\n"
+    assert "true_label" not in json.loads(run_here("classify", str(table), *what).stdout.splitlines()[0])
+
+
+def test_truth_values_are_found_as_json_and_as_python_print_them(run_here, tmp_path):
+    rows = [json.dumps({"spam": k % 2 == 0, "text": ("abab", "yzzy")[k % 2]}) for k in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    settings = {"steps": 60, "hidden": 8, "buckets": 1, "val_fraction": 0}
+    lm = flaxchar.train(["abab", "yzzy"] * 20, labels=[True, False] * 20, **settings)
+    lm.save(tmp_path / "run")
+    run = ("--workdir", str(tmp_path / "run"))
+    written = [run_here("sample", "--label", name, "--seed", "1", *run).stdout for name in ("True", "true")]
+    assert written[0] == written[1] != ""
+    result = run_here("classify", str(tmp_path / "rows.jsonl"), "--label-field", "spam", *run)
+    assert result.stdout.startswith("accuracy 100.0% on 40 texts"), result.stderr

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import InputError
-from flaxchar.data.examples import MOST_LABELS, Chunk, Example, Examples, chunked
+from flaxchar.data.examples import Chunk, Example, Examples, chunked
+from flaxchar.data.labels import MOST_LABELS
 
 ANY = st.text(st.characters(), max_size=8)
 EXAMPLES = st.one_of(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flaxchar import Example, InputError
 from flaxchar.data.from_python import examples_from, file_settings
+from flaxchar.data.reading import Findings
 
 EXPECTED = [Example("up", "good"), Example("down", "bad")]
 
@@ -37,7 +39,16 @@ def test_records_pairs_parallel_sequences_and_columns_are_the_same(texts, labels
 
 
 def test_labels_that_are_numbers_or_truth_values_become_strings():
-    assert [example.label for example in examples_from(["a", "b", "c"], [1, True, "x"])] == ["1", "True", "x"]
+    labels = [1, True, "x", 4.5, np.int64(3), np.bool_(False), np.float32(0.1)]
+    read = [example.label for example in examples_from(["a"] * 7, labels)]
+    assert read == ["1", "True", "x", "4.5", "3", "False", "0.1"]
+
+
+def test_texts_whose_label_is_missing_are_left_out_and_counted():
+    findings = Findings()
+    read = list(examples_from(["a", "b", "c"], ["x", None, float("nan")], findings=findings))
+    assert read == [Example("a", "x")]
+    assert findings.sentences() == ["texts without a label left out: 2, the first in `labels`[1]"]
 
 
 def test_sources_go_with_their_texts():
@@ -53,7 +64,7 @@ def test_sources_go_with_their_texts():
         ((["a", None],), r"`texts`\[1\] is None; each item must be a text"),
         ((["a", float("nan")],), r"`texts`\[1\] is nan"),
         (([3],), r"`texts`\[0\] is 3"),
-        ((["a"], [2.5]), r"`texts`\[0\] has the label 2.5; it must be a str, not float"),
+        ((["a"], [["x", "y"]]), r"`texts`\[0\]: its label \['x', 'y'\] is a list of 2 texts"),
         ((["a"], None, [1]), r"`texts`\[0\] has the source 1; it must be a str"),
         (([("a", "b", "c")],), r"`texts`\[0\] is \('a', 'b', 'c'\)"),
         ((["a", "b"], ["x"]), "`texts` has more items than `labels`, which has 1"),

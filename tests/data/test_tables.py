@@ -1,9 +1,9 @@
-"""Tables: columns by name and by number, and errors that say where."""
+"""Tables: columns by name and by number, what files hold besides rows, and errors that say where."""
 
 from __future__ import annotations
 
 import pytest
-from helpers import read_examples, read_texts
+from helpers import read_examples, read_found, read_texts
 
 from flaxchar import InputError
 from flaxchar.data.examples import Example
@@ -32,13 +32,64 @@ def test_labels_and_sources_are_columns_too(write):
     assert both[1:] == [Example("a", "x", "b c"), Example("e", "y", "")]
 
 
+def test_a_row_without_a_label_is_left_out_and_counted(write):
+    path = write("a.csv", "kind,text\nx,a\n,b\ny,c\n")
+    read, sentences = read_found(path, ["text"], label_field="kind")
+    assert read == [Example("a", "x"), Example("c", "y")]
+    assert sentences == [f"rows without a label left out: 1, the first in {path}, line 3"]
+
+
+ROWS = "".join(f"{k},text {k},x\n" for k in range(6))
+
+
+def test_joined_tables_have_a_second_header_and_byte_order_mark(write):
+    header = '"id","text","kind"\r\n'
+    path = write("a.csv", header + ROWS + "\x1a\ufeff" + header + ROWS + "\x1a")
+    read, sentences = read_found(path, ["text"])
+    assert [example.text for example in read] == [f"text {k}" for k in range(6)] * 2
+    where = f"the first in {path}, line"
+    assert sentences == [
+        f"lines with Ctrl-Z, the old mark for the end of a file, which is left out: 2, {where} 8",
+        f"byte order marks inside a file left out: 1, {where} 8",
+        f"headers in the middle of a table left out: 1, {where} 8",
+    ]
+
+
+def test_a_title_above_the_table_and_a_footer_below_are_no_rows(write):
+    path = write("a.csv", f"Exported, on Monday\n\nid,text,kind\n{ROWS}\nTotal 6 rows\n(all)\n")
+    read, sentences = read_found(path, ["text"])
+    assert [example.text for example in read] == [f"text {k}" for k in range(6)]
+    assert sentences == [
+        f"{path}: the table begins in line 3; what stands above it is left out",
+        f"{path}, line 11: 'Total 6 rows' stands below the table and is left out",
+        f"{path}, line 12: '(all)' stands below the table and is left out",
+        f"blank rows left out: 1, the first in {path}, line 10",
+    ]
+
+
+def test_excels_line_that_names_the_separator_is_no_row(write):
+    read, sentences = read_found(write("a.csv", "sep=;\nid;text\n1;a, b\n"), ["text"])
+    assert ([example.text for example in read], sentences) == (["a, b"], [])
+
+
+@pytest.mark.parametrize("delimiter", ["~", "\\t", "tab"])
+def test_the_delimiter_that_the_user_names_is_taken(write, delimiter):
+    character = "\t" if delimiter != "~" else "~"
+    path = write("a.csv", f"a,b{character}text\n1,2{character}x, y\n")
+    assert read_texts([path], ["text"], delimiter=delimiter) == ["x, y"]
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
         ("title,text\na,b", {}, r"`fields`.*'title', 'text'"),
+        ("title;text\na;b", {}, r"`fields`.*'title', 'text'"),
         ("title,text\na,b", {"fields": ["head"]}, r"no column 'head'; its header reads 'title', 'text'"),
-        ("a,b\nc\n", {"fields": ["2"]}, r"line 2: the row has 1 columns, and no column 2"),
+        ("title;text\na;b", {"fields": ["head"]}, r"no column 'head'; its header reads 'title', 'text'"),
+        ("a,b\nc\n", {"fields": ["2"]}, r"line 2: the row has 1 column, but other rows have 2 .*`skip_bad_rows=True`"),
+        ("a;b\nc;d\n", {"fields": ["3"]}, r"no column 3: most rows have 2 columns, the first one reads 'a', 'b'"),
         ("a,b\n", {"fields": ["0"]}, r"counts columns from 1"),
+        ("a,b\n", {"fields": ["a"], "delimiter": "||"}, r"`delimiter` is '\|\|'; it must be one character"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(write, content, arguments, message):

@@ -1,0 +1,250 @@
+"""Records in JSON: the values of a .json, .jsonl, .ndjson or .jl file as examples.
+
+A record is an object with a text, or, where no field is named, a string. The file may hold a record a line, a list of
+records, an object of columns as pandas writes it, or an object that holds one of these.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from flaxchar.config import InputError
+from flaxchar.data.examples import Example
+from flaxchar.data.json_values import JsonValues
+from flaxchar.data.labels import is_missing, kind_of, label_name
+from flaxchar.data.reading import Findings, ReadOptions
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Records that are looked at where no field is named, and how many keys a message shows.
+_LOOKED_AT, _SHOWN_KEYS = 100, 20
+_MISSING = object()
+
+
+def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: Findings) -> Iterator[str | Example]:
+    r"""Read the examples of a JSON file; strings where there is neither a label nor a source.
+
+    A text that is null counts as empty. A record whose label or source is null is left out and counted. Halves of
+    surrogate pairs, which only an escape such as ``\ud83d`` can hold, become U+FFFD and are counted.
+
+    Args:
+      blocks: the characters of the file, in parts.
+      path: the file's name, for messages.
+      options: which keys to read, where ``a.b`` is the key ``b`` of the object ``a``. Where no field is named:
+        ``text``, else the only key that holds strings.
+      findings: told what is decided, replaced and left out.
+
+    Raises:
+      InputError: a value is not JSON or lacks a key, or a text is no string; the message says where.
+    """
+    records = _records(iter(JsonValues(blocks, path, options.skip_bad_rows, findings)), path, options)
+    head = list(itertools.islice(records, 1 if options.fields else _LOOKED_AT))
+    reader = _RecordReader(path, options, findings, [value for _, value in head])
+    return reader.read(itertools.chain(head, records))
+
+
+class _RecordReader:
+    """Makes examples of records that may lie anywhere in a file."""
+
+    def __init__(self, path: str, options: ReadOptions, findings: Findings, head: Sequence[Any]) -> None:
+        self._path, self._options, self._findings = path, options, findings
+        self._fields = options.fields or self._text_field(head)
+
+    def _text_field(self, head: Sequence[Any]) -> tuple[str, ...]:
+        """``text``, or the only key that holds strings in the first records."""
+        objects = [value for value in head if isinstance(value, dict)]
+        if not objects or any("text" in value for value in objects):
+            return ("text",)
+        keys = {key for value in objects for key, item in value.items() if isinstance(item, str)}
+        keys -= set(self._options.named)
+        if len(keys) != 1:
+            return ("text",)
+        self._findings.note(f"{self._path}: the texts are those of {min(keys)!r}, the only key that holds strings")
+        return tuple(keys)
+
+    def read(self, records: Iterable[tuple[str, Any]]) -> Iterator[str | Example]:
+        options = self._options
+        field = self._fields[0]
+        simple = len(self._fields) == 1 and not options.named
+        for where, value in records:
+            if simple and type(value) is dict:  # the shortest way for the most frequent kind of record
+                text = value.get(field)
+                if type(text) is str and (text.isascii() or not _SURROGATE.search(text)):
+                    yield text
+                    continue
+            try:
+                example = self._example(value, f"{self._path}, {where}")
+            except InputError:
+                if not options.skip_bad_rows:
+                    raise
+                self._findings.count(
+                    "records left out because they lack a text or a field: {}", f"{self._path}, {where}"
+                )
+                continue
+            if example is not None:
+                yield example
+
+    def _example(self, value: Any, where: str) -> str | Example | None:
+        options = self._options
+        if isinstance(value, str) and not options.fields and not options.named:
+            return self._mended(value, where)
+        if not isinstance(value, dict):
+            raise InputError(
+                f'{where}: expected an object with a text, such as {{"text": "…"}}, but it is {kind_of(value)}'
+            )
+        text = " ".join([self._text(value, field, where) for field in self._fields])
+        if not options.named:
+            return text
+        label = source = None
+        if options.label_field is not None:
+            label = self._name(value, options.label_field, where)
+        if options.source_field is not None:
+            source = self._name(value, options.source_field, where)
+        for name, field, found in (("label", options.label_field, label), ("source", options.source_field, source)):
+            if field is not None and found is None:
+                self._findings.count(f"records without a {name} left out: {{}}", where)
+                return None
+        return Example(text, label, source)
+
+    def _text(self, value: dict[str, Any], field: str, where: str) -> str:
+        text = _get(value, field)
+        if isinstance(text, str):
+            return self._mended(text, where)
+        if is_missing(text):
+            return ""
+        if text is _MISSING and not self._options.fields and len(value) == 1:
+            key, only = next(iter(value.items()))
+            if isinstance(only, list | dict):
+                field, text = key, only  # tell what the only key holds
+        if text is _MISSING:
+            raise InputError(f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text")
+        if isinstance(text, list | dict):
+            raise InputError(f"{where}: {field!r} is {kind_of(text)}, which is no text; {_advice(text, field)}")
+        raise InputError(
+            f"{where}: {field!r} is {text!r:.40}, which is no text but {kind_of(text)}; name a key that holds texts, "
+            "or write them in quotation marks"
+        )
+
+    def _name(self, value: dict[str, Any], field: str, where: str) -> str | None:
+        """The label or source in a field, None where it is null."""
+        name = _get(value, field)
+        if name is _MISSING:
+            raise InputError(f"{where}: there is no {field!r}; the keys are {_keys(value)}")
+        try:
+            name = label_name(name)
+        except InputError as error:
+            raise InputError(f"{where}: in {field!r}, {error}") from None
+        return None if name is None else self._mended(name, where)
+
+    def _mended(self, text: str, where: str) -> str:
+        if text.isascii():
+            return text
+        text, count = _SURROGATE.subn("\ufffd", text)
+        if count:
+            self._findings.count("halves of surrogate pairs (such as \\ud83d) read as U+FFFD: {}", where, count)
+        return text
+
+
+def _get(value: dict[str, Any], field: str) -> Any:
+    """The item of a key, or of a path of keys such as ``user.name``; ``_MISSING`` if there is none."""
+    item = value.get(field, _MISSING)
+    if item is _MISSING and "." in field:
+        item = value
+        for key in field.split("."):
+            item = item.get(key, _MISSING) if isinstance(item, dict) else _MISSING
+    return item
+
+
+def _keys(value: dict[str, Any]) -> str:
+    """The keys of an object, those of objects in it as paths."""
+    paths = [
+        f"{key}.{inner}" if inner else key
+        for key, item in value.items()
+        for inner in (item if isinstance(item, dict) and item else [""])
+    ]
+    return ", ".join(map(repr, paths[:_SHOWN_KEYS])) + " …" * (len(paths) > _SHOWN_KEYS)
+
+
+def _advice(value: list | dict, field: str) -> str:
+    """What to do where a list or an object stands in the place of a text."""
+    if isinstance(value, dict):
+        return f"name one of its keys, such as `fields={field + '.' + next(iter(value), 'key')!r}`"
+    if value and isinstance(value[0], dict):
+        keys = [key for key, item in value[0].items() if isinstance(item, str)]
+        return (
+            f"its objects have the keys {', '.join(map(repr, keys[:5]))}: write each as a line of its own, as "
+            f"jq -c '.{field}[]' does, and name the key of the text with `fields`"
+        )
+    return f"write each of its items as a text of its own, as jq -c '.{field}[]' does"
+
+
+# -- where the records lie --------------------------------------------------------------------------------------------
+
+
+def _records(values: Iterator[tuple[int, Any]], path: str, options: ReadOptions) -> Iterator[tuple[str, Any]]:
+    """The records of a file and the place of each."""
+    first = next(values, None)
+    if first is None:
+        return
+    second = next(values, None)
+    if second is None and isinstance(first[1], dict):
+        values = iter([(first[0], _unpacked(first[1], path, options))])
+    else:
+        values = itertools.chain([first], [] if second is None else [second], values)
+    for line, value in values:
+        if isinstance(value, list):
+            for number, item in enumerate(value, start=1):
+                yield f"item {number}" if line == 1 else f"item {number} of the list in line {line}", item
+        else:
+            yield f"line {line}", value
+
+
+def _unpacked(document: dict[str, Any], path: str, options: ReadOptions) -> Any:
+    """The records of an object that is all that a file holds: a list, or the object itself if it is a record."""
+    wanted = [*(options.fields or ("text",)), *options.named]
+    if _is_split(document):
+        return [dict(zip(document["columns"], row, strict=False)) for row in document["data"] if isinstance(row, list)]
+    if all(isinstance(_get(document, field), str) for field in wanted):
+        return document
+    if (columns := _columns(document, options, path)) is not None:
+        return columns
+    items = list(document.values())
+    if items and all(isinstance(item, dict) for item in items) and not any(field in document for field in wanted):
+        return items  # records by their id, or pandas' orient="index"
+    lists = [item for key, item in document.items() if isinstance(item, list) and key not in wanted]
+    fitting = [
+        item
+        for item in lists
+        if item and isinstance(item[0], dict) and all(_get(item[0], field) is not _MISSING for field in wanted)
+    ]
+    chosen = fitting or lists
+    return chosen[0] if len(chosen) == 1 else document
+
+
+def _is_split(document: dict[str, Any]) -> bool:
+    """Whether an object is a table as pandas' ``orient="split"`` writes it."""
+    return isinstance(document.get("columns"), list) and isinstance(document.get("data"), list)
+
+
+def _columns(document: dict[str, Any], options: ReadOptions, path: str) -> list[dict[str, Any]] | None:
+    """The records of an object of columns: each a list, or an object of cells by their index; None if it is none."""
+    fields = options.fields or ("text",) * ("text" in document)
+    names = [*fields, *options.named] if fields else list(document)
+    columns: list[Any] = [document.get(name) for name in names]
+    if columns and all(isinstance(column, list) and column for column in columns):
+        cells = [list(column) for column in columns if column]
+    elif columns and all(isinstance(column, dict) and column for column in columns):
+        if not all(key.isdecimal() for column in columns for key in column):
+            return None  # a record of objects, or records by their id
+        cells = [list(column.values()) for column in columns]
+    else:
+        return None
+    if any(isinstance(cell, dict | list) for column in cells for cell in column[:_LOOKED_AT]):
+        return None
+    if len(set(map(len, cells))) > 1:
+        raise InputError(
+            f"{path}: the columns have different lengths: {', '.join(str(len(column)) for column in cells)}"
+        )
+    return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]

@@ -1,0 +1,142 @@
+"""Records in JSON: files of every layout, texts and labels of any characters, and errors that say where."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers import read_examples, read_found, read_texts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flaxchar import InputError
+from flaxchar.data.examples import Example
+from flaxchar.data.json_records import read_json
+from flaxchar.data.reading import Findings, ReadOptions
+
+RECORDS = [{"id": k, "text": f"text {k}", "topic": "ab"[k % 2], "user": {"name": f"u{k}"}} for k in range(3)]
+TEXTS = ["text 0", "text 1", "text 2"]
+COLUMNS = {key: [record[key] for record in RECORDS] for key in ("id", "text", "topic")}
+
+
+def test_json_lines(write):
+    lines = [{"text": "a", "n": 1}, {"text": None}, {"text": "é"}]
+    path = write("a.jsonl.gz", "\n".join(map(json.dumps, lines)) + "\n\n")
+    assert read_texts([path]) == ["a", "", "é"]
+    assert read_texts([write("b.jsonl", '"a"\n"b"\n')]) == ["a", "b"]
+    assert read_texts([write("c.jsonl", '{"a": "x", "b": "y"}')], ["b", "a"]) == ["y x"]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.ndjson", "a.jl"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        RECORDS,
+        COLUMNS,
+        {key: dict(enumerate(column)) for key, column in COLUMNS.items()},  # pandas, orient="columns"
+        {"columns": list(COLUMNS), "index": [0, 1, 2], "data": list(map(list, zip(*COLUMNS.values(), strict=True)))},
+        {str(record["id"]): record for record in RECORDS},  # pandas, orient="index"
+        {"schema": {"fields": [{"name": "id"}]}, "data": RECORDS},  # pandas, orient="table"
+        {"version": "1.0", "errors": ["none"], "rows": RECORDS},
+    ],
+    ids=["list", "columns", "pandas columns", "split", "by id", "table", "one list of records among others"],
+)
+def test_documents_of_every_layout_are_read(write, name, indent, document):
+    path = write(name, json.dumps(document, indent=indent))
+    assert read_texts([path]) == TEXTS
+    assert read_texts([path], ["text"]) == TEXTS
+    expected = [Example(record["text"], record["topic"]) for record in RECORDS]
+    assert read_examples([path], ["text"], label_field="topic") == expected
+    assert read_examples([path], label_field="topic") == expected
+
+
+@pytest.mark.parametrize("document", [TEXTS, {"lines": TEXTS}, {"about": "these", "lines": TEXTS}])
+def test_lists_of_strings_are_texts(write, document):
+    assert read_texts([write("a.json", json.dumps(document, indent=1))]) == TEXTS
+
+
+def test_several_records_without_commas_and_one_record_alone(write):
+    path = write("a.json", "\n".join(json.dumps(record, indent=2) for record in RECORDS))
+    assert read_texts([path]) == TEXTS
+    assert read_texts([write("a.json", json.dumps(RECORDS[0], indent=2))]) == TEXTS[:1]
+
+
+def test_a_field_may_lie_within_another(write):
+    path = write("a.jsonl", "\n".join(map(json.dumps, RECORDS)))
+    assert read_texts([path], ["user.name"]) == ["u0", "u1", "u2"]
+    assert read_texts([write("b.jsonl", '{"a.b": "x", "a": {"b": "y"}}')], ["a.b"]) == ["x"]
+
+
+def test_the_only_key_that_holds_strings_is_the_text(write):
+    path = write("a.jsonl", '{"n": 1, "body": "a", "kind": "x"}\n{"n": 2, "body": "b", "kind": "y"}\n')
+    read, sentences = read_found(path, label_field="kind")
+    assert read == [Example("a", "x"), Example("b", "y")]
+    assert sentences == [f"{path}: the texts are those of 'body', the only key that holds strings"]
+
+
+def test_labels_are_numbers_and_truth_values_as_python_prints_them(write):
+    labels = [5, "5", 4.5, 4.0, True, False, -1]
+    path = write("a.jsonl", "\n".join(json.dumps({"text": "a", "stars": label}) for label in labels))
+    read = [example.label for example in read_examples([path], label_field="stars")]
+    assert read == ["5", "5", "4.5", "4.0", "True", "False", "-1"]
+
+
+@pytest.mark.parametrize(("field", "name"), [("label_field", "label"), ("source_field", "source")])
+def test_records_without_a_label_or_a_source_are_left_out_and_counted(write, field, name):
+    path = write("a.jsonl", '{"text": "a", "x": "y"}\n{"text": "b", "x": null}\n{"text": "c", "x": NaN}\n')
+    read, sentences = read_found(path, **{field: "x"})
+    assert read == [Example("a", **{name: "y"})]
+    assert sentences == [f"records without a {name} left out: 2, the first in {path}, line 2"]
+
+
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.builds(Example, ANY, ANY, ANY), max_size=6))
+def test_examples_of_any_characters_are_read_as_they_were_written(examples):
+    lines = "".join(json.dumps(example._asdict()) + "\n" for example in examples)
+    options = ReadOptions(label_field="label", source_field="source")
+    assert list(read_json(iter([lines]), "a.jsonl", options, Findings())) == examples
+
+
+def test_halves_of_surrogate_pairs_become_replacement_characters_and_are_counted(write):
+    record = '{"text": "\\ud83d\\ude00 a\\ude00\\ude00", "kind": "\\ud83d"}\n'
+    path = write("a.jsonl", '{"text": "\\u00e9", "kind": "x"}\n' + record)
+    read, sentences = read_found(path, label_field="kind")
+    assert read == [Example("é", "x"), Example("😀 a\ufffd\ufffd", "\ufffd")]
+    assert sentences == [f"halves of surrogate pairs (such as \\ud83d) read as U+FFFD: 3, the first in {path}, line 2"]
+
+
+def test_records_that_do_not_fit_are_left_out_where_the_user_wants_it(write):
+    path = write("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n{"text": 3}\n{"text": "c"}\n[1]\n')
+    read, sentences = read_found(path, skip_bad_rows=True)
+    assert [example.text for example in read] == ["a", "c"]
+    assert sentences == [f"records left out because they lack a text or a field: 3, the first in {path}, line 2"]
+
+
+CHAT = '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        ('{"text": "a"}\n{', {}, r"a.jsonl, line 2: not JSON"),
+        ('{"txt": "a", "title": "b"}', {}, r"line 1: there is no 'text'.*'txt', 'title'"),
+        ('{"user": {"name": "b"}, "n": 2}', {}, r"there is no 'text'.*'user.name', 'n'"),
+        ('{"text": 3}', {}, r"'text' is 3, which is no text but a number"),
+        ("[1]", {}, r"item 1: expected an object"),
+        ('[{"text": "a"}, {"text": false}]', {}, r"a.jsonl, item 2: 'text' is False"),
+        ('{"text": ["a"]}\n{"text": ["b"]}\n', {}, r"line 1: 'text' is a list of 1 text, .*jq -c '\.text\[\]'"),
+        (CHAT * 2, {"fields": ["messages"]}, r"'messages' is a list of 2 objects.*'role', 'content'.*`fields`"),
+        (CHAT * 2, {}, r"'messages' is a list of 2 objects"),
+        ('{"text": {"en": "a"}}\n', {}, r"'text' is an object with the keys 'en'.*`fields='text.en'`"),
+        ('{"text": "a", "x": ["b", "c"]}', {"label_field": "x"}, r"in 'x', \['b', 'c'\] is a list of 2 texts"),
+        ('{"text": "a"}', {"label_field": "x"}, r"there is no 'x'; the keys are 'text'"),
+        ('{"text": ["a", "b"], "x": [1]}', {"label_field": "x"}, r"the columns have different lengths: 2, 1"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_place(write, content, arguments, message):
+    with pytest.raises(InputError, match=message):
+        read_texts([write("a.jsonl", content)], **arguments)
