@@ -66,7 +66,7 @@ def test_containers_in_containers(put):
 
 def test_messages_name_the_file_in_the_archive(put):
     path = put("posts.zip", zipped(("a/b.csv", b"title,n\nx,1\ny\n")))
-    with pytest.raises(InputError, match=r"posts.zip: a/b.csv, line 3: the row has 1 columns"):
+    with pytest.raises(InputError, match=r"posts.zip: a/b.csv, line 3: the row has 1 column, but the header has 2"):
         read_texts([path], ["n"])
     path = put("posts.tgz", gzip.compress(tarred(("a.txt", b"a\n\xff\n"))))
     with pytest.raises(InputError, match=r"posts.tgz: a.txt, line 2: byte 0xff \(number 2 of the file\)"):
