@@ -59,12 +59,16 @@ def score(arguments: Sequence[str]) -> int:
         "characters": int(scores.characters.sum()),
         "left_out": scores.missing.total(),
     }
+    unknown = scores.unknown.describe("", lm.vocabulary.unit, scores.bits_per_character)
+    if lm.vocabulary.has_unknown:
+        total |= {"unknown": scores.unknown.unknown, "spelling_bits": scores.unknown.nats / math.log(2)}
     if options.json:
         print(json.dumps(total))
     else:
         print(
             f"{total['bits_per_character']:7.4f}  bits/char of all {len(texts):,} texts, {total['characters']:,} "
             f"characters{'' if running else ' including ends of texts'}{_left_out(scores.missing)}"
+            f"{'; ' * bool(unknown)}{unknown}"
         )
     return 0
 
