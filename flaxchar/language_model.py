@@ -28,7 +28,7 @@ from flaxchar.kernels.forks import check_process
 from flaxchar.models.trained import TrainedModel
 from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
 from flaxchar.training.devices import make_layout
-from flaxchar.training.run_directory import Run
+from flaxchar.training.run_directory import Run, saved_vocabulary
 from flaxchar.training.session import train_corpus
 
 Unknown = Literal["error", "drop"]
@@ -333,6 +333,8 @@ def train(
 
     settled = resolve(settings, preset, config)
     settled.validate(from_python=files is None)
+    path = None if workdir is None else Path(workdir)
+    like = None if path is None or fresh else saved_vocabulary(path)
     if files is None:
         findings = Findings()
         corpus = make_corpus(
@@ -347,13 +349,13 @@ def train(
         data = settled.data
         if corpus.labels or corpus.train.sources is not None:
             data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>
-        encoded = encode_corpus(corpus, data)
+        encoded = encode_corpus(corpus, data, like=like)
     else:
-        encoded, settled = load_encoded(settled)
+        encoded, settled = load_encoded(settled, like)
         data = settled.data
     facts = CorpusFacts(data, encoded.train_characters, encoded.train.mean_length)
     settled = resolve(settings, preset, config, facts)
     settled.validate(from_python=files is None)
     layout = make_layout(settled.training, devices)
-    trained = train_corpus(encoded, settled, None if workdir is None else Path(workdir), fresh=fresh, layout=layout)
+    trained = train_corpus(encoded, settled, path, fresh=fresh, layout=layout)
     return LanguageModel(trained.params, trained.vocabulary, trained.config)

@@ -114,7 +114,9 @@ def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> Lang
         )
         for k in range(count)
     ]
-    vocabulary = Vocabulary.build(examples, config.data.unit, classify=config.model.head == "classifier")
+    vocabulary = Vocabulary.build(
+        examples, config.data.unit, config.data.max_vocab, classify=config.model.head == "classifier"
+    )
     params = init_params(make_model(vocabulary, config.model), jax.random.key(seed))
     params["logits"]["kernel"] = params["logits"]["kernel"] * 8
     return LanguageModel(params, vocabulary, config)

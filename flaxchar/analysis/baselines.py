@@ -16,6 +16,7 @@ import bz2
 import lzma
 import math
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +149,8 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
       bos: whether the first token of each text is predicted; compressors always need it.
     """
     train = _first_tokens(corpus.vocabulary, corpus.train, MOST_TOKENS)
-    bits = _total_bits(corpus.vocabulary, train, corpus.held_out, bos)
+    unknown = (corpus.train_unknown.tokens, corpus.held_out_unknown.tokens)
+    bits = _total_bits(corpus.vocabulary, train, corpus.held_out, bos, unknown, corpus.held_out_unknown.nats)
     return {name: value / corpus.held_out_characters for name, value in bits.items()}
 
 
@@ -177,20 +179,45 @@ def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> Enc
     return vocabulary.texts(texts.ids[: offsets[-1]], offsets)
 
 
-def _total_bits(vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts, bos: bool) -> dict[str, float]:
-    """Bits of all held-out texts under each n-gram model and compressor."""
+def _total_bits(
+    vocabulary: Vocabulary,
+    train: EncodedTexts,
+    held_out: EncodedTexts,
+    bos: bool,
+    unknown: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    spelling: float = 0.0,
+) -> dict[str, float]:
+    """Bits of all held-out texts under each n-gram model and compressor.
+
+    Args:
+      vocabulary: the vocabulary.
+      train: the texts to learn.
+      held_out: the texts to predict.
+      bos: whether the first token of each text is predicted.
+      unknown: the unknown tokens of either in order, which compressors are given.
+      spelling: what the spelling of those in ``held_out`` costs, nats; n-grams of ids pay it as the model does.
+    """
     learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
-    bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1)}
+    spelled = spelling / math.log(2)
+    bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1) + spelled}
     for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
-        bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2)
-    return bits | _compressed(vocabulary, train, held_out)
+        bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2) + spelled
+    return bits | _compressed(vocabulary, train, held_out, unknown)
 
 
-def _compressed(vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts) -> dict[str, float]:
+def _compressed(
+    vocabulary: Vocabulary, train: EncodedTexts, held_out: EncodedTexts, unknown: tuple[Sequence[str], Sequence[str]]
+) -> dict[str, float]:
     """Bits of all held-out texts under each compressor; none with sources, which a compressor cannot be given."""
     if held_out.source_end is not None:
         return {}
     table = np.array(["", *vocabulary.tokens, *["\ufffd"] * vocabulary.has_unknown, "\n"], object)
     table[list(vocabulary.label_ids)] = ""  # the label is given to the model, and not asked of a compressor either
-    streams = (make_stream(texts, vocabulary.eos, 0) for texts in (train, held_out))
-    return compressed_bits(*("".join(table[stream.ids]) for stream in streams))
+    texts = []
+    for encoded, tokens in zip((train, held_out), unknown, strict=True):
+        ids = make_stream(encoded, vocabulary.eos, 0).ids
+        pieces = table[ids]
+        places = np.flatnonzero(ids == vocabulary.unknown)[: len(tokens)]
+        pieces[places] = tokens[: len(places)]
+        texts.append("".join(pieces))
+    return compressed_bits(*texts)

@@ -10,7 +10,7 @@ A compressed file proves bits per character, for it can be restored. It holds::
     numbers         of a text: tokens, bytes of exceptions; of examples: examples, bytes of fields, of exceptions
     fields          of examples: labels and sources; JSON, deflated
     exceptions      tokens outside the vocabulary and where they stand; JSON, deflated
-    the rest        the tokens, by a range coder
+    the rest        the tokens, by a range coder; the spelling of a token follows its id where that is ``<unk>``
 
 A file restores on the machine it was made on. A processor that rounds otherwise computes other probabilities; the
 checksum of the content tells.
@@ -113,16 +113,22 @@ def fingerprint(trained: TrainedModel) -> bytes:
 
 
 class _Tokens(NamedTuple):
-    """Tokens of the vocabulary in a text, and the others: ``[tokens since the last exception, token]``."""
+    """Tokens of a text.
 
-    ids: list[int]
+    Attributes:
+      ids: the ids of the tokens in the vocabulary; unknown tokens as strings, where their spelling can be coded.
+      exceptions: the others: ``[tokens since the last exception, token]``.
+    """
+
+    ids: list[int | str]
     exceptions: list[list[Any]]
 
 
 def _tokenize(trained: TrainedModel, texts: Iterable[str]) -> _Tokens:
     """Texts as ids with ``<eos>`` between them."""
     vocabulary = trained.vocabulary
-    ids: list[int] = []
+    spelled = vocabulary.spelling is not None
+    ids: list[int | str] = []
     exceptions: list[list[Any]] = []
     since = 0
     for number, text in enumerate(texts):
@@ -131,11 +137,11 @@ def _tokenize(trained: TrainedModel, texts: Iterable[str]) -> _Tokens:
             since += 1
         for token in vocabulary.tokenize(text):
             k = vocabulary.id_of(token)
-            if k is None:
+            if k is None and not spelled:
                 exceptions.append([since, token])
                 since = 0
             else:
-                ids.append(k)
+                ids.append(token if k is None else k)
                 since += 1
     return _Tokens(ids, exceptions)
 
@@ -150,7 +156,7 @@ def _restore(trained: TrainedModel, tokens: _Tokens) -> list[str]:
             if k == eos:
                 texts.append([])
             else:
-                texts[-1].append(characters[k - 1] or "")
+                texts[-1].append(k if isinstance(k, str) else characters[k - 1] or "")
         texts[-1].append(exception)
         done += gap
     return ["".join(text) for text in texts]
@@ -232,8 +238,8 @@ def _groups(count: int) -> list[range]:
     return [range(count * row // rows, count * (row + 1) // rows) for row in range(rows)]
 
 
-def _split(ids: list[int], eos: int) -> list[list[int]]:
-    texts: list[list[int]] = [[]]
+def _split(ids: list[int | str], eos: int) -> list[list[int | str]]:
+    texts: list[list[int | str]] = [[]]
     for k in ids:
         if k == eos:
             texts.append([])

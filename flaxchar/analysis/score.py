@@ -19,6 +19,8 @@ from flaxchar.config import InputError
 from flaxchar.data.batches import Batch, WindowBatches, fit_width, pad_texts
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.examples import Example, Examples
+from flaxchar.data.texts import Texts
+from flaxchar.data.unknown import UnknownTokens, find_unknown
 from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.models.losses import token_losses
 from flaxchar.models.trained import TrainedModel
@@ -37,14 +39,17 @@ class Scores(NamedTuple):
     """What each text costs.
 
     Attributes:
-      nats: cross-entropy summed over the predicted tokens, float64 ``[texts]``.
+      nats: cross-entropy summed over the predicted tokens, the spelling of unknown ones included where the model
+        counts it, float64 ``[texts]``.
       characters: predicted characters, ``<eos>`` counted as one, int64 ``[texts]``.
       missing: tokens outside the vocabulary, which were left out, and how often each occurred.
+      unknown: tokens outside the vocabulary, which were read as the unknown token.
     """
 
     nats: np.ndarray
     characters: np.ndarray
     missing: Counter[str]
+    unknown: UnknownTokens = UnknownTokens()
 
     @property
     def bits_per_character(self) -> float:
@@ -97,9 +102,16 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
         chosen = np.asarray(batch.mask)
         np.add.at(nats, owners[chosen], losses[chosen])
         np.add.at(counted, owners[chosen], 1)
-    if vocabulary.unit == "char":
-        return Scores(nats, counted, missing)
-    return Scores(nats, _characters(trained, examples), missing)
+    unknown, spelling = _find_unknown(trained, [example.text for example in examples])
+    characters = counted if vocabulary.unit == "char" else _characters(trained, examples)
+    return Scores(nats + spelling, characters, missing, unknown)
+
+
+def _find_unknown(trained: TrainedModel, texts: Sequence[str]) -> tuple[UnknownTokens, np.ndarray]:
+    """The unknown tokens of the texts, and what their spelling costs in each, nats, float64 ``[texts]``."""
+    if not trained.vocabulary.has_unknown:
+        return UnknownTokens(), np.zeros(len(texts))
+    return find_unknown(trained.vocabulary, Texts.of(texts), trained.config.data.bos, trained.config.data.running)
 
 
 def _characters(trained: TrainedModel, examples: Sequence[Example]) -> np.ndarray:
@@ -123,7 +135,8 @@ def _score_mixture(trained: TrainedModel, texts: Sequence[str], adapt: bool) -> 
         raise InputError("`adapt` needs the label of each text: the model learns from texts given their labels")
     nats = -np.logaddexp.reduce(-class_nats(trained, texts), axis=1) + math.log(len(trained.vocabulary.labels))
     missing = trained.vocabulary.encode_texts(texts)[1]
-    return Scores(nats, np.array([len(text) + 1 for text in texts]), missing)
+    unknown, spelling = _find_unknown(trained, texts)
+    return Scores(nats + spelling, np.array([len(text) + 1 for text in texts]), missing, unknown)
 
 
 def _refuse_unknown_fields(trained: TrainedModel, examples: Sequence[Example]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from flaxchar.analysis.range_coder import FREQUENCY_BITS, Decoder, Encoder
+from flaxchar.analysis.spelling_coder import SpellingCoder
 from flaxchar.data.vocabulary import PAD
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.trained import TrainedModel
@@ -67,40 +68,56 @@ def example_script(prefixes: Sequence[np.ndarray], eos: int) -> Script:
 
 
 def encode_tokens(
-    trained: TrainedModel, scripts: Sequence[Script], tokens: Sequence[Iterator[int]], length: int = 1
+    trained: TrainedModel, scripts: Sequence[Script], tokens: Sequence[Iterator[int | str]], length: int = 1
 ) -> bytes:
     """Code tokens.
 
     Args:
       trained: the model.
       scripts: a script for each row.
-      tokens: the tokens that each script codes, in order.
+      tokens: the tokens that each script codes, in order; an unknown one, to be spelled, as a string.
       length: tokens of the longest source, its end included; 1 where there are no sources.
     """
-    encoder = Encoder()
+    encoder, spelling, unknown = Encoder(), _spelling_coder(trained), trained.vocabulary.unknown
 
     def encode(row: int, begins: Sequence[int]) -> int:
-        token = next(tokens[row])
+        item = next(tokens[row])
+        token = unknown if isinstance(item, str) else item
+        assert token is not None
         encoder.encode(begins[token], begins[token + 1] - begins[token])
+        if isinstance(item, str):
+            assert spelling is not None
+            spelling.encode(encoder, item)
         return token
 
     _follow(trained, scripts, encode, length)
     return encoder.finish()
 
 
-def decode_tokens(trained: TrainedModel, scripts: Sequence[Script], data: bytes, length: int = 1) -> list[list[int]]:
+def decode_tokens(
+    trained: TrainedModel, scripts: Sequence[Script], data: bytes, length: int = 1
+) -> list[list[int | str]]:
     """Decode what ``encode_tokens`` coded by scripts of the same kind: the tokens of each row."""
-    decoder = Decoder(data)
-    rows: list[list[int]] = [[] for _ in scripts]
+    decoder, spelling = Decoder(data), _spelling_coder(trained)
+    rows: list[list[int | str]] = [[] for _ in scripts]
 
     def decode(row: int, begins: Sequence[int]) -> int:
         token = min(bisect.bisect_right(begins, decoder.target()) - 1, trained.vocabulary.size - 1)
         decoder.take(begins[token], begins[token + 1] - begins[token])
-        rows[row].append(token)
+        if spelling is not None and token == trained.vocabulary.unknown:
+            rows[row].append(spelling.decode(decoder))
+        else:
+            rows[row].append(token)
         return token
 
     _follow(trained, scripts, decode, length)
     return rows
+
+
+def _spelling_coder(trained: TrainedModel) -> SpellingCoder | None:
+    """Codes unknown tokens after their id; None for a model that has none, or was saved without their spelling."""
+    speller = trained.vocabulary.speller
+    return None if speller is None else SpellingCoder(speller)
 
 
 def _follow(trained: TrainedModel, scripts: Sequence[Script], code: CodeToken, length: int) -> None:

@@ -73,6 +73,9 @@ def score(arguments: Sequence[str]) -> int:
         "characters": int(scores.characters.sum()),
         "left_out": scores.missing.total(),
     }
+    unknown = scores.unknown.describe("", lm.vocabulary.unit, scores.bits_per_character)
+    if lm.vocabulary.has_unknown:
+        total |= {"unknown": scores.unknown.unknown, "spelling_bits": scores.unknown.nats / math.log(2)}
     if options.json:
         print_json(total)
     else:
@@ -80,7 +83,7 @@ def score(arguments: Sequence[str]) -> int:
         print(
             f"{total['bits_per_character']:7.4f}  bits/char of {every}{counted(len(texts), 'text')}, "
             f"{counted(int(total['characters']), 'character')}{'' if running else ' including ends of texts'}"
-            f"{_left_out(scores.missing)}"
+            f"{_left_out(scores.missing)}{'; ' * bool(unknown)}{unknown}"
         )
     return 0
 

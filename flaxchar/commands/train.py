@@ -91,7 +91,7 @@ def train(arguments: Sequence[str]) -> int:
     from flaxchar.data.cache import load_encoded
     from flaxchar.training.session import train_corpus
 
-    corpus, config = load_encoded(config)
+    corpus, config = load_encoded(config, None if run is None else run.vocabulary)
     facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
     config = resolve(settings, options.preset, saved, facts)
     config.validate()
@@ -201,6 +201,9 @@ def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> 
         return
     step, bits = ending.result
     print(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/char ({run.path})", flush=True)
+    unknown = corpus.held_out_unknown.describe("held-out ", corpus.vocabulary.unit, bits)
+    if unknown:
+        print(f"  {unknown}", flush=True)
     if corpus.floor is not None:
         print(
             f"  {bits / corpus.floor - 1:.1%} above the entropy of the source, {corpus.floor:.4f} bits/char, which no "
@@ -223,5 +226,13 @@ def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
     from flaxchar.models.evaluation import evaluate
 
     lm, texts = load(path), corpus.held_out.exchanged()
-    result = evaluate(lm.model, lm.params, texts, corpus.held_out_characters, lm.vocabulary.eos, lm.config.data.bos)
+    result = evaluate(
+        lm.model,
+        lm.params,
+        texts,
+        corpus.held_out_characters,
+        lm.vocabulary.eos,
+        lm.config.data.bos,
+        spelling=corpus.held_out_unknown.nats,
+    )
     return result.bits_per_character

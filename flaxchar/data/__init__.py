@@ -6,7 +6,9 @@ from flaxchar.data.corpus import Corpus, load_corpus, make_corpus
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.examples import Chunk, Example, Examples
 from flaxchar.data.files import read_files
+from flaxchar.data.spelling import Speller, Spelling
 from flaxchar.data.texts import Texts
+from flaxchar.data.unknown import UnknownTokens, find_unknown
 from flaxchar.data.vocabulary import PAD, Vocabulary, vocabulary_from_format_1
 
 __all__ = [
@@ -19,11 +21,15 @@ __all__ = [
     "EvaluationBatches",
     "Example",
     "Examples",
+    "Speller",
+    "Spelling",
     "TextBatches",
     "Texts",
+    "UnknownTokens",
     "Vocabulary",
     "WindowBatches",
     "encode_corpus",
+    "find_unknown",
     "load_corpus",
     "load_encoded",
     "make_corpus",

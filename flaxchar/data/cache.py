@@ -17,11 +17,15 @@ from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.files import expand
 from flaxchar.data.reading import STDIN, ReadOptions
 from flaxchar.data.texts import LARGE
+from flaxchar.data.unknown import NONE_UNKNOWN, UnknownTokens, find_unknown
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.storage import cache_folder, content_key, replaced_folder
 
 # Part of the key of a kept corpus: raised when the same files would be encoded differently than before.
-_FORMAT = 4
+_FORMAT = 5
+# The unknown ones among so many training tokens, from the beginning, are kept: for the baselines, and to estimate what
+# their spelling costs.
+_MOST_TOKENS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,8 @@ class EncodedCorpus:
         most frequent first.
       record: what identifies the texts: their name, number, hash, and entropy (``floor``, or None).
       report: lines about the texts, for people.
+      train_unknown: the unknown tokens among the first million tokens of ``train``.
+      held_out_unknown: the unknown tokens of ``held_out``.
     """
 
     vocabulary: Vocabulary
@@ -48,6 +54,8 @@ class EncodedCorpus:
     missing: dict[str, int]
     record: dict[str, Any]
     report: tuple[str, ...]
+    train_unknown: UnknownTokens = NONE_UNKNOWN
+    held_out_unknown: UnknownTokens = NONE_UNKNOWN
 
     @property
     def floor(self) -> float | None:
@@ -55,16 +63,19 @@ class EncodedCorpus:
         return self.record["floor"]
 
 
-def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) -> EncodedCorpus:
+def encode_corpus(
+    corpus: Corpus, data: DataConfig, folder: Path | None = None, like: Vocabulary | None = None
+) -> EncodedCorpus:
     """Build the vocabulary of a corpus and encode its examples.
 
     Args:
       corpus: the examples.
       data: the settings.
       folder: an empty folder to keep the ids in; None to keep them no longer than the process.
+      like: the vocabulary of a run that goes on, as ``Vocabulary.build``.
     """
     limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
-    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.classify)
+    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.classify, like)
     bos, running = data.bos and corpus.train.plain, data.running
     train, _ = vocabulary.encode_examples(corpus.train, None if folder is None else folder / "train")
     examples = corpus.held_out
@@ -91,13 +102,19 @@ def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) 
             "floor": corpus.floor,
         },
         tuple(corpus.report()),
+        find_unknown(vocabulary, corpus.train.texts, bos, running, _MOST_TOKENS)[0],
+        find_unknown(vocabulary, examples.texts, bos, running)[0],
     )
 
 
-def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
+def load_encoded(config: Config, like: Vocabulary | None = None) -> tuple[EncodedCorpus, Config]:
     """Load the corpus that a configuration names, from the cache where it is kept there.
 
     Files of more than 64 MB together are encoded once and kept in the user's cache folder, by their content.
+
+    Args:
+      config: the settings.
+      like: the vocabulary of a run that goes on, as ``Vocabulary.build``.
 
     Returns:
       The corpus, and the configuration with ``dataset`` and ``window`` filled in where they were left open.
@@ -107,7 +124,7 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
     """
     config, notice = settle(config)
     notices = () if notice is None else (notice,)
-    folder = _folder(config)
+    folder = _folder(config, like)
     if folder is not None and (kept := _open(folder)) is not None:
         report = (*kept.report, *notices, f"encoded before; the ids are in {folder}")
         return dataclasses.replace(kept, report=report), config
@@ -115,7 +132,7 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
         corpus, config = load_corpus(config)
         with contextlib.ExitStack() as stack:
             new = None if folder is None else _new_folder(folder, stack)
-            encoded = encode_corpus(corpus, config.data, new)
+            encoded = encode_corpus(corpus, config.data, new, like)
             if new is not None:
                 _write(encoded, new)
                 notices = (*notices, f"the ids are kept in {folder}")
@@ -128,7 +145,7 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
         ) from error
 
 
-def _folder(config: Config) -> Path | None:
+def _folder(config: Config, like: Vocabulary | None) -> Path | None:
     """The folder for the corpus of a configuration, named by the content of its files; None where it is too small."""
     data = config.data
     options = ReadOptions.of(data)
@@ -145,6 +162,8 @@ def _folder(config: Config) -> Path | None:
         "seed": config.training.seed,
         "head": config.model.head,
     }
+    if like is not None and like.has_unknown and like.spelling is None:
+        settings["spelled"] = False  # the texts as a run of an older version encoded them
     settings |= {name: [_content(path) for path in expand(settings[name], options)] for name in ("data", "val_data")}
     return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings])))
 
@@ -179,6 +198,7 @@ def _write(corpus: EncodedCorpus, folder: Path) -> None:
         "missing": corpus.missing,
         "record": corpus.record,
         "report": corpus.report,
+        "unknown": [corpus.train_unknown, corpus.held_out_unknown],
     }
     # ASCII, with escapes: half of a surrogate pair has no other form.
     (folder / "corpus.json").write_text(json.dumps(described), encoding="ascii")
@@ -205,4 +225,5 @@ def _open(folder: Path) -> EncodedCorpus | None:
         described["missing"],
         described["record"],
         tuple(described["report"]),
+        *(UnknownTokens(tuple(tokens), *sums) for tokens, *sums in described["unknown"]),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,29 +16,29 @@ from flaxchar.config import InputError, Unit
 from flaxchar.data.encoded import EncodedTexts, joined
 from flaxchar.data.forms import shown, suggestions
 from flaxchar.data.texts import Texts
+from flaxchar.data.words import WordRule, word_pattern
 
 Unknown = Literal["error", "drop"]
-# Runs of letters and digits, runs of white space, and every other character by itself: joined they give the text back.
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
 
-def tokenize(text: str, unit: Unit) -> list[str]:
+def tokenize(text: str, unit: Unit, rule: WordRule = "uax29") -> list[str]:
     """The characters or words of a text; joined they are the text."""
-    return list(text) if unit == "char" else _WORDS.findall(text)
+    return list(text) if unit == "char" else word_pattern(rule).findall(text)
 
 
-def first_characters(texts: Texts, unit: Unit, most: int | None = None) -> int:
+def first_characters(texts: Texts, unit: Unit, most: int | None = None, rule: WordRule = "uax29") -> int:
     """The characters in the first token of each text, or of the first ``most`` texts, together."""
     if unit == "char":
         return int((texts.lengths[:most] > 0).sum())
-    firsts = (match[0] for text in texts if (match := _WORDS.match(text)))
+    first_word = word_pattern(rule).match
+    firsts = (match[0] for text in texts if (match := first_word(text)))
     return sum(map(len, itertools.islice(firsts, most)))
 
 
-def count_tokens(texts: Texts, unit: Unit) -> dict[str, int]:
+def count_tokens(texts: Texts, unit: Unit, rule: WordRule = "uax29") -> dict[str, int]:
     """How often each token occurs, in order of first appearance."""
     if unit == "word":
-        return Counter(token for text in texts for token in _WORDS.findall(text))
+        return Counter(token for text in texts for token in word_pattern(rule).findall(text))
     counts: dict[str, int] = {}
     for points in texts.code_points():
         occurrences = np.bincount(points)
@@ -62,11 +61,13 @@ class Tokens:
       tokens: single characters, or words; ``tokens[k]`` has the id ``k + 1``. None where an id stands for no text.
       unit: ``"char"`` or ``"word"``.
       has_unknown: whether tokens outside the vocabulary have an id of their own.
+      word_rule: how texts are cut into words.
     """
 
     tokens: tuple[str | None, ...]
     unit: Unit = "char"
     has_unknown: bool = False
+    word_rule: WordRule = dataclasses.field(default="runs", kw_only=True)
 
     @property
     def size(self) -> int:
@@ -97,7 +98,13 @@ class Tokens:
 
     def tokenize(self, text: str) -> list[str]:
         """The characters or words of a text, known or not; joined they are the text."""
-        return tokenize(text, self.unit)
+        return tokenize(text, self.unit, self.word_rule)
+
+    def iterate(self, text: str) -> Iterator[str]:
+        """As ``tokenize``, one token after another, for texts that are not read to their ends."""
+        if self.unit == "char":
+            return iter(text)
+        return (match[0] for match in word_pattern(self.word_rule).finditer(text))
 
     def id_of(self, token: str) -> int | None:
         """The id of a token, None for one that the vocabulary does not hold."""
@@ -141,7 +148,7 @@ class Tokens:
         lengths = texts.lengths.copy()  # what is left out is subtracted
         missing: Counter[str] = Counter()
         parts = (
-            _word_ids(texts, self._ids, self.unknown, lengths, missing)
+            _word_ids(texts, self._ids, self.word_rule, self.unknown, lengths, missing)
             if self.unit == "word"
             else _character_ids(texts, self._table, self.unknown, lengths, missing)
         )
@@ -193,19 +200,26 @@ def _character_ids(
 
 
 def _word_ids(
-    texts: Texts, ids: Mapping[str, int], unknown: int | None, lengths: np.ndarray, missing: Counter[str]
+    texts: Texts,
+    ids: Mapping[str, int],
+    rule: WordRule,
+    unknown: int | None,
+    lengths: np.ndarray,
+    missing: Counter[str],
 ) -> Iterator[np.ndarray]:
     """The ids of the words of each text, int32 ``[words]``.
 
     Args:
       texts: the texts.
       ids: word → id.
+      rule: how texts are cut into words.
       unknown: as ``_character_ids``.
       lengths: replaced by the number of words of each text, int64 ``[texts]``.
       missing: the words left out are added.
     """
+    cut = word_pattern(rule).findall
     for number, text in enumerate(texts):
-        words = _WORDS.findall(text)
+        words = cut(text)
         row = [ids.get(word, unknown) for word in words]
         if None in row:
             missing.update(word for word in words if word not in ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +15,10 @@ from flaxchar.config import InputError, Unit
 from flaxchar.data.encoded import EncodedTexts, interleaved
 from flaxchar.data.examples import Example, Examples
 from flaxchar.data.labels import find_label
+from flaxchar.data.spelling import Speller, Spelling
 from flaxchar.data.texts import Texts
 from flaxchar.data.tokens import Tokens, Unknown, count_tokens, first_characters
+from flaxchar.data.words import WordRule
 
 PAD = 0
 AnyExamples = Iterable[str | Example] | Texts | Examples
@@ -32,10 +35,12 @@ class Vocabulary(Tokens):
     and with ``bos`` it also begins one. Labels and the end of a source are ids only: no text contains them.
 
     Attributes:
-      tokens, unit, has_unknown: see ``Tokens``.
+      tokens, unit, has_unknown, word_rule: see ``Tokens``.
       labels: the names of the classes that texts belong to.
       label_ids: the id of each label.
       source_end: the id between a source and the text written from it; None where there are no sources.
+      spelling: training tokens outside the vocabulary, from which the cost of spelling an unknown token is estimated;
+        None where there is no unknown token, and in runs of versions that did not count the spelling.
 
     Example::
 
@@ -47,10 +52,16 @@ class Vocabulary(Tokens):
     labels: tuple[str, ...] = ()
     label_ids: tuple[int, ...] = ()
     source_end: int | None = None
+    spelling: Spelling | None = dataclasses.field(default=None, kw_only=True)
 
     @classmethod
     def build(
-        cls, examples: AnyExamples, unit: Unit = "char", max_size: int | None = None, classify: bool = False
+        cls,
+        examples: AnyExamples,
+        unit: Unit = "char",
+        max_size: int | None = None,
+        classify: bool = False,
+        like: Vocabulary | None = None,
     ) -> Vocabulary:
         """Number the tokens of texts and sources by falling frequency, equally frequent ones in order of appearance.
 
@@ -59,19 +70,24 @@ class Vocabulary(Tokens):
           unit: ``"char"`` or ``"word"``.
           max_size: keep at most this many characters or words and add an unknown token for the others.
           classify: whether a model is to predict the label of a text, which it then reads as a source.
+          like: the vocabulary of a run that goes on, which a former version may have made: words are cut by its rule,
+            and their spelling is counted if it is counted there.
 
         Raises:
           InputError: there is no character in the texts.
         """
         examples = Examples.of(examples)
-        counts = count_tokens(examples.texts, unit)
+        rule: WordRule = "runs" if unit == "char" else "uax29" if like is None else like.word_rule
+        counts = count_tokens(examples.texts, unit, rule)
         if not counts:
             raise InputError("there is no text to learn from: every text is empty")
         if examples.sources is not None:
-            for token, count in count_tokens(examples.sources, unit).items():
+            for token, count in count_tokens(examples.sources, unit, rule).items():
                 counts[token] = counts.get(token, 0) + count
         # The sort is stable and the counts are in order of appearance.
-        kept = sorted(counts, key=lambda token: -counts[token])[:max_size]
+        by_frequency = sorted(counts, key=lambda token: -counts[token])
+        kept = by_frequency[:max_size]
+        spelled = max_size is not None and (like is None or like.spelling is not None)
         first = len(kept) + 1
         after = first + len(examples.label_names)
         has_sources = classify or examples.sources is not None
@@ -82,7 +98,17 @@ class Vocabulary(Tokens):
             examples.label_names,
             tuple(range(first, after)),
             after if has_sources else None,
+            word_rule=rule,
+            spelling=Spelling.of(by_frequency[max_size:], counts, unit) if spelled else None,
         )
+
+    @functools.cached_property
+    def speller(self) -> Speller | None:
+        """Predicts how unknown tokens are spelled; None where ``spelling`` is."""
+        if self.spelling is None:
+            return None
+        known = () if self.unit == "char" else tuple(token for token in self.tokens if token is not None)
+        return self.spelling.speller(known)
 
     @property
     def classifies(self) -> bool:
@@ -208,8 +234,11 @@ class Vocabulary(Tokens):
                 raise InputError("the model writes from sources, but these texts have no source")
             # The end of a source is a token, and the first one where the source is empty.
             empty = int((examples.sources.lengths == 0).sum())
-            return total + examples.sources.characters + count - empty - first_characters(examples.sources, self.unit)
-        return total if bos else total - first_characters(texts, self.unit, 1 if running else None)
+            return total + examples.sources.characters + count - empty - self._first_characters(examples.sources)
+        return total if bos else total - self._first_characters(texts, 1 if running else None)
+
+    def _first_characters(self, texts: Texts, most: int | None = None) -> int:
+        return first_characters(texts, self.unit, most, self.word_rule)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -218,6 +247,10 @@ class Vocabulary(Tokens):
             values |= {"labels": list(self.labels), "label_ids": list(self.label_ids)}
         if self.source_end is not None:
             values["source_end"] = self.source_end
+        if self.word_rule != "runs":
+            values["word_rule"] = self.word_rule
+        if self.spelling is not None:
+            values["spelling"] = self.spelling.to_dict()
         return values
 
     @classmethod
@@ -230,6 +263,8 @@ class Vocabulary(Tokens):
             tuple(values.get("labels", ())),
             tuple(values["label_ids"]) if "labels" in values else (),
             values.get("source_end"),
+            word_rule=values.get("word_rule", "runs"),
+            spelling=Spelling.from_dict(values["spelling"]) if "spelling" in values else None,
         )
 
 

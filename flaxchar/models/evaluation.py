@@ -27,15 +27,18 @@ class Evaluation(NamedTuple):
     Attributes:
       loss: mean cross-entropy, nats per token.
       bits_per_character: cross-entropy in bits, summed over the tokens and divided by the number of characters.
-        ``<eos>`` counts as one character, so for a model of characters this is ``loss / ln 2``.
+        ``<eos>`` counts as one character, so for a model of characters this is ``loss / ln 2``. The spelling of
+        unknown tokens is added, where it is counted.
       accuracy: share of the targets that were the most probable token.
       tokens: number of predicted tokens.
+      spelling: the bits per character that the spelling of unknown tokens takes; ``loss`` does not contain it.
     """
 
     loss: float
     bits_per_character: float
     accuracy: float
     tokens: int
+    spelling: float = 0.0
 
 
 class RowSums(NamedTuple):
@@ -107,6 +110,7 @@ def evaluate(
     eos: int,
     bos: bool = True,
     window: int | None = None,
+    spelling: float = 0.0,
 ) -> Evaluation:
     """Evaluate a model on separate texts, or on all texts as one running text.
 
@@ -118,6 +122,7 @@ def evaluate(
       eos: the id of ``<eos>``.
       bos: whether ``<eos>`` is fed before each text, or once before the running text.
       window: time steps of a batch of running text; None for separate texts.
+      spelling: what the spelling of the unknown tokens costs, nats: ``find_unknown(…)[0].nats``.
 
     Returns:
       Loss, bits per character, accuracy and number of tokens.
@@ -139,7 +144,8 @@ def evaluate(
     nats, hits, tokens = (
         float(sum(np.asarray(part, np.float64).sum() for part in parts)) for parts in zip(*sums, strict=True)
     )
-    return Evaluation(nats / tokens, nats / math.log(2) / characters, hits / tokens, int(tokens))
+    bits = (nats + spelling) / math.log(2) / characters
+    return Evaluation(nats / tokens, bits, hits / tokens, int(tokens), spelling / math.log(2) / characters)
 
 
 def evaluation_batches(

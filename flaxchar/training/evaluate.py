@@ -45,8 +45,16 @@ class Evaluator:
         corpus, data = self._corpus, self._config.data
         evaluation = None
         if len(corpus.held_out):
-            characters, eos = corpus.held_out_characters, corpus.vocabulary.eos
-            evaluation = evaluate(self._model, params, corpus.held_out, characters, eos, data.bos, data.window or None)
+            evaluation = evaluate(
+                self._model,
+                params,
+                corpus.held_out,
+                corpus.held_out_characters,
+                corpus.vocabulary.eos,
+                data.bos,
+                data.window or None,
+                corpus.held_out_unknown.nats,
+            )
         return evaluation, tuple(self._samples(params))
 
     def compile(self, params: Params) -> None:

@@ -14,7 +14,13 @@ class Metrics:
     """Records progress and evaluations in the run directory, and passes progress to the observer."""
 
     def __init__(
-        self, run: Run | None, observer: Observer, steps: int, steps_per_epoch: int, characters_per_token: float
+        self,
+        run: Run | None,
+        observer: Observer,
+        steps: int,
+        steps_per_epoch: int,
+        characters_per_token: float,
+        spelling: float = 0.0,
     ) -> None:
         """Begin to record.
 
@@ -24,9 +30,12 @@ class Metrics:
           steps: number of steps of the whole run.
           steps_per_epoch: number of steps in one pass over the texts.
           characters_per_token: mean number of characters that a token stands for.
+          spelling: mean bits per character that the spelling of unknown tokens takes in the training texts; added to
+            the bits per character of each record.
         """
         self._run, self._observer = run, observer
         self._steps, self._steps_per_epoch, self._characters_per_token = steps, steps_per_epoch, characters_per_token
+        self._spelling = spelling
         self._log_every = log_interval(steps)
         self._unrecorded = Progress()  # sums since the last record
 
@@ -58,13 +67,15 @@ class Metrics:
             return
         if report.evaluation is not None:
             results = {"held_out_" + name: value for name, value in report.evaluation._asdict().items()}
+            if not report.evaluation.spelling:
+                del results["held_out_spelling"]
             self._run.append(METRICS, [{"step": report.step, "epoch": round(report.epoch, 4), **results}])
         self._run.append(SAMPLES, [{"step": report.step, **dataclasses.asdict(sample)} for sample in report.samples])
 
     def _bits_and_characters(self, progress: Progress) -> tuple[float, float]:
         """Bits per character of a stretch of steps, and the number of characters it has read."""
         characters = progress.tokens * self._characters_per_token
-        return progress.nats / math.log(2) / max(1.0, characters), characters
+        return progress.nats / math.log(2) / max(1.0, characters) + self._spelling, characters
 
 
 def held_out_results(run: Run, until: int) -> list[float]:

@@ -3,7 +3,7 @@
 ::
 
     config.json       settings, what identifies the texts, the number of steps
-    vocabulary.json   the tokens, in the order of their ids
+    vocabulary.json   the tokens, in the order of their ids, and rare words from which unknown ones are spelled
     metrics.jsonl     training and held-out losses, one JSON object a line
     baselines.json    bits per character of n-grams and compressors on the held-out texts
     samples.jsonl     what the model wrote at each evaluation
@@ -152,6 +152,18 @@ class Run:
             "`fresh`, which moves the old run aside"
         )
 
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Compare the vocabulary of some texts, encoded to go on with the run, with the run's own.
+
+        Raises:
+          InputError: they differ, because an older version began the run and the texts were not encoded like it.
+        """
+        if (vocabulary.word_rule, vocabulary.spelling) != (self.vocabulary.word_rule, self.vocabulary.spelling):
+            raise InputError(
+                f"{self.path} holds a run of an older version, which cut words otherwise or did not count the spelling "
+                "of unknown ones; begin anew with `fresh`, which moves the old run aside"
+            )
+
     def claim(self) -> None:
         """Lock the folder for this process, until ``close`` or the end of the process, however it ends.
 
@@ -229,6 +241,15 @@ def check_free(path: Path) -> None:
         raise InputError(f"{path} is a file, not a folder; name another folder as `workdir`")
     if path.is_dir() and (others := sorted(entry.name for entry in path.iterdir() if entry.name not in _OWN_FILES)):
         raise InputError(f"{path} is not empty and holds no run (it holds {others[0]}); name a new folder as `workdir`")
+
+
+def saved_vocabulary(path: Path) -> Vocabulary | None:
+    """The vocabulary of the run in a folder; None where there is no run."""
+    if not Run.exists(path):
+        return None
+    run = Run.open(path)
+    run.close()
+    return run.vocabulary
 
 
 def move_aside(path: Path) -> Path:

@@ -158,6 +158,7 @@ class _Session:
         """Go on from the last checkpoint of a run."""
         run.check_settings(self.config)
         run.check_texts(self.corpus.record)
+        run.check_vocabulary(self.corpus.vocabulary)
         self.steps, checkpoints = run.steps, run.checkpoints
         last = checkpoints.last_step()
         unfinished = last is None or last < run.steps
@@ -183,7 +184,14 @@ class _Session:
         if self.state.step >= self.steps or self.best.out_of_patience:
             return
         batches = self.batches
-        self.metrics = Metrics(run, self.observer, self.steps, batches.steps_per_epoch, self._characters_per_token())
+        self.metrics = Metrics(
+            run,
+            self.observer,
+            self.steps,
+            batches.steps_per_epoch,
+            self._characters_per_token(),
+            self.corpus.train_unknown.bits_per_character,
+        )
         self.saver = Saver(self.layout, None if run is None else run.checkpoints) if saving else None
         self._compile_step()
         rates = learning_rates(self.config.training, self.steps)

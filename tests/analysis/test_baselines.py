@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import lzma
 import time
@@ -118,6 +119,24 @@ def test_xz_knows_the_training_texts():
     bits = compressed_bits(text, text)
     assert bits["xz, after the training texts"] < 0.1 * 8 * len(lzma.compress(text.encode()))
     assert bits["bz2"] > 8 * 0.5 * len(text)
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("word", 4), ("char", 2)])
+def test_unknown_tokens_are_spelled_for_ngrams_and_shown_to_compressors(unit, limit):
+    learned, asked = ["to be or not to be", "to see the sea", "be it so"] * 9, ["to bee or not", "the tea is so so"]
+    whole, cut = (
+        encode_corpus(make_corpus(learned, asked, data, 0), data)
+        for data in (DataConfig(unit=unit), DataConfig(unit=unit, max_vocab=limit))
+    )
+    free = dataclasses.replace(cut, held_out_unknown=cut.held_out_unknown._replace(nats=0.0))
+    expected, spelled, unspelled = (baselines(corpus, bos=True) for corpus in (whole, cut, free))
+    price = cut.held_out_unknown.nats / np.log(2) / cut.held_out_characters
+    assert price > 1
+    for name in spelled:
+        if name in ("bz2", "xz, after the training texts"):
+            assert spelled[name] == expected[name]
+        else:
+            assert spelled[name] == pytest.approx(unspelled[name] + price)
 
 
 def small_corpus(held_out):

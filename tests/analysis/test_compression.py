@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import zipfile
 
 import pytest
 from helpers import ROOT, python, untrained_model
 
-from flaxchar import Example, InputError
+from flaxchar import Example, InputError, LanguageModel
 from flaxchar.analysis import compression
 from flaxchar.analysis.compression import compress, decompress
 from flaxchar.analysis.score import score_examples
 from flaxchar.data.headlines import generate_headlines
+from flaxchar.data.vocabulary import PAD
 
-KINDS = [{}, {"bos": False}, {"window": 16}, {"window": 16, "bos": False}, {"unit": "word"}, {"cell": "gru"}]
+KINDS = [
+    *({}, {"bos": False}, {"window": 16}, {"window": 16, "bos": False}, {"unit": "word"}, {"cell": "gru"}),
+    *({"unit": "word", "max_vocab": 4}, {"unit": "word", "max_vocab": 4, "bos": False}, {"max_vocab": 5, "window": 16}),
+]
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(map(str, kind.items())) or "default")
@@ -51,6 +56,36 @@ def test_the_size_is_what_the_scores_say_to_a_hundredth(kind):
     scored = [Example(line if kind else line[:-1]) for line in lines]
     expected = score_examples(lm, scored).nats.sum() / math.log(2)
     assert 8 * len(compress(lm, "".join(lines))) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", [{"unit": "word", "max_vocab": 60}, {"max_vocab": 12, "window": 32}])
+def test_unknown_tokens_are_spelled_in_as_many_bits_as_the_scores_say(kind):
+    learned, asked = ([text + "\n" for text in generate_headlines(300, seed)] for seed in (3, 4))
+    lm = untrained_model(learned, **kind)
+    bias = lm.params["logits"]["bias"]
+    lm.params["logits"]["bias"] = bias.at[PAD].set(-100)  # a trained model has learned that padding never comes
+    asked = [*asked, "Xylofön ☃ qwertz\n"]
+    scores = score_examples(lm, [Example(line if lm.config.data.running else line[:-1]) for line in asked])
+    assert scores.unknown.unknown > 300
+    coded = compress(lm, "".join(asked))
+    assert 8 * len(coded) == pytest.approx(scores.nats.sum() / math.log(2), rel=0.01)
+    assert decompress(lm, coded) == "".join(asked)
+
+
+def test_examples_with_unknown_words_are_restored():
+    lm = untrained_model(["abc abd", "hello"], labels=("x", "y"), bos=False, unit="word", max_vocab=2)
+    examples = [Example(text, label="x") for text in ("", "abd ☃☃", "hello abc\n\n \udcff")]
+    assert lm.decompress(lm.compress(examples)) == examples
+
+
+def test_a_model_saved_without_spelling_stores_unknown_words_beside_the_tokens():
+    lm = untrained_model(["abc abd", "hello"], unit="word", max_vocab=2)
+    old = LanguageModel(lm.params, dataclasses.replace(lm.vocabulary, spelling=None), lm.config)
+    text = "abc unseen abd"
+    assert b"unseen" not in lm.compress(text)
+    assert old.decompress(old.compress(text)) == text
+    with pytest.raises(InputError, match="another model"):
+        old.decompress(lm.compress(text))
 
 
 def test_what_cannot_be_restored_is_refused_by_name():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import untrained_model
 
-from flaxchar import Example, InputError
+from flaxchar import Example, InputError, LanguageModel
 from flaxchar.analysis.classify import class_nats
 from flaxchar.analysis.score import score_examples
 
@@ -56,6 +57,25 @@ def test_words_are_scored_by_their_characters():
     lm = untrained_model(["one two", "two three"], unit="word", bos=False)
     result = score_examples(lm, examples(["one two", "three"]))
     assert result.characters.tolist() == [len(" two") + 1, 1]  # the first word is given
+
+
+def test_unknown_words_pay_their_spelling():
+    lm = untrained_model(["one two", "two three one"], unit="word", max_vocab=3)
+    old = LanguageModel(lm.params, dataclasses.replace(lm.vocabulary, spelling=None), lm.config)
+    texts = examples(["one two", "four three", "two four four"])
+    counted, free = score_examples(lm, texts), score_examples(old, texts)
+    four, three = lm.vocabulary.speller.nats(["four", "three"])
+    np.testing.assert_allclose(counted.nats - free.nats, [0, four + three, 2 * four], rtol=1e-6)
+    assert (counted.unknown.unknown, counted.unknown.words) == (4, 7)
+    assert counted.unknown.nats == pytest.approx(three + 3 * four)
+    assert (free.unknown.unknown, free.unknown.spelled) == (4, False)
+
+
+def test_unknown_words_pay_under_the_mixture_of_labels_too():
+    lm = untrained_model(["one two"], labels=("x", "y"), unit="word", max_vocab=2, bos=False)
+    old = LanguageModel(lm.params, dataclasses.replace(lm.vocabulary, spelling=None), lm.config)
+    more = score_examples(lm, examples(["four"])).nats - score_examples(old, examples(["four"])).nats
+    assert more == pytest.approx(lm.vocabulary.speller.nats(["four"]), rel=1e-6)
 
 
 def test_a_text_is_scored_given_its_label_or_under_the_mixture_of_all():

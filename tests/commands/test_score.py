@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,28 @@ def test_score_in_json_numbers_the_lines_of_the_file(run):
     assert [(record["line"], record["text"]) for record in lines] == [(1, "Today"), (3, "Iraq")]
     assert total["texts"] == 2
     assert sum(record["bits"] for record in lines) == pytest.approx(total["bits"])
+
+
+def test_the_share_of_unknown_words_and_the_price_of_their_spelling_are_told(tmp_path, run_here):
+    file, path = tmp_path / "texts.txt", tmp_path / "run"
+    file.write_text("\n".join(generate_headlines(60, seed=2)))
+    train = ("--unit", "word", "--max-vocab", "20", "--steps", "5", "--hidden", "8", "--workdir", str(path))
+    trained = run_command("train.py", "--data", str(file), *train)
+    assert trained.returncode == 0, trained.stderr
+    best = re.search(r"held-out ([\d.]+) bits/char .*\n +([\d.]+)% of the held-out words are unknown; "
+                     r"spelling them takes ([\d.]+) of the ([\d.]+) bits/char", trained.stdout)  # fmt: skip
+    assert best is not None, trained.stdout
+    assert float(best[4]) == pytest.approx(float(best[1]), abs=0.006)
+    assert 0 < float(best[3]) < float(best[4])
+    *_, last = run_here("score", str(file), "--workdir", str(path)).stdout.splitlines()
+    assert re.search(r"; [\d.]+% of the words are unknown; spelling them takes [\d.]+ of the [\d.]+ bits/char$", last)
+    *_, total = run_here("score", str(file), "--json", "--workdir", str(path)).stdout.splitlines()
+    assert json.loads(total)["unknown"] > 100
+    values = json.loads((path / "vocabulary.json").read_text())
+    del values["spelling"], values["word_rule"]
+    (path / "vocabulary.json").write_text(json.dumps(values))  # as older versions wrote it
+    *_, last = run_here("score", str(file), "--workdir", str(path)).stdout.splitlines()
+    assert last.endswith("are unknown, and their spelling is not counted: an older version trained the model")
 
 
 def test_running_text_is_scored_as_lm_score_does(tmp_path, run_here):

@@ -33,6 +33,7 @@ def same(one, other) -> bool:
         np.testing.assert_array_equal(a.offsets, b.offsets)
         assert a.ids.dtype == b.ids.dtype
     rest = ("vocabulary", "train_characters", "held_out_characters", "missing", "record")
+    rest += ("train_unknown", "held_out_unknown")
     return all(getattr(one, name) == getattr(other, name) for name in rest)
 
 
@@ -49,6 +50,22 @@ def test_what_is_kept_is_what_was_encoded(corpus, monkeypatch):
     monkeypatch.undo()
     never_kept, _ = load_encoded(config)  # the file is small again
     assert same(first, never_kept)
+
+
+def test_unknown_words_are_kept_and_an_old_run_gets_a_corpus_of_its_own(corpus, monkeypatch):
+    config, folder = corpus
+    config = config.replace(unit="word", max_vocab=50)
+    first, _ = load_encoded(config)
+    again, _ = load_encoded(config, like=first.vocabulary)
+    assert "encoded before" in again.report[-1]
+    assert same(first, again)
+    assert len(first.train_unknown.tokens) > 100
+    assert 0 < first.held_out_unknown.unknown < first.held_out_unknown.words
+    old = dataclasses.replace(first.vocabulary, spelling=None, word_rule="runs")
+    as_before, _ = load_encoded(config, like=old)
+    assert as_before.vocabulary == old
+    assert not as_before.held_out_unknown.nats
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_a_copy_of_the_file_is_known_and_a_change_is_seen(corpus, tmp_path):

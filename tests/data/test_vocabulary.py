@@ -50,6 +50,22 @@ def test_words_beyond_the_limit_become_the_unknown_token():
     assert vocabulary.unknown == vocabulary.eos - 1
 
 
+def test_what_the_limit_leaves_out_is_kept_to_spell_by():
+    texts = ["the cat the dog the cat don't"]
+    vocabulary = Vocabulary.build(texts, unit="word", max_size=3)
+    assert vocabulary.spelling.tokens == ("dog", "don't")
+    assert vocabulary.speller.characters == sorted({*"the cat dog don't"})
+    assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.to_dict()))) == vocabulary
+    old = vocabulary.to_dict()
+    del old["word_rule"], old["spelling"]
+    old = Vocabulary.from_dict(old)
+    assert (old.word_rule, old.spelling, old.speller) == ("runs", None, None)
+    assert old.encode("don't").tolist() == [old.unknown] * 3
+    characters = Vocabulary.build(texts, max_size=3)
+    assert dict(zip(characters.spelling.tokens, characters.spelling.counts, strict=True))["d"] == 2
+    assert Vocabulary.build(texts).speller is None
+
+
 def test_unknown_characters_are_named_or_dropped():
     vocabulary = Vocabulary.build(["abc"])
     with pytest.raises(InputError, match=r"'x', 'é'.*`unknown=\"drop\"`"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from helpers import EOS, TEXTS
 
 from flaxchar import score_texts, token_losses
@@ -31,6 +32,14 @@ def test_the_loss_equals_a_numpy_loop(model, params):
         log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         np.testing.assert_allclose(nats, -log_p[np.arange(len(targets)), targets].sum(), rtol=1e-5)
         assert tokens == len(targets)
+
+
+def test_the_spelling_of_unknown_tokens_is_added_to_the_bits_alone(model, params):
+    free, spelled = (evaluate(model, params, encode(TEXTS), 50, EOS, spelling=nats) for nats in (0.0, 35.0))
+    assert free.spelling == 0
+    assert spelled.spelling == pytest.approx(35 / np.log(2) / 50)
+    assert spelled.bits_per_character == pytest.approx(free.bits_per_character + spelled.spelling)
+    assert (spelled.loss, spelled.accuracy, spelled.tokens) == (free.loss, free.accuracy, free.tokens)
 
 
 def test_running_text_is_scored_as_one_text_with_its_carry(model, params):

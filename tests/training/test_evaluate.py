@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import flaxchar
-from flaxchar import Config, InputError, init_params
+from flaxchar import Config, Example, InputError, init_params
+from flaxchar.analysis.score import score_examples
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.kernels.random import new_key
 from flaxchar.models.charlm import make_model
+from flaxchar.models.trained import TrainedModel
 from flaxchar.training.evaluate import Evaluator, sample_prompts
 
 
@@ -32,6 +34,18 @@ def test_an_evaluation_is_that_of_the_library_with_a_greedy_and_a_random_sample(
     assert evaluation == expected
     assert [(sample.prompt, sample.temperature) for sample in samples] == [("ab", 0), ("ab", 0.8), ("", 0), ("", 0.8)]
     assert all(sample.text.startswith(sample.prompt) for sample in samples)
+
+
+def test_unknown_words_are_spelled_as_the_library_scores_them():
+    corpus, config = encoded(["one two", "two three one"] * 3, ["one four", "five"], unit="word", max_vocab=3)
+    model = make_model(corpus.vocabulary, config.model)
+    params = init_params(model, new_key(0))
+    evaluation, _ = Evaluator(model, corpus, config).evaluate(params)
+    scores = score_examples(TrainedModel(params, corpus.vocabulary, config), [Example("one four"), Example("five")])
+    assert evaluation.bits_per_character == pytest.approx(scores.bits_per_character, rel=1e-5)
+    assert evaluation.spelling > 0
+    assert corpus.held_out_unknown == scores.unknown
+    assert corpus.held_out_unknown.characters == corpus.held_out_characters
 
 
 def test_without_held_out_texts_there_are_samples_only():

@@ -58,6 +58,18 @@ def test_evaluations_and_samples_are_recorded_and_read_back(run):
     assert [(line["step"], line["text"]) for line in run.read(SAMPLES, until=400)] == [(100, "Anna"), (200, "Anna")]
 
 
+def test_the_spelling_of_unknown_tokens_is_part_of_the_bits(run):
+    metrics = Metrics(run, Observer(), steps=1, steps_per_epoch=1, characters_per_token=1.0, spelling=0.5)
+    metrics.progressed(Progress(step=1, nats=math.log(2) * 20, tokens=10, seconds=1.0))
+    metrics.evaluated(Report(1, 1, 1.0, Evaluation(1.5, 2.5, 0.5, 30, spelling=0.25)))
+    metrics.evaluated(Report(1, 1, 1.0, Evaluation(1.5, 2.5, 0.5, 30)))
+    training, spelled, free = run.read(METRICS, until=1)
+    assert training["bits_per_character"] == pytest.approx(2.5)
+    assert training["loss"] == pytest.approx(2 * math.log(2))
+    assert spelled["held_out_spelling"] == 0.25
+    assert "held_out_spelling" not in free
+
+
 def test_without_a_run_directory_nothing_is_recorded():
     told = Told()
     metrics = Metrics(None, told, steps=1, steps_per_epoch=1, characters_per_token=1.0)

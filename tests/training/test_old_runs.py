@@ -17,6 +17,7 @@ import flaxchar
 from flaxchar import Config, InputError
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
+from flaxchar.data.spelling import Spelling
 from flaxchar.training.reporting import Observer
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
@@ -82,6 +83,22 @@ def test_an_unfinished_run_goes_on_to_the_result_of_the_version_that_began_it(ru
     lm = flaxchar.load(path)
     np.testing.assert_allclose(lm.score(["Anna", "Bob"]), FINISHED["score"], rtol=1e-4)
     assert lm.generate("A", temperature=0) == [FINISHED["greedy"]]
+
+
+def test_words_are_cut_as_by_the_version_that_made_their_vocabulary(runs, tmp_path):
+    vocabulary = Run.open(runs / "words").vocabulary
+    assert vocabulary.word_rule == "runs"
+    assert vocabulary.tokenize("don't") == ["don", "'", "t"]
+    config = Config().replace(unit="word", hidden=4, steps=4, val_fraction=0)
+    corpus = make_corpus(["I don't", "you do"], None, config.data, 0)
+    new, like_old = encode_corpus(corpus, config.data), encode_corpus(corpus, config.data, like=vocabulary)
+    assert (new.vocabulary.word_rule, new.vocabulary.spelling) == ("uax29", Spelling(()))
+    assert (like_old.vocabulary.word_rule, like_old.vocabulary.spelling) == ("runs", None)
+    train_corpus(like_old, config, tmp_path / "r")  # as an older version began it
+    train_corpus(like_old, config, tmp_path / "r")
+    flaxchar.train(["I don't", "you do"], workdir=tmp_path / "r", config=config)
+    with pytest.raises(InputError, match=r"cut words otherwise.*`fresh`"):
+        train_corpus(new, config, tmp_path / "r")
 
 
 @pytest.mark.parametrize("name", ["labelled", "sourced", "classifier"])
