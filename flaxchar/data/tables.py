@@ -14,7 +14,7 @@ from flaxchar.data.rows import Rows
 
 # The dialect is recognised from so many lines or characters.
 _FIRST_LINES, _FIRST_CHARACTERS = 2_000, 1 << 22
-_BYTE_ORDER_MARK, _NUL, _END_OF_FILE = "\ufeff", "\0", "\x1a"
+_END_OF_FILE = "\x1a"
 
 
 def read_table(
@@ -89,27 +89,15 @@ def _first_lines(lines: Iterator[list[str]]) -> list[str]:
 
 
 def _without_marks(blocks: Iterator[list[str]], path: str, findings: Findings) -> Iterator[list[str]]:
-    """The lines without NUL characters, and without the marks that joined files have where one begins or ends."""
+    """The lines without the Ctrl-Z that old programs put at the end of a file, which joined files have inside."""
     number = 1
     for lines in blocks:
-        together = "".join(lines)
-        if any(mark in together for mark in (_BYTE_ORDER_MARK, _NUL, _END_OF_FILE)):
-            cleaned = [_without_mark(line, f"{path}, line {number + k}", findings) for k, line in enumerate(lines)]
+        if any(_END_OF_FILE in line for line in lines):
+            cleaned = [line.strip(_END_OF_FILE) for line in lines]
+            for k, (line, clean) in enumerate(zip(lines, cleaned, strict=True)):
+                if line != clean:
+                    findings.count("end-of-file signs (Ctrl-Z) dropped: {}", f"{path}, line {number + k}")
             yield cleaned[:-1] if lines[-1] and not cleaned[-1] else cleaned
         else:
             yield lines
         number += len(lines)
-
-
-def _without_mark(line: str, where: str, findings: Findings) -> str:
-    if count := line.count(_NUL):
-        findings.count("NUL characters left out: {}", where, count)
-        line = line.replace(_NUL, "")
-    stripped = line.strip(_END_OF_FILE)
-    if stripped != line:
-        findings.count("lines with Ctrl-Z, the old mark for the end of a file, which is left out: {}", where)
-    line = stripped
-    if line.startswith(_BYTE_ORDER_MARK):
-        findings.count("byte order marks inside a file left out: {}", where)
-        line = line.removeprefix(_BYTE_ORDER_MARK)
-    return line

@@ -49,8 +49,8 @@ def test_joined_tables_have_a_second_header_and_byte_order_mark(write):
     assert [example.text for example in read] == [f"text {k}" for k in range(6)] * 2
     where = f"the first in {path}, line"
     assert sentences == [
-        f"lines with Ctrl-Z, the old mark for the end of a file, which is left out: 2, {where} 8",
-        f"byte order marks inside a file left out: 1, {where} 8",
+        f"byte order marks dropped from the middle of files: 1, {where} 8",
+        f"end-of-file signs (Ctrl-Z) dropped: 2, {where} 8",
         f"headers in the middle of a table left out: 1, {where} 8",
     ]
 
