@@ -1,15 +1,27 @@
-"""docs/files.md says what the readers do now."""
+"""docs/files.md says what the readers do now, and which files they refuse."""
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 
 import pytest
 from helpers import ROOT
 
-_SPEC = importlib.util.spec_from_file_location("make_files_page", ROOT / "docs" / "make_files_page.py")
-script = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(script)
+sys.path.append(str(ROOT / "docs"))
+import make_files_page as script
+
+REFUSED = {
+    "a bare comma in a text",
+    "a row with too few columns",
+    "no such column",
+    "a list as a label",
+    "chat messages",
+    "numbers as texts",
+    "a broken line",
+    "Parquet without such a column",
+    "damaged Parquet",
+}
+RECORDS = [case for section in ("Tables", "JSON", "Parquet") for case in script.SECTIONS[section]]
 
 
 def test_the_page_is_what_its_script_makes():
@@ -27,3 +39,10 @@ def test_no_refusal_shows_a_codec_or_a_guess_at_random():
 def test_every_case_has_a_title_of_its_own(section):
     titles = [case.title for case in script.SECTIONS[section]]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("case", RECORDS, ids=[case.title for case in RECORDS])
+def test_records_are_read_or_refused_by_the_name_of_their_file(case):
+    outcome = script.outcome(case)
+    assert outcome.startswith(f"**refused:** {case.name}") == (case.title in REFUSED)
+    assert "<br>**" not in outcome
