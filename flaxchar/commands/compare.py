@@ -64,6 +64,8 @@ def compare(arguments: Sequence[str]) -> int:
     from flaxchar.data.cache import load_encoded
     from flaxchar.training.devices import make_layout
 
+    if settings.get("init_from") is not None:
+        raise InputError("a comparison trains every network from random weights; leave out `init_from`")
     corpus, config = load_encoded(resolve(settings, options.preset))
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see `val_fraction` and `val_data`")

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputEr
 from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.files import STDIN, expand
+from flaxchar.data.starts import settle_beginning, where_texts_begin
 from flaxchar.data.texts import LARGE
+from flaxchar.data.union import with_tokens
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.storage import cache_folder, content_key, replaced_folder
 
 # Part of the key of a kept corpus: raised when the same files would be encoded differently than before.
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,8 @@ class EncodedCorpus:
       held_out_characters: how many it predicts of ``held_out``.
       missing: tokens that occur in the held-out texts alone and were left out there, and how often each occurred, the
         most frequent first.
-      record: what identifies the texts: their name, number, hash, and entropy (``floor``, or None).
+      record: what is kept of the texts in a run: their name, number, hash, entropy (``floor``, or None), where running
+        text begins (``begin_at``, or None), and the ``known`` tokens that the vocabulary holds beside theirs.
       report: lines about the texts, for people.
     """
 
@@ -54,16 +58,19 @@ class EncodedCorpus:
         return self.record["floor"]
 
 
-def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) -> EncodedCorpus:
+def encode_corpus(
+    corpus: Corpus, data: DataConfig, folder: Path | None = None, known: Sequence[str] = ()
+) -> EncodedCorpus:
     """Build the vocabulary of a corpus and encode its examples.
 
     Args:
       corpus: the examples.
       data: the settings.
       folder: an empty folder to keep the ids in; None to keep them no longer than the process.
+      known: tokens that the vocabulary holds even if the texts do not: those of the run that gives the first weights.
     """
     limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
-    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.classify)
+    vocabulary = with_tokens(Vocabulary.build(corpus.train, data.unit, limit, corpus.classify), known, limit)
     bos, running = data.bos and corpus.train.plain, data.running
     train, _ = vocabulary.encode_examples(corpus.train, None if folder is None else folder / "train")
     examples = corpus.held_out
@@ -88,37 +95,45 @@ def encode_corpus(corpus: Corpus, data: DataConfig, folder: Path | None = None) 
             "held_out": len(corpus.held_out),
             "sha256": corpus.fingerprint(),
             "floor": corpus.floor,
+            "begin_at": where_texts_begin(corpus.train.texts) if running else None,
+            "known": list(known),
         },
         tuple(corpus.report()),
     )
 
 
-def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
+def load_encoded(config: Config, known: Sequence[str] = ()) -> tuple[EncodedCorpus, Config]:
     """Load the corpus that a configuration names, from the cache where it is kept there.
 
     Files of more than 64 MB together are encoded once and kept in the user's cache folder, by their content.
 
+    Args:
+      config: the configuration.
+      known: as for ``encode_corpus``.
+
     Returns:
-      The corpus, and the configuration with ``dataset`` and ``window`` filled in where they were left open.
+      The corpus, and the configuration with ``dataset``, ``window`` and ``begin_at`` filled in where they were left
+      open.
 
     Raises:
       InputError: the texts cannot be had, or there is no room for them; the message says why and what to do.
     """
     config, notice = settle(config)
     notices = () if notice is None else (notice,)
-    folder = _folder(config)
+    folder = _folder(config, known)
     if folder is not None and (kept := _open(folder)) is not None:
         report = (*kept.report, *notices, f"encoded before; the ids are in {folder}")
-        return dataclasses.replace(kept, report=report), config
+        return dataclasses.replace(kept, report=report), _with_beginning(config, kept)
     try:
         corpus, config = load_corpus(config)
         with contextlib.ExitStack() as stack:
             new = None if folder is None else _new_folder(folder, stack)
-            encoded = encode_corpus(corpus, config.data, new)
+            encoded = encode_corpus(corpus, config.data, new, known)
             if new is not None:
                 _write(encoded, new)
                 notices = (*notices, f"the ids are kept in {folder}")
-        return dataclasses.replace(encoded, report=(*encoded.report, *notices)), config
+        report = (*encoded.report, *notices)
+        return dataclasses.replace(encoded, report=report), _with_beginning(config, encoded)
     except OSError as error:
         where = error.filename or cache_folder()
         raise InputError(
@@ -127,7 +142,11 @@ def load_encoded(config: Config) -> tuple[EncodedCorpus, Config]:
         ) from error
 
 
-def _folder(config: Config) -> Path | None:
+def _with_beginning(config: Config, corpus: EncodedCorpus) -> Config:
+    return dataclasses.replace(config, data=settle_beginning(config.data, corpus.record["begin_at"]))
+
+
+def _folder(config: Config, known: Sequence[str]) -> Path | None:
     """The folder for the corpus of a configuration, named by the content of its files; None where it is too small."""
     data = config.data
     names = expand(data.data) + expand(data.val_data)
@@ -142,6 +161,8 @@ def _folder(config: Config) -> Path | None:
         "window": data.running,
         "seed": config.training.seed,
         "head": config.model.head,
+        "known": list(known),
+        "begin_at": None,  # it changes nothing in the ids
     }
     settings |= {name: [_content(path) for path in expand(settings[name])] for name in ("data", "val_data")}
     return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings])))

@@ -13,6 +13,7 @@ import numpy as np
 from flaxchar.config import Config, InputError, TrainingConfig
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.data.starts import before_a_text
 from flaxchar.generation.generate import generate
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
@@ -37,7 +38,7 @@ class Evaluator:
           InputError: a prompt that the user set cannot be encoded.
         """
         self._model, self._corpus, self._config = model, corpus, config
-        self._prompts = sample_prompts(corpus, config.training)
+        self._prompts = sample_prompts(corpus, config)
 
     def evaluate(self, params: Params) -> tuple[Evaluation | None, tuple[Sample, ...]]:
         """Evaluate the parameters and generate samples, on one device of this process."""
@@ -103,11 +104,14 @@ class Evaluator:
                 sampling=Sampling(temperature),
                 bos=self._config.data.bos,
             )
-            samples.append(Sample(prompt, temperature, prompt + vocabulary.decode(text)))
+            written = vocabulary.decode(text)
+            if not prompt and len(ids):  # after the line feeds that were fed
+                written = written.lstrip("\n")
+            samples.append(Sample(prompt, temperature, prompt + written))
         return samples
 
 
-def sample_prompts(corpus: EncodedCorpus, training: TrainingConfig) -> list[tuple[str, np.ndarray]]:
+def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.ndarray]]:
     """The prompts of a run's samples: each as a person reads it, and its ids, int32.
 
     A classifier has none. With sources, the prompts are the first held-out sources; with labels, the first labels.
@@ -115,7 +119,7 @@ def sample_prompts(corpus: EncodedCorpus, training: TrainingConfig) -> list[tupl
     Raises:
       InputError: a prompt that the user set cannot be encoded.
     """
-    vocabulary = corpus.vocabulary
+    vocabulary, training = corpus.vocabulary, config.training
     if vocabulary.classifies:
         return []
     if vocabulary.source_end is not None:
@@ -129,12 +133,13 @@ def sample_prompts(corpus: EncodedCorpus, training: TrainingConfig) -> list[tupl
             for name, label in zip(vocabulary.labels[:SHOWN_LABELS], vocabulary.label_ids, strict=False)
             for prompt in (training.sample_prompts if chosen else ("",))
         ]
+    beginning = before_a_text(config.data, vocabulary)  # of running text
     prompts = []
     for prompt in training.sample_prompts:
         try:
-            prompts.append((prompt, vocabulary.encode(prompt)))
+            prompts.append((prompt, vocabulary.encode(prompt) if prompt else beginning))
         except InputError:
             if chosen:
                 raise
-            prompts.append(("", vocabulary.encode("")))
+            prompts.append(("", beginning))
     return prompts
