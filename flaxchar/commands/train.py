@@ -149,7 +149,8 @@ def _saved_run(path: Path, fresh: bool, together: bool) -> Run | None:
       InputError: the folder holds something else.
     """
     from flaxchar.training.devices import agree
-    from flaxchar.training.run_directory import Run, check_free
+    from flaxchar.training.folders import check_free
+    from flaxchar.training.run_directory import Run
 
     continued = Run.exists(path) and not fresh
     if agree(continued) if together else continued:  # the first process may have begun the run before this one looked

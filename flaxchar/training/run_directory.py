@@ -31,6 +31,7 @@ from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
 from flaxchar.storage import replace_file
 from flaxchar.training.checkpoints import Checkpoints
+from flaxchar.training.folders import check_free
 from flaxchar.training.same_run import changed_settings, list_changes, relocated, with_paths
 from flaxchar.training.stretches import Stretch
 
@@ -38,7 +39,6 @@ FORMAT = 2
 # The version that reads format 1 in full; this one reads finished runs of it, and goes on with some.
 FORMAT_1_VERSION = "flaxchar 0.1.0 at commit bf90fbd"
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
-_OWN_FILES = {"config.json", "vocabulary.json", METRICS, SAMPLES, "baselines.json", "checkpoints", "lock"}
 
 
 class Run:
@@ -264,28 +264,6 @@ class Run:
             self._lock.release()
             self._lock = None
         self.checkpoints.close()
-
-
-def check_free(path: Path) -> None:
-    """Check that a folder can hold a new run.
-
-    Raises:
-      InputError: it is a file, or a folder with other things in it.
-    """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file, not a folder; name another folder as `workdir`")
-    if path.is_dir() and (others := sorted(entry.name for entry in path.iterdir() if entry.name not in _OWN_FILES)):
-        raise InputError(f"{path} is not empty and holds no run (it holds {others[0]}); name a new folder as `workdir`")
-
-
-def move_aside(path: Path) -> Path:
-    """Rename a run's folder to the first free ``NAME.1``, ``NAME.2`` … and return the new path."""
-    path = path.absolute()
-    number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
-    path.rename(aside)
-    return aside
 
 
 def _plain(value: Any) -> Any:

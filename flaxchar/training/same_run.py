@@ -30,7 +30,9 @@ def changed_settings(saved: Config, config: Config) -> list[tuple[str, Any, Any]
     ]
 
 
-def list_changes(changes: list[tuple[str, Any, Any]], preset: str | None, given: Collection[str] | None) -> str:
+def list_changes(
+    changes: list[tuple[str, Any, Any]], preset: str | None = None, given: Collection[str] | None = None
+) -> str:
     """Name the settings that changed, those that the preset changed apart.
 
     Args:

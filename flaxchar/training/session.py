@@ -23,6 +23,7 @@ from flaxchar.training.best import Best
 from flaxchar.training.checkpoints import SAVE_SECONDS, Saver, import_orbax, restore_state
 from flaxchar.training.devices import Layout, agree, leads, make_layout
 from flaxchar.training.evaluate import Evaluator
+from flaxchar.training.folders import move_aside
 from flaxchar.training.initial import take_over
 from flaxchar.training.loop import Progress, fit, log_interval
 from flaxchar.training.metrics import Metrics, held_out_results
@@ -40,7 +41,7 @@ from flaxchar.training.plan import (
     time_steps,
 )
 from flaxchar.training.reporting import Observer, Report, describe
-from flaxchar.training.run_directory import Run, move_aside
+from flaxchar.training.run_directory import Run
 from flaxchar.training.state import TrainState, copy_tree, init_state
 from flaxchar.training.step import TrainStep
 from flaxchar.training.stretches import (
