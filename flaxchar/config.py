@@ -16,6 +16,7 @@ ScheduleName = Literal["constant", "cosine"]
 HeadName = Literal["language", "classifier"]
 NormalForm = Literal["nfc", "nfkc"]
 FormatName = Literal["txt", "csv", "tsv", "json", "parquet"]
+BeginAt = Literal["paragraph", "line", "anywhere"]
 
 DEFAULT_TIME_BUDGET = "2m"
 # The settings that say how long to train; a run has at most one of them.
@@ -121,6 +122,11 @@ class DataConfig:
         "long lines, else 0.",
         least=0,
     )
+    begin_at: BeginAt | None = setting(
+        None,
+        "Where running text begins that is written without a prompt: after a blank line, after a line feed, or "
+        "anywhere. Without it: at a paragraph if blank lines separate them, else at a line.",
+    )
 
     @property
     def running(self) -> bool:
@@ -201,15 +207,27 @@ class TrainingConfig:
     seed: int = setting(
         0, "Seed of everything random: initialisation, dropout, order, held-out texts.", least=0, most=2**32 - 1
     )
+    init_from: str | None = setting(
+        None,
+        "Begin with the weights of the run in this directory instead of random ones. The new run has its network; the "
+        "weights of characters that both know are taken over, those of new characters start fresh.",
+        metavar="DIR",
+    )
     sample_prompts: tuple[str, ...] = setting(
         ("Today ",), "Prompts to continue after each evaluation; no value writes no samples.", may_be_empty=True
     )
     epochs: int | None = setting(None, "Train for this many passes over the texts.", least=1, heading="How long")
-    steps: int | None = setting(None, "Train for this many steps.", least=1, heading="How long")
+    steps: int | None = setting(
+        None,
+        "Train for this many steps. A complete run is trained further if this is more than it has taken.",
+        least=1,
+        heading="How long",
+    )
     time_budget: str | None = setting(
         None,
         "Train for this long, counted from the start of the command: 90s, 2m, 1h30m. It is turned into a number of "
-        f"steps. {DEFAULT_TIME_BUDGET} unless anything else says how long.",
+        f"steps. {DEFAULT_TIME_BUDGET} unless anything else says how long. A complete run is trained further for this "
+        "long.",
         metavar="TIME",
         heading="How long",
     )

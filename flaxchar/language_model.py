@@ -18,6 +18,7 @@ from flaxchar.data.examples import Example
 from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from, file_settings
 from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.starts import settle_beginning
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
@@ -28,7 +29,8 @@ from flaxchar.kernels.forks import check_process
 from flaxchar.models.trained import TrainedModel
 from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
 from flaxchar.training.devices import make_layout
-from flaxchar.training.run_directory import Run, saved_vocabulary
+from flaxchar.training.initial import known_tokens, with_network
+from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
 
 Unknown = Literal["error", "drop"]
@@ -98,7 +100,7 @@ class LanguageModel(TrainedModel):
         texts = generate(
             self.model, self.params, self.vocabulary, begin.ids, num_samples, begin.size, seed, sampling, bos
         )
-        return [begin.text + self.vocabulary.decode(text) for text in texts]
+        return ["".join(begin.followed_by([self.vocabulary.decode(text)])) for text in texts]
 
     def stream(
         self,
@@ -121,9 +123,7 @@ class LanguageModel(TrainedModel):
         sampling = Sampling(temperature, top_k, top_p)
         bos = self.config.data.bos
         pieces = stream(self.model, self.params, self.vocabulary, begin.ids, sample, begin.size, seed, sampling, bos)
-        yield begin.text
-        for piece in pieces:
-            yield self.vocabulary.decode(piece)
+        yield from begin.followed_by(map(self.vocabulary.decode, pieces))
 
     def likeliest(
         self,
@@ -144,7 +144,7 @@ class LanguageModel(TrainedModel):
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         bos = self.config.data.bos
         text, _ = beam_search(self.model, self.params, self.vocabulary, begin.ids, beams, begin.size, bos)
-        return begin.text + self.vocabulary.decode(text)
+        return "".join(begin.followed_by([self.vocabulary.decode(text)]))
 
     def score(
         self,
@@ -298,13 +298,15 @@ def train(
         name it. Numbers and truth values become text as Python prints them; a text whose label is None is left out.
       sources: the source of each text: the model then writes a text from a source.
       held_out: texts to evaluate on, as ``texts``; None to hold out a share ``val_fraction`` of ``texts``.
-      workdir: keep the run in this folder, and continue the run that is in it; None to keep nothing.
+      workdir: keep the run in this folder; None to keep nothing. A run that is in it is continued with its own
+        settings. A complete one is trained further if ``steps`` or ``epochs`` is more than it has taken, or by another
+        ``time_budget``.
       preset: ``"default"``, ``"fast"``, ``"best"``, ``"classifier"`` or ``"reference"``.
       config: all settings to begin with, instead of a preset.
       devices: how many devices to train on; None for all.
       fresh: begin a new run in ``workdir``; a run that is there is renamed, never deleted.
       **settings: changes to preset or config, by the name of the setting: ``steps=500``, ``hidden=256``,
-        ``time_budget="5m"``. Settings about files, such as ``fields``, need files.
+        ``time_budget="5m"``, ``init_from="runs/a"``. Settings about files, such as ``fields``, need files.
 
     Returns:
       The model with the fewest held-out bits per character, or the last one where nothing is held out.
@@ -331,10 +333,16 @@ def train(
     if preset is not None and preset not in (*PRESETS, *SIZED_PRESETS):
         raise InputError(f"`preset` is {preset!r}; it must be one of {', '.join((*SIZED_PRESETS, *PRESETS))}")
 
+    path = None if workdir is None else Path(workdir)
+    run = Run.open(path) if path is not None and Run.exists(path) and not fresh else None
+    if run is not None and preset is None and config is None:
+        config = run.config  # as on the command line, a run goes on with its own settings
+    if isinstance(settings.get("init_from"), Path):
+        settings["init_from"] = str(settings["init_from"])
+    settings = with_network(settings, run)
     settled = resolve(settings, preset, config)
     settled.validate(from_python=files is None)
-    path = None if workdir is None else Path(workdir)
-    like = None if path is None or fresh else saved_vocabulary(path)
+    like, known = None if run is None else run.vocabulary, known_tokens(settled, run)
     if files is None:
         findings = Findings()
         corpus = make_corpus(
@@ -349,9 +357,10 @@ def train(
         data = settled.data
         if corpus.labels or corpus.train.sources is not None:
             data = dataclasses.replace(data, bos=False)  # a label or a source begins each text, not <eos>
-        encoded = encode_corpus(corpus, data, like=like)
+        encoded = encode_corpus(corpus, data, like=like, known=known)
+        data = settle_beginning(data, encoded.record["begin_at"])
     else:
-        encoded, settled = load_encoded(settled, like)
+        encoded, settled = load_encoded(settled, like, known)
         data = settled.data
     facts = CorpusFacts(data, encoded.train_characters, encoded.train.mean_length)
     settled = resolve(settings, preset, config, facts)

@@ -91,24 +91,14 @@ def resolve(
         )
     else:
         start = PRESETS[preset]
+    if preset is not None and base is not None:
+        start = dataclasses.replace(start, data=base.data)  # a preset says nothing about the texts of a saved run
     if set(settings) & set(LENGTHS):
         start = start.without_length()
     config = start.replace(**settings)
     if corpus is not None:
         return dataclasses.replace(config, data=corpus.data)
-    if preset is not None and base is not None:
-        config = _fill_open_data(config, base.data)
     return config
-
-
-def _fill_open_data(config: Config, saved: DataConfig) -> Config:
-    """Fill in the data settings that were left to the corpus as they were filled in when the saved run began."""
-    if config.data.dataset is None and not config.data.data:
-        config = config.replace(dataset=saved.dataset)
-    if config.data.window is None:
-        config = config.replace(window=saved.window)
-    conditional = config.data.label_field is not None or config.data.source_field is not None
-    return config.replace(bos=False) if conditional else config
 
 
 def make_preset(name: str, characters: int, running: bool = False, mean_length: float = 0.0) -> Config:

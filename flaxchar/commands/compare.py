@@ -15,7 +15,7 @@ from flaxchar.commands import process
 from flaxchar.commands.comparison import Outcome, table, write_report
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.config import Config, InputError
+from flaxchar.config import LENGTHS, Config, InputError
 from flaxchar.presets import CorpusFacts, resolve
 from flaxchar.validation import setting
 
@@ -64,6 +64,8 @@ def compare(arguments: Sequence[str]) -> int:
     from flaxchar.data.cache import load_encoded
     from flaxchar.training.devices import make_layout
 
+    if settings.get("init_from") is not None:
+        raise InputError("a comparison trains every network from random weights; leave out `init_from`")
     corpus, config = load_encoded(resolve(settings, options.preset))
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see `val_fraction` and `val_data`")
@@ -106,6 +108,7 @@ def _train(
 
     path = folder / outcome.name
     try:
+        _check_length(path, config)
         trained = train_corpus(corpus, config, path, started=started, layout=layout)
     except InputError as error:
         return outcome._replace(failure=as_flags(str(error)))
@@ -115,6 +118,25 @@ def _train(
     finally:
         jax.clear_caches()  # no combination uses the programs of another; together they would fill the memory
     return _read_metrics(outcome._replace(parameters=count_params(trained.params)), path)
+
+
+def _check_length(path: Path, config: Config) -> None:
+    """Check that a run which is continued was begun with the same length: results of others cannot be compared.
+
+    Raises:
+      InputError: it was begun with another length.
+    """
+    from flaxchar.training.run_directory import Run
+    from flaxchar.training.same_run import list_changes
+
+    if not Run.exists(path):
+        return
+    run = Run.open(path)
+    run.close()
+    if changes := [change for change in run.config.differences(config) if change[0] in LENGTHS]:
+        raise InputError(
+            f"the run in {path} was begun with other settings: {list_changes(changes)}; name another `workdir`"
+        )
 
 
 def _read_metrics(outcome: Outcome, path: Path) -> Outcome:

@@ -220,4 +220,7 @@ def with_absolute_paths(settings: dict[str, Any]) -> dict[str, Any]:
     def absolute(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name if name == "-" else os.path.abspath(name) for name in names)
 
-    return {name: absolute(value) if name in ("data", "val_data") else value for name, value in settings.items()}
+    settings = {name: absolute(value) if name in ("data", "val_data") else value for name, value in settings.items()}
+    if settings.get("init_from") is not None:
+        settings["init_from"] = os.path.abspath(settings["init_from"])
+    return settings

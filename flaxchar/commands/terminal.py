@@ -30,6 +30,7 @@ class ConsoleObserver(Observer):
 
     Attributes:
       interrupted: the signal that asked to stop, or None.
+      trained: whether training began or went on in this process.
     """
 
     def __init__(self, floor: float | None, quiet: bool = False, per: Literal["char", "text"] = "char") -> None:
@@ -42,6 +43,7 @@ class ConsoleObserver(Observer):
         """
         self.console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet)
         self.interrupted: signal.Signals | None = None
+        self.trained = False
         self._floor, self._per = floor, per
         self._bar: Progress | None = None
         self._start = (time.monotonic(), 0)  # when this process took its first step, and which
@@ -60,7 +62,9 @@ class ConsoleObserver(Observer):
         """Print how long the run is, start the progress bar, and listen to signals."""
         epochs = at.steps / steps_per_epoch
         verb = f"continuing at step {at.step:,} of" if at.step else "training for"
-        self.say(f"{verb} {at.steps:,} steps ({epochs:,.1f} epochs; --steps {at.steps} repeats this run exactly)")
+        repeats = "" if at.further else f"; --steps {at.steps} repeats this run exactly"
+        self.say(f"{verb} {at.steps:,} steps ({epochs:,.1f} epochs{repeats})")
+        self.trained = True
         self._start = (time.monotonic(), at.step)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.config import Config, InputError
+from flaxchar.config import LENGTHS, Config, InputError
 from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
+from flaxchar.training.same_run import missing_file
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from flaxchar.data.cache import EncodedCorpus
     from flaxchar.training.run_directory import Run
 
+# Runs that are named beside a folder without one.
+_SHOWN_RUNS = 5
 _MACHINES = "This machine, or several"
 
 
@@ -75,14 +78,27 @@ def train(arguments: Sequence[str]) -> int:
         process.start_kernel(options.devices)  # here, because agreeing on anything makes JAX look for devices
 
     from flaxchar.training.devices import leads, make_layout
+    from flaxchar.training.initial import known_tokens, with_network
 
     run = _saved_run(path, options.fresh, together=job is not None)
+    # A time budget alone asks for more time; a whole command may simply be given once more.
+    more_time = not set(settings) - set(LENGTHS) and options.preset is None
+    beside = [] if settings or options.preset or run is not None else _runs_beside(path)
+    given, settings = frozenset(settings), with_network(settings, run)
     saved = None if run is None else run.config
     config = resolve(settings, options.preset, saved)
     by_corpus = (options.preset or (SIZED_PRESETS[0] if run is None else None)) in SIZED_PRESETS
     if run is not None and not by_corpus:
-        run.check_settings(config)
+        run.check_settings(config, options.preset, given)
     config.validate()
+    if run is not None and (missing := missing_file(config)) is not None:
+        name, file = missing
+        raise InputError(
+            f"{file}, which the run in {path} learns from, is not there any more; if it has moved, say where it is now "
+            f"with `{name}`: a run knows its texts by their content"
+            if name not in given
+            else f"there is no file {file}"
+        )
     if job is None:
         process.start_kernel(options.devices)
     layout = make_layout(config.training, options.devices, options.model_shards)
@@ -91,17 +107,19 @@ def train(arguments: Sequence[str]) -> int:
     from flaxchar.data.cache import load_encoded
     from flaxchar.training.session import train_corpus
 
-    corpus, config = load_encoded(config, None if run is None else run.vocabulary)
+    corpus, config = load_encoded(config, None if run is None else run.vocabulary, known_tokens(config, run))
     facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
     config = resolve(settings, options.preset, saved, facts)
     config.validate()
     if run is not None:
-        run.check_settings(config)
+        run.check_settings(config, options.preset, given)
     observer = ConsoleObserver(corpus.floor, not leads(), "text" if corpus.vocabulary.classifies else "char")
+    if beside:
+        observer.prepared([f"there is no run in {path}: this begins a new one (runs beside it: {', '.join(beside)})"])
     observer.prepared(list(corpus.report))
     try:
-        reserved = 0.0 if run is not None else _seconds_after_training(corpus, config)
-        train_corpus(corpus, config, path, observer, process.STARTED, options.fresh, layout, reserved)
+        reserved = _seconds_after_training(corpus, config, run)
+        train_corpus(corpus, config, path, observer, process.STARTED, options.fresh, layout, reserved, more_time)
     finally:
         observer.close()
     return _report(path, corpus, observer) if leads() else 0
@@ -115,6 +133,15 @@ def _job(options: TrainOptions) -> process.Job | None:
     return job if options.distributed or options.coordinator is not None else None
 
 
+def _runs_beside(path: Path) -> list[str]:
+    """Names of runs in the folder of a path where there is none: the path may be mistyped."""
+    from flaxchar.training.run_directory import Run
+
+    folder = path.absolute().parent
+    others = sorted(entry.name for entry in folder.iterdir() if Run.exists(entry)) if folder.is_dir() else []
+    return others if len(others) <= _SHOWN_RUNS else [*others[:_SHOWN_RUNS], "…"]
+
+
 def _saved_run(path: Path, fresh: bool, together: bool) -> Run | None:
     """The run in a folder that is to be continued; None if a new one begins.
 
@@ -122,7 +149,8 @@ def _saved_run(path: Path, fresh: bool, together: bool) -> Run | None:
       InputError: the folder holds something else.
     """
     from flaxchar.training.devices import agree
-    from flaxchar.training.run_directory import Run, check_free
+    from flaxchar.training.folders import check_free
+    from flaxchar.training.run_directory import Run
 
     continued = Run.exists(path) and not fresh
     if agree(continued) if together else continued:  # the first process may have begun the run before this one looked
@@ -149,11 +177,13 @@ class _Ending(NamedTuple):
         return None if self.best is None or self.best[1] is None else (self.best[0], self.best[1])
 
 
-def _seconds_after_training(corpus: EncodedCorpus, config: Config) -> float:
+def _seconds_after_training(corpus: EncodedCorpus, config: Config, run: Run | None) -> float:
     """Seconds of a time budget that are needed after training, mostly for the baselines; 0 without a time budget."""
     training = config.training
     if training.steps is not None or training.epochs is not None:
         return 0.0
+    if run is not None and run.has_baselines:
+        return process.EXIT_SECONDS
     from flaxchar.analysis.baselines import baseline_seconds
 
     return process.EXIT_SECONDS + baseline_seconds(corpus, config.data.bos)
@@ -167,6 +197,11 @@ def _report(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int
     ending = _Ending(run.checkpoints.best(), run.checkpoints.last_step() or 0, run.steps, run.config)
     run.close()
     folder = shlex.quote(str(path))
+    if not observer.trained:
+        print(
+            f"the run is complete ({ending.last:,} steps); to train further: python train.py --workdir {folder} "
+            f"--steps {2 * ending.last}, or --time-budget 10m"
+        )
     if ending.last < ending.steps and observer.interrupted is not None:
         print(
             f"stopped by {observer.interrupted.name} at step {ending.last:,} of {ending.steps:,} and saved in {path}; "

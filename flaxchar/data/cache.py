@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.files import expand
 from flaxchar.data.reading import STDIN, ReadOptions
+from flaxchar.data.starts import settle_beginning, where_texts_begin
 from flaxchar.data.texts import LARGE
+from flaxchar.data.union import with_tokens
 from flaxchar.data.unknown import NONE_UNKNOWN, UnknownTokens, find_unknown
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.storage import cache_folder, content_key, replaced_folder
@@ -40,7 +43,8 @@ class EncodedCorpus:
       held_out_characters: how many it predicts of ``held_out``.
       missing: tokens that occur in the held-out texts alone and were left out there, and how often each occurred, the
         most frequent first.
-      record: what identifies the texts: their name, number, hash, and entropy (``floor``, or None).
+      record: what is kept of the texts in a run: their name, number, hash, entropy (``floor``, or None), where running
+        text begins (``begin_at``, or None), and the ``known`` tokens that the vocabulary holds beside theirs.
       report: lines about the texts, for people.
       train_unknown: the unknown tokens among the first million tokens of ``train``.
       held_out_unknown: the unknown tokens of ``held_out``.
@@ -64,7 +68,11 @@ class EncodedCorpus:
 
 
 def encode_corpus(
-    corpus: Corpus, data: DataConfig, folder: Path | None = None, like: Vocabulary | None = None
+    corpus: Corpus,
+    data: DataConfig,
+    folder: Path | None = None,
+    like: Vocabulary | None = None,
+    known: Sequence[str] = (),
 ) -> EncodedCorpus:
     """Build the vocabulary of a corpus and encode its examples.
 
@@ -73,9 +81,11 @@ def encode_corpus(
       data: the settings.
       folder: an empty folder to keep the ids in; None to keep them no longer than the process.
       like: the vocabulary of a run that goes on, as ``Vocabulary.build``.
+      known: tokens that the vocabulary holds even if the texts do not: those of the run that gives the first weights.
     """
     limit = DEFAULT_WORD_VOCABULARY if data.unit == "word" and data.max_vocab is None else data.max_vocab
-    vocabulary = Vocabulary.build(corpus.train, data.unit, limit, corpus.classify, like)
+    own = Vocabulary.build(corpus.train, data.unit, limit, corpus.classify, like)
+    vocabulary = with_tokens(own, known, limit)
     bos, running = data.bos and corpus.train.plain, data.running
     train, _ = vocabulary.encode_examples(corpus.train, None if folder is None else folder / "train")
     examples = corpus.held_out
@@ -100,6 +110,8 @@ def encode_corpus(
             "held_out": len(corpus.held_out),
             "sha256": corpus.fingerprint(),
             "floor": corpus.floor,
+            "begin_at": where_texts_begin(corpus.train.texts) if running else None,
+            "known": list(known),
         },
         tuple(corpus.report()),
         find_unknown(vocabulary, corpus.train.texts, bos, running, _MOST_TOKENS)[0],
@@ -107,7 +119,9 @@ def encode_corpus(
     )
 
 
-def load_encoded(config: Config, like: Vocabulary | None = None) -> tuple[EncodedCorpus, Config]:
+def load_encoded(
+    config: Config, like: Vocabulary | None = None, known: Sequence[str] = ()
+) -> tuple[EncodedCorpus, Config]:
     """Load the corpus that a configuration names, from the cache where it is kept there.
 
     Files of more than 64 MB together are encoded once and kept in the user's cache folder, by their content.
@@ -115,28 +129,31 @@ def load_encoded(config: Config, like: Vocabulary | None = None) -> tuple[Encode
     Args:
       config: the settings.
       like: the vocabulary of a run that goes on, as ``Vocabulary.build``.
+      known: as for ``encode_corpus``.
 
     Returns:
-      The corpus, and the configuration with ``dataset`` and ``window`` filled in where they were left open.
+      The corpus, and the configuration with ``dataset``, ``window`` and ``begin_at`` filled in where they were left
+      open.
 
     Raises:
       InputError: the texts cannot be had, or there is no room for them; the message says why and what to do.
     """
     config, notice = settle(config)
     notices = () if notice is None else (notice,)
-    folder = _folder(config, like)
+    folder = _folder(config, like, known)
     if folder is not None and (kept := _open(folder)) is not None:
         report = (*kept.report, *notices, f"encoded before; the ids are in {folder}")
-        return dataclasses.replace(kept, report=report), config
+        return dataclasses.replace(kept, report=report), _with_beginning(config, kept)
     try:
         corpus, config = load_corpus(config)
         with contextlib.ExitStack() as stack:
             new = None if folder is None else _new_folder(folder, stack)
-            encoded = encode_corpus(corpus, config.data, new, like)
+            encoded = encode_corpus(corpus, config.data, new, like, known)
             if new is not None:
                 _write(encoded, new)
                 notices = (*notices, f"the ids are kept in {folder}")
-        return dataclasses.replace(encoded, report=(*encoded.report, *notices)), config
+        report = (*encoded.report, *notices)
+        return dataclasses.replace(encoded, report=report), _with_beginning(config, encoded)
     except OSError as error:
         where = error.filename or cache_folder()
         raise InputError(
@@ -145,7 +162,11 @@ def load_encoded(config: Config, like: Vocabulary | None = None) -> tuple[Encode
         ) from error
 
 
-def _folder(config: Config, like: Vocabulary | None) -> Path | None:
+def _with_beginning(config: Config, corpus: EncodedCorpus) -> Config:
+    return dataclasses.replace(config, data=settle_beginning(config.data, corpus.record["begin_at"]))
+
+
+def _folder(config: Config, like: Vocabulary | None, known: Sequence[str]) -> Path | None:
     """The folder for the corpus of a configuration, named by the content of its files; None where it is too small."""
     data = config.data
     options = ReadOptions.of(data)
@@ -161,6 +182,8 @@ def _folder(config: Config, like: Vocabulary | None) -> Path | None:
         "window": data.running,
         "seed": config.training.seed,
         "head": config.model.head,
+        "known": list(known),
+        "begin_at": None,  # it changes nothing in the ids
     }
     if like is not None and like.has_unknown and like.spelling is None:
         settings["spelled"] = False  # the texts as a run of an older version encoded them

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from flaxchar.config import InputError
+from flaxchar.data.starts import before_a_text
 from flaxchar.generation.arguments import check
 from flaxchar.generation.given import given_label, given_text
 from flaxchar.models.trained import TrainedModel
@@ -17,13 +19,26 @@ class Prompt(NamedTuple):
 
     Attributes:
       text: the beginning as it will be shown: without the characters that were left out.
-      ids: what is fed: the id of the label, or the source and its end, and then the text; int32 ``[tokens]``.
+      ids: what is fed: the id of the label, or the source and its end, and then the text; for running text without a
+        prompt, the blank line or line feed before a text; int32 ``[tokens]``.
       size: the longest continuation, in tokens, counted with ``ids``.
+      begins: whether a text begins here after line feeds: those that follow are not part of it.
     """
 
     text: str
     ids: np.ndarray
     size: int
+    begins: bool = False
+
+    def followed_by(self, pieces: Iterable[str]) -> Iterator[str]:
+        """The pieces of the text that is shown: the prompt, and what the model has written after it."""
+        yield self.text
+        begun = not self.begins
+        for piece in pieces:
+            shown = piece if begun else piece.lstrip("\n")
+            begun = begun or bool(shown)
+            if shown:
+                yield shown
 
 
 def encode_prompt(
@@ -70,6 +85,8 @@ def encode_prompt(
     if unknown == "drop":
         ids = ids[ids != vocabulary.unknown]
         text = vocabulary.decode(ids)
+    before = before_a_text(trained.config.data, vocabulary) if not len(ids) else ids[:0]
+    prefix = np.concatenate([prefix, before])
     if len(ids) > size:
         raise InputError(f"the prompt {text[:40]!r} has {len(ids)} tokens; `size` is {size} and counts the prompt")
-    return Prompt(text, np.concatenate([prefix, ids]).astype(np.int32), size + len(prefix))
+    return Prompt(text, np.concatenate([prefix, ids]).astype(np.int32), size + len(prefix), len(before) > 0)

@@ -10,26 +10,27 @@ class Best:
 
     Attributes:
       results: held-out bits per character of each evaluation, in order.
-      params: the parameters of the best result; None where there is none yet.
+      bits_per_character: the best result; None where there is none yet.
+      params: the parameters of the best result.
     """
 
     def __init__(self, patience: int | None = None) -> None:
         """``patience``: evaluations in a row without a new best after which to stop; None to go on to the end."""
         self.results: list[float] = []
         self.params: Params | None = None
-        self._bits: float | None = None
+        self.bits_per_character: float | None = None
         self._patience = patience
 
     def restore(self, results: list[float], bits: float | None, params: Params | None) -> None:
-        """Continue from the results of an interrupted run, and its best checkpoint."""
-        self.results, self._bits, self.params = list(results), bits, params
+        """Continue from the best checkpoint of a run, and the results of its last stretch, which patience looks at."""
+        self.results, self.bits_per_character, self.params = list(results), bits, params
 
     def add(self, bits_per_character: float) -> bool:
         """Add a result; return whether it is the best, so that the caller sets ``params``."""
         self.results.append(bits_per_character)
-        if self._bits is not None and not bits_per_character < self._bits:
+        if self.bits_per_character is not None and not bits_per_character < self.bits_per_character:
             return False
-        self._bits = bits_per_character
+        self.bits_per_character = bits_per_character
         return True
 
     @property

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from flaxchar.config import Config, InputError, NormalForm, TrainingConfig
+from flaxchar.config import Config, InputError, TrainingConfig
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.data.starts import before_a_text
 from flaxchar.generation.generate import generate
 from flaxchar.generation.given import given_text
 from flaxchar.generation.sampling import Sampling
@@ -38,7 +39,7 @@ class Evaluator:
           InputError: a prompt that the user set cannot be encoded.
         """
         self._model, self._corpus, self._config = model, corpus, config
-        self._prompts = sample_prompts(corpus, config.training, config.data.normalize)
+        self._prompts = sample_prompts(corpus, config)
 
     def evaluate(self, params: Params) -> tuple[Evaluation | None, tuple[Sample, ...]]:
         """Evaluate the parameters and generate samples, on one device of this process."""
@@ -112,22 +113,23 @@ class Evaluator:
                 sampling=Sampling(temperature),
                 bos=self._config.data.bos,
             )
-            samples.append(Sample(prompt, temperature, prompt + vocabulary.decode(text)))
+            written = vocabulary.decode(text)
+            if not prompt and len(ids):  # after the line feeds that were fed
+                written = written.lstrip("\n")
+            samples.append(Sample(prompt, temperature, prompt + written))
         return samples
 
 
-def sample_prompts(
-    corpus: EncodedCorpus, training: TrainingConfig, form: NormalForm | None = None
-) -> list[tuple[str, np.ndarray]]:
+def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.ndarray]]:
     """The prompts of a run's samples: the text to show and the ids to feed, int32, of each prompt.
 
     A classifier has none. With sources, the prompts are the first held-out sources; with labels, the first labels, each
-    before every prompt that the user set. ``form`` is the run's ``normalize``.
+    before every prompt that the user set.
 
     Raises:
       InputError: a prompt that the user set cannot be encoded.
     """
-    vocabulary = corpus.vocabulary
+    vocabulary, training = corpus.vocabulary, config.training
     if vocabulary.classifies:
         return []
     if vocabulary.source_end is not None:
@@ -135,19 +137,22 @@ def sample_prompts(
         sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
         return [(f"{vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
     set_by_user = training.sample_prompts != TrainingConfig().sample_prompts
-    given = [given_text(vocabulary, prompt, form, "the sample prompt") for prompt in training.sample_prompts]
+    given = [
+        given_text(vocabulary, prompt, config.data.normalize, "the sample prompt") for prompt in training.sample_prompts
+    ]
     if vocabulary.labels:
         return [
             (f"{name}: {prompt}", np.concatenate([[label], vocabulary.encode(prompt)]).astype(np.int32))
             for name, label in zip(vocabulary.labels[:SHOWN_LABELS], vocabulary.label_ids, strict=False)
             for prompt in (given if set_by_user else ("",))
         ]
+    beginning = before_a_text(config.data, vocabulary)  # of running text
     prompts = []
     for prompt in given:
         try:
-            prompts.append((prompt, vocabulary.encode(prompt)))
+            prompts.append((prompt, vocabulary.encode(prompt) if prompt else beginning))
         except InputError:
             if set_by_user:
                 raise
-            prompts.append(("", vocabulary.encode("")))
+            prompts.append(("", beginning))
     return prompts

@@ -78,7 +78,7 @@ class Metrics:
         return progress.nats / math.log(2) / max(1.0, characters) + self._spelling, characters
 
 
-def held_out_results(run: Run, until: int) -> list[float]:
-    """The held-out bits per character of each evaluation up to step ``until``."""
+def held_out_results(run: Run, until: int, after: int = 0) -> list[float]:
+    """The held-out bits per character of each evaluation after step ``after`` and up to step ``until``."""
     name = "held_out_bits_per_character"
-    return [record[name] for record in run.read(METRICS, until) if name in record]
+    return [record[name] for record in run.read(METRICS, until) if name in record and record["step"] > after]

@@ -1,4 +1,4 @@
-"""The plan of a run: how many steps it takes, when it is evaluated, and whether it keeps its time budget."""
+"""The plan of a run: its batches, its steps and its evaluations, and whether it keeps its time budget."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flaxchar.config import DEFAULT_TIME_BUDGET, TrainingConfig, parse_duration
+from flaxchar.config import Config, TrainingConfig, parse_duration
 from flaxchar.data.batches import TextBatches, WindowBatches
-from flaxchar.training.devices import agree
+from flaxchar.data.cache import EncodedCorpus
+from flaxchar.training.devices import Layout, agree
 from flaxchar.training.loop import Progress
 from flaxchar.training.state import TrainState, copy_tree
 from flaxchar.training.step import TrainStep
@@ -64,6 +65,16 @@ class Budget(NamedTuple):
         return self.seconds - (time.monotonic() - self.started) - self.reserved
 
 
+def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> TextBatches | WindowBatches:
+    """The training batches of a corpus, of separate texts or of running text."""
+    data, training, eos = config.data, config.training, corpus.vocabulary.eos
+    if data.window:
+        return WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
+    return TextBatches(
+        corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
+    )
+
+
 def fixed_steps(training: TrainingConfig, steps_per_epoch: int) -> int | None:
     """The number of steps that the settings give; None where they give a time budget."""
     if training.steps is not None:
@@ -71,9 +82,9 @@ def fixed_steps(training: TrainingConfig, steps_per_epoch: int) -> int | None:
     return None if training.epochs is None else training.epochs * steps_per_epoch
 
 
-def make_budget(training: TrainingConfig, started: float, reserved: float) -> Budget:
-    """The time budget of the settings, or the default one."""
-    return Budget(parse_duration(training.time_budget or DEFAULT_TIME_BUDGET), started, reserved)
+def make_budget(time_budget: str, started: float, reserved: float) -> Budget:
+    """A time budget, as ``parse_duration`` reads it."""
+    return Budget(parse_duration(time_budget), started, reserved)
 
 
 def steps_within(seconds: float, costs: Costs, count_evaluations: Callable[[int], int]) -> int:

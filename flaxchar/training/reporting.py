@@ -43,6 +43,7 @@ class Report:
       epoch: number of passes over the texts so far.
       evaluation: the result on the held-out texts; None if there are none, or when training begins.
       samples: texts that the model generated.
+      further: whether the run was trained further, so that no number of steps alone repeats it.
     """
 
     step: int
@@ -50,6 +51,7 @@ class Report:
     epoch: float
     evaluation: Evaluation | None = None
     samples: tuple[Sample, ...] = ()
+    further: bool = False
 
 
 class Observer:

@@ -2,7 +2,7 @@
 
 ::
 
-    config.json       settings, what identifies the texts, the number of steps
+    config.json       settings, what identifies the texts, the number of steps, the stretches if it was trained further
     vocabulary.json   the tokens, in the order of their ids, and rare words from which unknown ones are spelled
     metrics.jsonl     training and held-out losses, one JSON object a line
     baselines.json    bits per character of n-grams and compressors on the held-out texts
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
 from flaxchar.storage import replace_file
 from flaxchar.training.checkpoints import Checkpoints
+from flaxchar.training.folders import check_free
+from flaxchar.training.same_run import changed_settings, list_changes, relocated, with_paths
+from flaxchar.training.stretches import Stretch
 
 FORMAT = 2
 # The version that reads format 1 in full; this one reads finished runs of it, and goes on with some.
 FORMAT_1_VERSION = "flaxchar 0.1.0 at commit bf90fbd"
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
-_OWN_FILES = {"config.json", "vocabulary.json", METRICS, SAMPLES, "baselines.json", "checkpoints", "lock"}
 
 
 class Run:
@@ -59,7 +61,7 @@ class Run:
     def __init__(self, path: Path, record: dict[str, Any], vocabulary: Vocabulary) -> None:
         """Use ``create`` or ``open``."""
         self.path, self.record, self.vocabulary = path, record, vocabulary
-        self.config = Config.from_dict(record["config"])
+        self.config = relocated(Config.from_dict(record["config"]), record.get("folder"), path)
         self.checkpoints = Checkpoints(path / "checkpoints")
         self._lock: filelock.BaseFileLock | None = None
 
@@ -85,7 +87,13 @@ class Run:
         if cls.exists(path):
             raise InputError(f"{path} already holds a run; name another folder, or move it aside with `fresh`")
         check_free(path)
-        record = {"format": FORMAT, "config": config.to_dict(), "texts": texts, "steps": steps}
+        record = {
+            "format": FORMAT,
+            "config": config.to_dict(),
+            "texts": texts,
+            "steps": steps,
+            "folder": str(path.absolute()),
+        }
         try:
             path.mkdir(parents=True, exist_ok=True)
             _write_json(path / "vocabulary.json", vocabulary.to_dict())
@@ -118,17 +126,49 @@ class Run:
         """How many steps the run takes in all."""
         return self.record["steps"]
 
-    def check_settings(self, config: Config) -> None:
-        """Compare a configuration with the one the run was begun with.
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The stretches that the run was trained in; one unless it was trained further."""
+        saved = self.record.get("stretches")
+        if saved is None:
+            return (Stretch(self.steps, self.config.training.time_budget),)
+        return tuple(Stretch(**stretch) for stretch in saved)
+
+    def extend(self, stretches: Sequence[Stretch]) -> None:
+        """Record that the run is trained further."""
+        self.record["stretches"] = [stretch._asdict() for stretch in stretches]
+        self.record["steps"] = stretches[-1].steps
+        _write_json(self.path / "config.json", self.record)
+
+    def record_paths(self, config: Config) -> None:
+        """Record where the texts are now, if they have moved."""
+        recorded = self.record["config"]["data"]
+        paths = {name: _plain(getattr(config.data, name)) for name in ("data", "val_data", "data_dir")}
+        if paths == {name: _plain(recorded.get(name)) for name in paths}:
+            return
+        self.config = with_paths(self.config, config)
+        recorded |= paths
+        self.record["folder"] = str(self.path.absolute())
+        try:
+            _write_json(self.path / "config.json", self.record)
+        except OSError as error:  # a run that can only be read: the next command is told the path again
+            logging.getLogger(__name__).warning("%s cannot be written: %s", self.path, error)
+
+    def check_settings(self, config: Config, preset: str | None = None, given: Collection[str] | None = None) -> None:
+        """Compare a configuration with the one the run was begun with, without its length and its paths.
+
+        Args:
+          config: the configuration.
+          preset: the preset that it begins with, if the user named one.
+          given: names of the settings that the user gave; None if that is not known.
 
         Raises:
           InputError: they differ; the message lists all differences.
         """
-        if changed := self.config.differences(config):
-            listed = ", ".join(f"`{name}` was {ours!r} and is {theirs!r}" for name, ours, theirs in changed)
+        if changes := changed_settings(self.config, config):
             raise InputError(
-                f"the run in {self.path} was begun with other settings: {listed}; leave them out to go on with it, or "
-                "begin anew with `fresh`, which moves the old run aside"
+                f"the run in {self.path} was begun with other settings: {list_changes(changes, preset, given)}; leave "
+                "them out to go on with it, or begin anew with `fresh`, which moves the old run aside"
             )
 
     def check_texts(self, texts: dict[str, Any]) -> None:
@@ -170,6 +210,8 @@ class Run:
         Raises:
           InputError: another process is training in it.
         """
+        if self._lock is not None:
+            return
         lock = filelock.FileLock(self.path / "lock", blocking=False)
         try:
             lock.acquire()
@@ -223,6 +265,11 @@ class Run:
             _write_json(path, measure())
         return _read_json(path)
 
+    @property
+    def has_baselines(self) -> bool:
+        """Whether the baselines have been measured."""
+        return (self.path / "baselines.json").exists()
+
     def close(self) -> None:
         """Release the lock and the checkpoints."""
         if self._lock is not None:
@@ -231,35 +278,8 @@ class Run:
         self.checkpoints.close()
 
 
-def check_free(path: Path) -> None:
-    """Check that a folder can hold a new run.
-
-    Raises:
-      InputError: it is a file, or a folder with other things in it.
-    """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file, not a folder; name another folder as `workdir`")
-    if path.is_dir() and (others := sorted(entry.name for entry in path.iterdir() if entry.name not in _OWN_FILES)):
-        raise InputError(f"{path} is not empty and holds no run (it holds {others[0]}); name a new folder as `workdir`")
-
-
-def saved_vocabulary(path: Path) -> Vocabulary | None:
-    """The vocabulary of the run in a folder; None where there is no run."""
-    if not Run.exists(path):
-        return None
-    run = Run.open(path)
-    run.close()
-    return run.vocabulary
-
-
-def move_aside(path: Path) -> Path:
-    """Rename a run's folder to the first free ``NAME.1``, ``NAME.2`` … and return the new path."""
-    path = path.absolute()
-    number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
-    path.rename(aside)
-    return aside
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _read_vocabulary(path: Path, record: dict[str, Any]) -> Vocabulary:

@@ -7,14 +7,14 @@ parameters so far. This module ties them together.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 
-from flaxchar.config import Config
-from flaxchar.data.batches import TextBatches, WindowBatches
+from flaxchar.config import DEFAULT_TIME_BUDGET, Config
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import count_params, make_model
@@ -23,24 +23,35 @@ from flaxchar.training.best import Best
 from flaxchar.training.checkpoints import SAVE_SECONDS, Saver, import_orbax, restore_state
 from flaxchar.training.devices import Layout, agree, leads, make_layout
 from flaxchar.training.evaluate import Evaluator
+from flaxchar.training.folders import move_aside
+from flaxchar.training.initial import take_over
 from flaxchar.training.loop import Progress, fit, log_interval
 from flaxchar.training.metrics import Metrics, held_out_results
-from flaxchar.training.optimizers import learning_rates, make_optimizer
+from flaxchar.training.optimizers import make_optimizer
 from flaxchar.training.plan import (
     TIMING_SHARE,
     Costs,
     Pace,
     evaluation_steps,
     fixed_steps,
+    make_batches,
     make_budget,
     most_evaluations,
     steps_within,
     time_steps,
 )
 from flaxchar.training.reporting import Observer, Report, describe
-from flaxchar.training.run_directory import Run, move_aside
+from flaxchar.training.run_directory import Run
 from flaxchar.training.state import TrainState, copy_tree, init_state
 from flaxchar.training.step import TrainStep
+from flaxchar.training.stretches import (
+    Standing,
+    Stretch,
+    describe_further,
+    further_steps,
+    stretch_points,
+    stretch_rates,
+)
 
 
 def train_corpus(
@@ -52,8 +63,9 @@ def train_corpus(
     fresh: bool = False,
     layout: Layout | None = None,
     reserved: float = 0.0,
+    more_time: bool = False,
 ) -> TrainedModel:
-    """Train a model on a corpus; resume the run in ``path`` where there is one.
+    """Train a model on a corpus; resume the run in ``path`` where there is one, or train it further.
 
     Args:
       corpus: the texts.
@@ -64,12 +76,14 @@ def train_corpus(
       fresh: begin anew; the run in ``path`` is renamed when the new one is ready to begin.
       layout: the devices; None for all there are.
       reserved: seconds of a time budget to leave for what the caller does after training.
+      more_time: train a complete run further also where its time budget is asked for once more.
 
     Returns:
       The model that did best on the held-out texts, or the last one where nothing is held out.
 
     Raises:
-      InputError: the run in ``path`` was begun with other texts or settings, or a sample prompt cannot be encoded.
+      InputError: the run in ``path`` was begun with other texts or settings, a sample prompt cannot be encoded, or
+        there is no run to take the first weights from.
     """
     started = time.monotonic() if started is None else started
     layout = make_layout(config.training) if layout is None else layout
@@ -79,8 +93,9 @@ def train_corpus(
         # What depends on files or on the clock is decided by the main process.
         if path is not None and agree(Run.exists(path) and not fresh):
             run = Run.open(path)
-            session.resume(run)
+            session.resume(run, started, reserved, more_time)
         else:
+            session.take_over()
             session.plan(started, reserved)
             if path is not None and leads():
                 run = session.begin_run(path)
@@ -104,25 +119,48 @@ class _Session:
         self.best = Best(training.patience)
 
         key, optimizer = new_key(training.seed), make_optimizer(training)
-        averaged = training.ema is not None
-        state = init_state(self.model, optimizer, self.batches.rows, fold_in(key, 0), config.data.running, averaged)
+        self.init_state = functools.partial(
+            init_state,
+            *(self.model, optimizer, self.batches.rows, fold_in(key, 0), config.data.running, training.ema is not None),
+        )
+        state = self.init_state()
         self.state = layout.place(state)
         self.step = TrainStep(self.model, optimizer, fold_in(key, 1), layout, training.ema)
-        self.steps = 0
+        self.stretches: tuple[Stretch, ...] = ()
         self.pace: Pace | None = None
         self.saver: Saver | None = None
         observer.prepared(describe(corpus, config, self.batches, count_params(state.params), layout))
 
+    @property
+    def steps(self) -> int:
+        """Steps of the run in all."""
+        return self.stretches[-1].steps
+
+    def take_over(self) -> None:
+        """Begin with the weights of another run, where the settings name one."""
+        taken = take_over(self.config, self.corpus.vocabulary, self.layout.local(self.state.params))
+        if taken is not None:
+            self.state = self.layout.place(self.init_state(params=taken.params))
+            self.observer.prepared([taken.sentence])
+
     def plan(self, started: float, reserved: float) -> None:
-        """Decide how many steps to take. A time budget is turned into steps by measuring what they cost."""
+        """Decide how many steps to take."""
         steps = fixed_steps(self.config.training, self.batches.steps_per_epoch)
-        if steps is not None:
-            self.steps = steps
-            return
-        budget = make_budget(self.config.training, started, reserved)
+        time_budget = self.config.training.time_budget
+        if steps is None:
+            self._plan_time(time_budget or DEFAULT_TIME_BUDGET, time_budget, started, reserved)
+        else:
+            self.stretches = (Stretch(steps),)
+
+    def _plan_time(self, seconds: str, time_budget: str | None, started: float, reserved: float) -> None:
+        """Add a stretch of as many steps as fit into a time budget, by measuring what they cost."""
+        budget = make_budget(seconds, started, reserved)
         costs = self._measure(TIMING_SHARE * budget.seconds)
-        self.steps = agree(steps_within(budget.left(), costs, lambda steps: len(self._evaluation_steps(steps))))
-        self.pace = Pace(budget, costs, self._evaluation_steps(self.steps), self.steps)
+        begin = self.steps if self.stretches else 0
+        steps = agree(steps_within(budget.left(), costs, lambda steps: len(self._points_within(steps))))
+        self.stretches += (Stretch(begin + steps, time_budget),)
+        points = stretch_points(self.stretches[-1:], self._points_within, begin)
+        self.pace = Pace(budget, costs, points, self.steps)
 
     def _measure(self, seconds: float) -> Costs:
         """Compile everything the run needs, then measure what a step and an evaluation cost."""
@@ -140,7 +178,7 @@ class _Session:
             pool.submit(self.batches.batch, int(self.state.step), self.layout.own_rows(self.batches.rows))
             self.step.compile(self.state, self.batches.rows, self.batches.widths)
 
-    def _evaluation_steps(self, steps: int) -> frozenset[int]:
+    def _points_within(self, steps: int) -> frozenset[int]:
         """Numbers of the steps after which a run of this many steps is evaluated."""
         tokens = steps * self.batches.rows * self.batches.mean_width()
         most = most_evaluations(tokens, len(self.corpus.held_out.ids))
@@ -154,25 +192,49 @@ class _Session:
         run.claim()
         return run
 
-    def resume(self, run: Run) -> None:
-        """Go on from the last checkpoint of a run."""
+    def resume(self, run: Run, started: float, reserved: float, more_time: bool) -> None:
+        """Go on from the last checkpoint of a run; train it further where the settings ask for more than it has."""
         run.check_settings(self.config)
         run.check_texts(self.corpus.record)
         run.check_vocabulary(self.corpus.vocabulary)
-        self.steps, checkpoints = run.steps, run.checkpoints
+        if leads():
+            run.record_paths(self.config)
+        self.stretches, checkpoints = run.stretches, run.checkpoints
         last = checkpoints.last_step()
-        unfinished = last is None or last < run.steps
+        unfinished = last is None or last < self.steps
         if leads() and unfinished:
             run.claim()
         if last is None:
-            return
-        state = restore_state(checkpoints, last, self.state)
-        best_step, bits = checkpoints.best() or (last, None)
-        params = None if bits is None else checkpoints.restore(best_step, state.evaluation_params)[0]
-        self.best.restore(held_out_results(run, last), bits, params)
-        self.state = self.layout.place(state)
-        if leads() and unfinished:
-            run.forget_after(last)
+            self.take_over()
+        else:
+            state = restore_state(checkpoints, last, self.state)
+            best_step, bits = checkpoints.best() or (last, None)
+            params = None if bits is None else checkpoints.restore(best_step, state.evaluation_params)[0]
+            begin = self.stretches[-2].steps if len(self.stretches) > 1 else 0
+            self.best.restore(held_out_results(run, last, after=begin), bits, params)
+            self.state = self.layout.place(state)
+            if leads() and unfinished:
+                run.forget_after(last)
+        complete = not unfinished or self.best.out_of_patience
+        standing = Standing(self.stretches, last or 0, complete, run.config.training)
+        further = further_steps(standing, self.config.training, self.batches.steps_per_epoch, more_time)
+        if further is not None:
+            self._train_further(run, standing, further, started, reserved)
+
+    def _train_further(self, run: Run, standing: Standing, further: int | str, started: float, reserved: float) -> None:
+        """Add a stretch to a run, from ``further_steps``."""
+        if leads():
+            run.claim()
+        if standing.complete:  # patience may have ended the last stretch before its time
+            self.stretches = (*self.stretches[:-1], self.stretches[-1]._replace(steps=standing.taken))
+            self.best.restore([], self.best.bits_per_character, self.best.params)
+        if isinstance(further, str):
+            self._plan_time(further, further, started, reserved)
+        else:
+            self.stretches += (Stretch(further),)
+        if leads():
+            run.extend(self.stretches)
+        self.observer.prepared([describe_further(self.config.training, self.stretches)])
 
     def fit(self, run: Run | None, saving: bool) -> None:
         """Train to the end, or until the observer asks to stop.
@@ -193,10 +255,13 @@ class _Session:
             self.corpus.train_unknown.bits_per_character,
         )
         self.saver = Saver(self.layout, None if run is None else run.checkpoints) if saving else None
+        if self.saver is not None and self.config.training.init_from is not None and self.state.step == 0:
+            self.saver.save(self.state, 0)  # from here on, the run does not need the other one
         self._compile_step()
-        rates = learning_rates(self.config.training, self.steps)
+        rates = stretch_rates(self.config.training, self.stretches)
         self.observer.planned(self._report(int(self.state.step)), batches.steps_per_epoch)
-        self.state = fit(self.step, self.state, batches, rates, self._evaluation_steps(self.steps), self)
+        points = stretch_points(self.stretches, self._points_within)
+        self.state = fit(self.step, self.state, batches, rates, points, self)
 
     def best_model(self) -> TrainedModel:
         """The model of the best held-out result, or the last one."""
@@ -243,20 +308,11 @@ class _Session:
         return jax.process_count() == 1 or step % log_interval(self.steps) == 0
 
     def _report(self, step: int) -> Report:
-        return Report(step, self.steps, step / self.batches.steps_per_epoch)
+        epoch, further = step / self.batches.steps_per_epoch, len(self.stretches) > 1
+        return Report(step, self.steps, epoch, further=further)
 
     def _characters_per_token(self) -> float:
         """Characters that a training token stands for on average."""
         texts, data = self.corpus.train, self.config.data
         tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if data.running else len(texts))
         return self.corpus.train_characters / tokens if texts.ends else 1.0
-
-
-def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> TextBatches | WindowBatches:
-    """The training batches of a corpus, of separate texts or of running text."""
-    data, training, eos = config.data, config.training, corpus.vocabulary.eos
-    if data.window:
-        return WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
-    return TextBatches(
-        corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
-    )

@@ -44,6 +44,7 @@ def init_state(
     key: Array,
     running: bool = False,
     averaged: bool = False,
+    params: Params | None = None,
 ) -> TrainState:
     """Make the state before the first step.
 
@@ -54,12 +55,13 @@ def init_state(
       key: random key of the initial parameters.
       running: whether the batches are running text, so that the carry goes from batch to batch; static.
       averaged: whether to keep a moving average of the parameters; static.
+      params: the parameters to begin with; None for random ones.
 
     Example::
 
         state = init_state(model, optimizer, batches.rows, jax.random.key(0))
     """
-    params = init_params(model, key)
+    params = init_params(model, key) if params is None else copy_tree(params)
     carry = model.initial_carry(rows) if running else ()
     average = copy_tree(params) if averaged else None
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry, average)

@@ -72,6 +72,8 @@ def test_a_grid_is_trained_reported_and_gone_on_with(tmp_path):
 
     # One more value: what is done is not done again, and one failure does not keep the others from being told.
     (folder / "cell=rnn_hidden=4" / "vocabulary.json").write_text("{")
+    longer = run_command(*common, "--steps", "9", "--cell", "gru", "--hidden", "4")  # it could not be compared
+    assert "--steps was 8 and is 9" in longer.stdout
     again = run_command(*common, "--cell", "gru", "rnn", "lstm", "--hidden", "4")
     assert again.returncode == 1
     second = json.loads((folder / "compare.json").read_text())

@@ -82,7 +82,7 @@ def test_the_cost_of_an_evaluation_is_estimated_from_parts_of_it(monkeypatch):
 
 def test_a_prompt_of_the_user_that_cannot_be_encoded_is_an_error_and_the_default_one_is_left_out():
     corpus, config = encoded(["abba", "aab"], [])
-    assert [(prompt, len(ids)) for prompt, ids in sample_prompts(corpus, config.training)] == [("", 0)]
+    assert [(prompt, len(ids)) for prompt, ids in sample_prompts(corpus, config)] == [("", 0)]
     corpus, config = encoded(["abba", "aab"], [], sample_prompts=("Zürich",))
     with pytest.raises(InputError, match="never seen"):
         Evaluator(make_model(corpus.vocabulary, config.model), corpus, config)

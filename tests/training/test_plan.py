@@ -83,9 +83,9 @@ def test_settings_that_name_steps_or_epochs_need_no_budget():
 
 
 def test_what_is_left_of_a_budget_is_without_what_has_passed_and_what_is_reserved():
-    budget = make_budget(TrainingConfig(time_budget="20s"), time.monotonic() - 5, reserved=2)
+    budget = make_budget("20s", time.monotonic() - 5, reserved=2)
     assert budget.left() == pytest.approx(13, abs=0.1)
-    assert make_budget(TrainingConfig(), time.monotonic(), 0).seconds == 120
+    assert make_budget("1h30m", time.monotonic(), 0).seconds == 5400
 
 
 def test_held_out_texts_that_outweigh_a_run_are_read_less_often():

@@ -9,8 +9,8 @@ from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.kernels import build
 from flaxchar.training.devices import single_device
+from flaxchar.training.plan import make_batches
 from flaxchar.training.reporting import describe
-from flaxchar.training.session import make_batches
 
 
 def described(held_out=(), **settings):

@@ -9,7 +9,7 @@ import pytest
 from helpers import environment
 
 from flaxchar import Config, InputError, Vocabulary
-from flaxchar.training.run_directory import Run, check_free, move_aside
+from flaxchar.training.run_directory import Run
 
 VOCABULARY = Vocabulary.build(["añ\ud800😀\n"])
 
@@ -40,19 +40,9 @@ def test_lines_after_a_step_are_forgotten_and_half_lines_too(run):
     assert run.read("samples.jsonl", until=1) == []
 
 
-def test_a_run_is_never_begun_where_something_is(run, tmp_path):
+def test_a_run_is_never_begun_where_one_is(run):
     with pytest.raises(InputError, match="already holds a run"):
         Run.create(run.path, Config(), VOCABULARY, {}, 1)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is a file"):
-        check_free(tmp_path / "file")
-
-
-def test_moving_aside_finds_a_free_name(run, tmp_path):
-    (tmp_path / "r.1").mkdir()
-    assert move_aside(run.path) == tmp_path / "r.2"
-    assert Run.exists(tmp_path / "r.2")
-    assert not run.path.exists()
 
 
 def test_a_run_of_another_version_is_refused(run):
