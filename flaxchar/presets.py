@@ -126,7 +126,7 @@ def make_preset(name: str, characters: int, running: bool = False, mean_length: 
     if name in PRESETS:
         return PRESETS[name]
     size = sum(characters >= limit for limit in SIZES)
-    # A long text or a window has as many characters as several lines, so smaller batches do, and make more steps.
+    # A long text or a window has as many characters as several lines, so a smaller batch suffices and gives more steps.
     long = running or mean_length >= LONG_TEXTS
     usual = Config().replace(batch_size=16 if size else 8) if long else Config()
     if size == 0:

@@ -42,7 +42,7 @@ def sequence(
       The hidden states ``[time, batch, hidden]`` and the carry after the last step.
 
     Raises:
-      TypeError: an array is not of a type that the kernel knows: float32, int32 or uint32.
+      TypeError: an array is neither float32 nor int32.
     """
     return _sequence(cell, inputs, *stacked_gates(cell, weights), carry, mask)
 
@@ -145,7 +145,7 @@ def cross_entropy(
       Nats, float32 ``[...]``.
 
     Raises:
-      TypeError: an array is not of a type that the kernel knows: float32, int32 or uint32.
+      TypeError: an array is neither float32 nor int32.
     """
     return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
 
