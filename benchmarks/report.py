@@ -1,4 +1,4 @@
-"""Results of ``run.py`` as people read them: ``results.json`` into ``results.md`` and ``results.png``."""
+"""Write the results of ``run.py``, ``results.json``, as a table and a picture: ``results.md`` and ``results.png``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-# What was set out to reach: how many times as fast as whom, by hidden size.
+# The goals: how many times as fast as each peer a training step should be, for PyTorch by hidden size.
 TORCH_GOALS, KERAS_GOAL = {128: 1.5, 256: 1.5, 512: 1.2}, 8.0
 TORCH_AIM = 2.0
 PEAK_GOAL, QUALITY_GOAL, WRITE_GOAL, LOOP_GOAL = 0.5, 25.0, 2.0, 10_000.0
 
 
 def ratio(values: list[float] | None) -> str:
-    """Median, and from the least to the greatest."""
+    """The median and, in brackets, the least and the greatest."""
     if values is None:
         return ""
     median, least, greatest = (f"{x:,.0f}" if x >= 1000 else f"{x:.2f}" for x in values)
@@ -35,7 +35,7 @@ def verdict(reached: bool, goal: str) -> str:
 
 
 def step_verdict(row: dict, peer: str, goal: float) -> str:
-    """Whether a goal is reached, and where it is not, how much of the product peak that would take."""
+    """Whether a goal is reached; if not, the share of the matrix-product peak that it would take."""
     times = row[f"against_{peer}"][0]
     said = verdict(times >= goal, f"{goal:g}")
     return said if times >= goal else f"{said}, would take {row['share_of_peak'] * goal / times:.0%} of the peak"
@@ -47,11 +47,12 @@ def step_lines(rows: list[dict]) -> list[str]:
     lines = [
         "## Training step",
         "",
-        "Thousand characters a second; ratios are how many times as fast flaxchar is. The peak is what the product of "
-        "two 2048 × 2048 matrices reaches in XLA; a step's share of it counts its matrix products alone. Beside a goal "
-        "that is missed stands the share it would take.",
+        "Thousand characters a second. A ratio says how many times as fast as the peer flaxchar is. The peak is the "
+        "speed of the product of two 2048 × 2048 matrices in XLA. A step's share of it counts only the step's matrix "
+        "products. A missed goal is followed by the share of the peak that it would take.",
         "",
-        f"Aims: {PEAK_GOAL:.0%} of the peak, reached in {half} of {len(rows)} shapes; twice PyTorch, in {twice}.",
+        f"Aims: {PEAK_GOAL:.0%} of the peak, reached in {half} of {len(rows)} shapes; twice PyTorch's speed, "
+        f"reached in {twice}.",
         "",
     ]
     body = []
@@ -89,16 +90,16 @@ def quality_lines(rows: list[dict]) -> list[str]:
     return [
         "## Time to quality",
         "",
-        f"Keras, its imports left out, needs {row['keras_seconds']} s for four epochs of 7,000 titles (held out: "
+        f"Keras, without its imports, needs {row['keras_seconds']} s for four epochs of 7,000 titles (held-out: "
         f"{epochs} bits per character). flaxchar, from the start of the process, reaches "
-        f"{row['flaxchar_bits_per_character']:.2f} in {ratio(row['flaxchar_seconds'])} s, and in "
-        f"{row['flaxchar_seconds_first_ever']} s the first time ever, when the kernel and all programs are compiled.",
+        f"{row['flaxchar_bits_per_character']:.2f} in {ratio(row['flaxchar_seconds'])} s. Its first run takes "
+        f"{row['flaxchar_seconds_first_ever']} s, because it compiles the kernel and all programs.",
         "",
         *table(
             ["", "times as fast", "goal"],
             [
-                ["programs compiled before", warm, verdict(row["reached"] and warm >= QUALITY_GOAL, "25")],
-                ["first time ever", first, verdict(row["reached"] and first >= QUALITY_GOAL, "25")],
+                ["later runs", warm, verdict(row["reached"] and warm >= QUALITY_GOAL, "25")],
+                ["first run", first, verdict(row["reached"] and first >= QUALITY_GOAL, "25")],
             ],
         ),
     ]
@@ -115,7 +116,7 @@ def sampling_lines(rows: list[dict]) -> list[str]:
             for side in ("flaxchar", "torch", "keras")
         ]
         body.append([row["streams"], *sides, ratio(row["against_torch"]), ratio(row.get("against_keras")), goals])
-    header = ["texts at once", "flaxchar", "PyTorch, state kept", "Keras, the notebook's loop"]
+    header = ["texts at once", "flaxchar", "PyTorch, keeping the state", "Keras, the notebook's loop"]
     lines = ["## Writing", "", "Characters a second, LSTM(128), temperature 0.8.", ""]
     return lines + table([*header, "against PyTorch", "against Keras", "goal"], body)
 
@@ -137,17 +138,17 @@ def growth_lines(rows: list[dict]) -> list[str]:
             goal += ", " + verdict(row["first_peak_gigabytes"] < 1.5, "1.5 GB")
         first = [row["first_seconds"], row["first_peak_gigabytes"]]
         body.append([f"{row['megabytes']} MB", *first, ratio(row["again_seconds"]), row["again_peak_gigabytes"], goal])
-    lines = ["## Growth", "", "To the end of the first training step, and the peak memory of the process.", ""]
+    lines = ["## Growth", "", "Seconds to the end of the first training step, and peak memory of the process.", ""]
     return lines + table(["text", "first: s", "GB", "again: s", "GB", "goal"], body)
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """Bars for each cell and hidden size, and on a scale of their own for ragged batches."""
+    """Draw the ratios to PyTorch: a panel of bars for each cell and hidden size, and one for ragged batches."""
     panels: dict[str, list[dict]] = {}
     for row in rows:
         goal = TORCH_GOALS[row["hidden"]]
-        of = "ragged titles" if row["ragged"] else f"hidden {row['hidden']}"
-        panels.setdefault(f"{row['cell'].upper()}, {of}: goal {goal}", []).append(row)
+        shape = "ragged titles" if row["ragged"] else f"hidden {row['hidden']}"
+        panels.setdefault(f"{row['cell'].upper()}, {shape}: goal {goal}", []).append(row)
     figure, axes = plt.subplots(2, 4, figsize=(15, 9))
     for axis, (title, chosen) in zip(axes.flat, panels.items(), strict=False):
         keys = ("hidden", "layers", "time", "batch") if chosen[0]["ragged"] else ("layers", "time", "batch")
@@ -187,8 +188,8 @@ def main() -> None:
         "# Results",
         "",
         f"{machine['date']}; {machine['processor']}; Python {machine['python']}, {versions}; peers: "
-        f"{', '.join(machine['peers'])}. Medians of {machine['rounds']} rounds in turn, the least and the greatest in "
-        "brackets. Written by `python benchmarks/run.py`.",
+        f"{', '.join(machine['peers'])}. Medians of {machine['rounds']} rounds, in which the sides take turns; "
+        "the least and the greatest in brackets. Written by `python benchmarks/run.py`.",
         "",
     ]
     for name, section in SECTIONS.items():

@@ -1,8 +1,8 @@
-"""flaxchar beside PyTorch, Keras and Flax: ``python benchmarks/run.py`` for everything, or by name.
+"""Compare flaxchar with PyTorch, Keras and Flax: ``python benchmarks/run.py`` for all benchmarks, or name some.
 
-The sides of a comparison take turns in one invocation, each in a process of its own; ratios are medians over the
-rounds, with the least and the greatest. Peers get virtual environments of their own under ``--environments``, made
-from ``requirements-*.txt``. Results go to ``results/``: a Markdown table, JSON and a picture.
+The sides of a comparison take turns, each in a process of its own. Ratios are medians over the rounds, with the least
+and the greatest. PyTorch and Keras get virtual environments of their own under ``--environments``, made from
+``requirements-*.txt``. Results go to ``results/``: a Markdown table, JSON and a picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 ROUNDS = 7
-# What reaches the notebook's result soonest.
+# The settings that reach the notebook's held-out result soonest.
 QUICK = [
     *("--hidden", "128", "--embedding", "0", "--dropout", "0"),
     *("--batch-size", "16", "--buckets", "2", "--steps", "64", "--learning-rate", "0.09", "--warmup-steps", "5"),
@@ -33,7 +33,7 @@ QUICK = [
 
 
 class Worker:
-    """A framework's process."""
+    """The process of one framework (``workers.py``)."""
 
     def __init__(self, framework: str, python: Path, checkout: Path = ROOT, **variables: str) -> None:
         self.process = subprocess.Popen(
@@ -52,7 +52,7 @@ class Worker:
 
 
 class Bench:
-    """The workers, and what they measured."""
+    """The workers and their results."""
 
     def __init__(self, environments: Path, titles: Path | None) -> None:
         self.environments, self.titles, self.workers, self.results = environments, titles, {}, {}
@@ -75,7 +75,7 @@ class Bench:
         return self.workers[framework]
 
     def seconds(self, tasks: dict[str, dict], least: float = 0.05) -> dict[str, list[float]]:
-        """Seconds of each side's task, a list over the rounds."""
+        """Seconds of each side's task, one number a round, each over about ``least`` seconds of repetitions."""
         once = {side: self.worker(side).ask(task=task) for side, task in tasks.items()}
         times = {side: max(1, round(least / seconds)) for side, seconds in once.items()}
         rounds = [{side: self.worker(side).ask(times=times[side]) for side in tasks} for _ in range(ROUNDS)]
@@ -87,7 +87,7 @@ class Bench:
 
 
 def ratio(ours: list[float], theirs: list[float]) -> list[float]:
-    """Median, least and greatest of how many times as fast we are."""
+    """Median, least and greatest of how many times as fast ``ours`` is as ``theirs``."""
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return [round(x, 2) for x in (statistics.median(ratios), min(ratios), max(ratios))]
 
@@ -115,14 +115,14 @@ def step(bench: Bench) -> None:
         flops_per_second = 2 * 2048**3 / min(peak)
         characters = sum(shape.get("lengths", [shape["time"]] * shape["batch"]))
         row = {key: value for key, value in shape.items() if key != "lengths"} | {"ragged": "lengths" in shape}
-        for side, list_ in seconds.items():
-            row[f"{side}_characters_per_second"] = round(characters / statistics.median(list_))
+        for side, rounds in seconds.items():
+            row[f"{side}_characters_per_second"] = round(characters / statistics.median(rounds))
             if side != "flaxchar":
-                row[f"against_{side}"] = ratio(seconds["flaxchar"], list_)
+                row[f"against_{side}"] = ratio(seconds["flaxchar"], rounds)
         h, n, gates = shape["hidden"], shape["layers"], {"lstm": 4, "gru": 3}[shape["cell"]]
-        products = (
-            gates * h * h * (2 * n - 1) + 84 * h
-        )  # multiplications a character, forward; the first layer looks up
+        # Multiplications a character in the forward pass; the first layer looks up its input. The backward pass has
+        # twice as many, and each comes with an addition.
+        products = gates * h * h * (2 * n - 1) + 84 * h
         row["share_of_peak"] = round(
             6 * products * characters / statistics.median(seconds["flaxchar"]) / flops_per_second, 2
         )
@@ -137,7 +137,7 @@ def titles(path: Path) -> list[str]:
 def timed(
     arguments: list[str], until: str | None = None, checkout: Path = ROOT, **variables: str
 ) -> tuple[float, float]:
-    """Seconds of a command, to its end or to the line that begins with ``until``, and its peak memory in GB."""
+    """Seconds of a command, until it ends or prints a line that begins with ``until``, and its peak memory in GB."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -154,24 +154,25 @@ def timed(
 
 
 def quality(bench: Bench) -> None:
-    """From the start of the process to the notebook's held-out result after 4 epochs, against its fit in Keras.
+    """Time to the held-out result of the notebook after 4 epochs: flaxchar against the notebook's training in Keras.
 
-    Until the model is trained, evaluated and saved, that is; what is told of n-grams afterwards is no part of it.
+    flaxchar is timed from the start of the process until the model is trained, evaluated and saved. Its report on
+    n-grams afterwards is not timed.
     """
     if bench.titles is None:
         print("quality: left out, for want of --titles")
         return
     texts = titles(bench.titles)
-    # A process of its own: in one that has trained other models before, an epoch takes Keras longer.
+    # A new process, because Keras takes longer for an epoch in a process that has trained other models.
     keras = Worker("keras", bench.python("keras"))
     keras.ask(quality={"train": texts[:7000], "held_out": texts[7000:]})
     with tempfile.TemporaryDirectory() as folder:
-        for name, some in (("train.txt", texts[:7000]), ("held_out.txt", texts[7000:])):
-            (Path(folder) / name).write_text("\n".join(some) + "\n", encoding="utf-8")
+        for name, part in (("train.txt", texts[:7000]), ("held_out.txt", texts[7000:])):
+            (Path(folder) / name).write_text("\n".join(part) + "\n", encoding="utf-8")
         data = ["--data", f"{folder}/train.txt", "--val-data", f"{folder}/held_out.txt", "--no-bos"]
         epochs, rows, cache = [], [], f"{folder}/cache"
         for number in range(ROUNDS + 1):
-            if number % 2 == 0:  # in turn, as machines are faster at some times than at others
+            if number % 2 == 0:  # the sides take turns, because a machine's speed changes over time
                 epochs.append(keras.ask(epoch=True))
             command = ["train.py", *data, *QUICK, "--workdir", f"{folder}/run{number}"]
             seconds, _ = timed(command, until="best checkpoint: ", XDG_CACHE_HOME=cache)
@@ -204,12 +205,12 @@ def sampling(bench: Bench) -> None:
             sizes["keras"] = 40
         tasks = {s: {"kind": "write", "streams": streams, "hidden": 128, "size": size} for s, size in sizes.items()}
         seconds = bench.seconds(tasks)
-        per_character = {s: [x / streams / (sizes[s] - 1) for x in list_] for s, list_ in seconds.items()}
+        per_character = {s: [x / streams / (sizes[s] - 1) for x in rounds] for s, rounds in seconds.items()}
         row = {"streams": streams}
-        for side, list_ in per_character.items():
-            row[f"{side}_characters_per_second"] = round(1 / statistics.median(list_), 1)
+        for side, rounds in per_character.items():
+            row[f"{side}_characters_per_second"] = round(1 / statistics.median(rounds), 1)
             if side != "flaxchar":
-                row[f"against_{side}"] = ratio(per_character["flaxchar"], list_)
+                row[f"against_{side}"] = ratio(per_character["flaxchar"], rounds)
         bench.record("sampling", row)
 
 
@@ -237,12 +238,12 @@ def startup(bench: Bench) -> None:
 
 
 def spread(values: list[float]) -> list[float]:
-    """Median, least and greatest, in four digits."""
+    """Median, least and greatest, rounded to four significant digits."""
     return [float(f"{x:.4g}") for x in (statistics.median(values), min(values), max(values))]
 
 
 def growth(bench: Bench) -> None:
-    """Memory, and seconds to the first training step, on files of growing size: read anew, and the second time."""
+    """Seconds to the first training step and peak memory on files of growing size, read first and read again."""
     line = "{:09d} the quick brown fox jumps over the lazy dog\n"
     for megabytes in (1, 100, 1000):
         with tempfile.TemporaryDirectory() as folder:
@@ -285,10 +286,10 @@ def machine() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"which: {', '.join(BENCHMARKS)}; all where none is named")
+    parser.add_argument("names", nargs="*", help=f"benchmarks to run, of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--titles", type=Path, help="AG News' test.csv: class, title, description")
     parser.add_argument(
-        "--environments", type=Path, default=HERE / "environments", help="where the peers are installed"
+        "--environments", type=Path, default=HERE / "environments", help="folder where the peers are installed"
     )
     parser.add_argument("--results", type=Path, default=HERE / "results")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""This version of flaxchar beside another checkout of it: ``python benchmarks/versions.py OTHER_CHECKOUT``.
+"""Compare this version of flaxchar with another checkout: ``python benchmarks/versions.py OTHER_CHECKOUT``.
 
-Both run in the same virtual environment, in turn, each from its own folder. Ratios are the other version's seconds
-divided by this version's: above 1, this version is faster. Each is a median over the rounds, with the least and the
-greatest. The results go to ``results/versions.json``.
+The two take turns in the same virtual environment, each in its own folder. A ratio is the other version's seconds
+divided by this version's: above 1, this version is faster. Results are medians over the rounds, with the least and the
+greatest. They go to ``results/versions.json``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDS = 5
 
 
 def in_turn(workers: list[Worker], task: dict, least: float = 0.2) -> list[list[float]]:
-    """Seconds of a task in each version, a list over the rounds."""
+    """Seconds of a task in each version, one number a round."""
     once = [worker.ask(task=task) for worker in workers]
     times = max(1, round(least / min(once)))
     rounds = [[worker.ask(times=times) for worker in workers] for _ in range(ROUNDS)]
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def commands(checkouts: list[Path], folder: Path, record, titles_path: Path | None) -> None:
-    """Starts of the commands, time to the notebook's quality, and a gigabyte of text."""
+    """Record the start of commands, the time to the notebook's quality, and a gigabyte of text."""
     kept = [str(folder / f"run{number}") for number in range(2)]
     headlines = ["train.py", "--dataset", "headlines", "--steps", "1", "--workdir"]
 

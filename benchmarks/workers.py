@@ -1,8 +1,8 @@
-"""One side of a benchmark: a process that prepares a task, then times it whenever it is asked to.
+"""One side of a benchmark: a process that prepares a task and times it on request.
 
-``run.py`` starts one of these for each framework, in that framework's own environment, and talks to it in lines of
-JSON, so that the sides take turns on one machine. Tasks: a training step of the same network on the same arrays, and
-writing text. This file imports only the framework it was started for.
+``run.py`` starts a worker for each framework, in the framework's own environment, and sends it requests as lines of
+JSON, so that the sides take turns on one machine. The tasks are a training step of the same network on the same arrays,
+and writing text. A worker imports only its own framework.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VOCAB = 84
 
 
 def arrays(task):
-    """Ids fed, ids to predict, and which count, ``[batch, time]``; ``lengths`` makes them ragged."""
+    """Inputs, targets and mask, ``[batch, time]``, and lengths ``[batch]``; a task's ``lengths`` make them ragged."""
     rng = np.random.default_rng(0)
     shape = task["batch"], task["time"]
     inputs, targets = (rng.integers(1, VOCAB, shape).astype(np.int32) for _ in range(2))
@@ -146,7 +146,7 @@ def flaxchar_write(task):
 
     model = CharLM(VOCAB, ModelConfig(hidden=task["hidden"]))
     params = init_params(model, jax.random.key(0))
-    params["logits"]["bias"] = params["logits"]["bias"].at[VOCAB - 1].set(-50.0)  # never ends a text
+    params["logits"]["bias"] = params["logits"]["bias"].at[VOCAB - 1].set(-50.0)  # so that no text ends early
     vocabulary = Vocabulary(tuple(chr(33 + k) for k in range(VOCAB - 2)))
     prompt = np.array([3], np.int32)
 
@@ -157,7 +157,7 @@ def flaxchar_write(task):
 
 
 def torch_write(task):
-    """A loop that keeps the state: one character of every stream at a time."""
+    """A loop that keeps the recurrent state and feeds one character of every stream at a time."""
     torch, network = torch_network({"cell": "lstm", "hidden": task["hidden"], "layers": 1})
 
     @torch.inference_mode()
@@ -173,7 +173,7 @@ def torch_write(task):
 
 
 def keras_write(task):
-    """The notebook's way: the whole text is read again for every character."""
+    """The notebook's loop, which reads the whole text again for every character."""
     _, network = keras_network(1, task["hidden"])
     rng = np.random.default_rng(0)
 
@@ -189,14 +189,14 @@ def keras_write(task):
 
 
 def keras_quality(task):
-    """The notebook's fit: LSTM(128), RMSprop, batch 8. Yields seconds and held-out bits per character of each epoch."""
+    """The notebook's training: LSTM(128), RMSprop, batches of 8. Yields each epoch's seconds and held-out bits/char."""
     texts, held_out = task["train"], task["held_out"]
     ids = {c: k for k, c in enumerate(sorted(set("".join(texts))), start=1)}
     keras, network = keras_network(1, 128)
     eos = VOCAB - 1
 
-    def batch(some):
-        rows = [[ids[c] for c in text if c in ids] for text in some]
+    def batch(chosen):
+        rows = [[ids[c] for c in text if c in ids] for text in chosen]
         width = max(map(len, rows))
         inputs, targets, mask = (np.zeros((len(rows), width), kind) for kind in (np.int32, np.int32, np.float32))
         for k, row in enumerate(rows):
@@ -217,13 +217,13 @@ def keras_quality(task):
         nats = count = 0
         for k in range(0, len(held_out), 60):
             vectors, targets, mask = batch(held_out[k : k + 60])
-            chosen = np.take_along_axis(network.predict(vectors, verbose=0), targets[..., None], -1)[..., 0]
-            nats, count = nats - (np.log(chosen) * mask).sum(), count + mask.sum()
+            predicted = np.take_along_axis(network.predict(vectors, verbose=0), targets[..., None], -1)[..., 0]
+            nats, count = nats - (np.log(predicted) * mask).sum(), count + mask.sum()
         yield seconds, float(nats / count / math.log(2))
 
 
 def peak(_):
-    """A large matrix product, the machine's measure."""
+    """A large matrix product, which measures the machine's peak."""
     import jax
     import jax.numpy as jnp
 
@@ -239,7 +239,7 @@ def main():
 
         process.prepare() if framework == "flaxchar" else process.keep_memory()
     output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a framework prints
+    os.dup2(2, 1)  # what a framework prints must not mix with the answers
     run = wait = answer = None
     for line in sys.stdin:
         message = json.loads(line)
@@ -255,7 +255,7 @@ def main():
             wait(run())
             answer = time.perf_counter() - start
         else:
-            # Threads of the side that was just timed may still spin, and this side's data has left the caches.
+            # Wait until the threads of the side that was just timed stop spinning, then warm this side's caches again.
             time.sleep(0.05)
             if answer < 1:
                 wait(run())

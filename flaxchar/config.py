@@ -39,14 +39,14 @@ class FormWarning(UserWarning):
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Where the texts come from and how they become ids."""
+    """The texts: where they come from and how they become ids."""
 
     HEADING: ClassVar = "Texts"
 
     dataset: str | None = setting(
         None,
-        "Name of a data set of TensorFlow Datasets (TFDS), or headlines, which comes with flaxchar. Without this and "
-        "`data`: AG News if it is prepared or can be downloaded, else headlines.",
+        "Name of a data set of TensorFlow Datasets (TFDS), or headlines, which comes with flaxchar. Without `dataset` "
+        "and `data`: AG News if it is prepared or can be downloaded, else headlines.",
     )
     data: tuple[str, ...] = setting(
         (),
@@ -62,13 +62,13 @@ class DataConfig:
     )
     label_field: str | None = setting(
         None,
-        "Column, JSON key or TFDS feature that holds the label (class) of each text. The model is told the label, then "
-        "learns to write the text; later it can write for a label and classify texts.",
+        "Column, JSON key or TFDS feature that holds the label (class) of each text. The model learns to write a text "
+        "given its label; after training it can write texts for a label and classify texts.",
     )
     source_field: str | None = setting(
         None,
         "Column, JSON key or TFDS feature that holds the source of each text, such as the article of a headline. The "
-        "model reads the source, then learns to write the text.",
+        "model learns to write a text given its source.",
     )
     data_dir: str | None = setting(
         None,
@@ -94,11 +94,14 @@ class DataConfig:
     )
     val_data: tuple[str, ...] = setting((), "Files to hold out for evaluation, read like `data`.", metavar="FILE")
     val_fraction: float | None = setting(
-        None, "Share of the texts to hold out. Without it: 0.05, but at most 200,000 characters.", least=0, below=1
+        None,
+        "Share of the texts to hold out for evaluation. Without it: 0.05, but at most 200,000 characters.",
+        least=0,
+        below=1,
     )
-    max_length: int = setting(1000, "Leave out texts of more characters than this; the report counts them.", least=1)
+    max_length: int = setting(1000, "Leave out texts with more characters than this; the report counts them.", least=1)
     unescape_html: bool = setting(
-        False, "Decode HTML character references, also those that have lost their ampersand: &lt; &#39; #39;"
+        False, "Decode HTML character references, such as &lt; or &#39;, even without their ampersand, such as #39;"
     )
     normalize: NormalForm | None = setting(
         None,
@@ -108,18 +111,18 @@ class DataConfig:
     unit: Unit = setting("char", "Model characters or words.")
     max_vocab: int | None = setting(
         None,
-        "Keep this many of the most frequent characters or words; the others become one unknown token. Without it: all "
-        "characters, or 10,000 words.",
+        "Keep this many of the most frequent characters or words; all others become one unknown token. Without it: "
+        "all characters, or 10,000 words.",
         least=1,
     )
     bos: bool = setting(
-        True, "Feed <eos> before each text, so that the first character is predicted too. Off with labels and sources."
+        True, "Feed <eos> before each text, so that the first character is predicted too. Off with labels or sources."
     )
     window: int | None = setting(
         None,
-        "Read the files as running text in windows of this many characters and carry the recurrent state from window "
-        "to window; 0 makes each line a text of its own. Without it: 256 for text files with blank, indented or very "
-        "long lines, else 0.",
+        "Read the files as running text in windows of this many characters (words with `unit` word), and carry the "
+        "recurrent state from window to window. 0 makes each line a separate text. Without it: 256 for text files "
+        "with blank, indented or very long lines, else 0.",
         least=0,
     )
     begin_at: BeginAt | None = setting(
@@ -141,23 +144,27 @@ class ModelConfig:
     HEADING: ClassVar = "Network"
 
     head: HeadName = setting(
-        "language", "Predict the next character, or with classifier the label of the whole text (`label_field`)."
+        "language",
+        "language predicts the next character; classifier predicts the label of the whole text (needs `label_field`).",
     )
-    cell: CellName = setting("lstm", "Recurrent cell. gru and rnn are smaller and faster, and learn less per step.")
+    cell: CellName = setting("lstm", "Recurrent cell. gru and rnn are smaller and faster but learn less per step.")
     layers: int = setting(1, "Number of recurrent layers.", least=1, most=1_000)
     hidden: int = setting(
-        128, "Units of each recurrent layer. More need more time, memory and text.", least=1, most=65_536
+        128, "Units of each recurrent layer. More units need more time, memory and text.", least=1, most=65_536
     )
     embedding: int = setting(
         0, "Size of the character embedding; 0 feeds characters one-hot to the first layer.", least=0, most=65_536
     )
     input_dropout: float = setting(0.0, "Dropout rate of the embedding.", least=0, below=1)
     dropout: float = setting(
-        0.2, "Dropout rate of each layer's outputs. Raise it if the held-out loss rises again.", least=0, below=1
+        0.2,
+        "Dropout rate of each layer's outputs. Raise it if the held-out loss falls and then rises (overfitting).",
+        least=0,
+        below=1,
     )
     recurrent_dropout: float = setting(
         0.0,
-        "Dropout rate of the recurrent state, with one mask for a whole text. For large networks on little text.",
+        "Dropout rate of the recurrent state, with one mask for all steps. Use it for large networks on little text.",
         least=0,
         below=1,
     )
@@ -166,34 +173,39 @@ class ModelConfig:
         False, "Apply LayerNorm to the inputs of every layer after the first and to the final outputs."
     )
     dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", "Type of matrix products. Parameters, recurrent state and loss are float32 in any case."
+        "float32", "Type of the factors of matrix products. Parameters, recurrent state and loss are always float32."
     )
     input_init: Literal["unit", "glorot"] = setting(
         "unit",
-        "Initialisation of the first layer's input weights: standard deviation 1 for each gate, or Glorot uniform as "
-        "in Keras.",
+        "Initialisation of the first layer's input weights. unit: what a character adds to each gate has "
+        "standard deviation 1; glorot: Glorot uniform, as in Keras.",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained."""
+    """The training: optimizer, batches and length."""
 
     HEADING: ClassVar = "Training"
 
     optimizer: OptimizerName = setting(
         "muon", "Optimiser, from Optax. muon trains the layers' matrices and Adam everything else."
     )
-    learning_rate: float = setting(0.02, "Highest learning rate.", above=0)
-    schedule: ScheduleName = setting("cosine", "Course of the learning rate after the warm-up.")
-    warmup_steps: int = setting(50, "Steps in which the learning rate rises linearly from 0.", least=0)
+    learning_rate: float = setting(0.02, "Highest learning rate, reached at the end of the warm-up.", above=0)
+    schedule: ScheduleName = setting(
+        "cosine", "Learning rate after the warm-up: constant, or falling to 0 along a cosine."
+    )
+    warmup_steps: int = setting(
+        50, "Steps in which the learning rate rises linearly to its highest; at most half of the run.", least=0
+    )
     clip_norm: float | None = setting(
-        0.25, "Scale gradients of a larger norm down to this; none to clip nothing.", above=0
+        0.25, "Scale gradients with a larger norm down to this norm; none for no clipping.", above=0
     )
     weight_decay: float = setting(0.1, "Weight decay of matrices under adamw, lion and muon.", least=0)
     ema: float | None = setting(
         None,
-        "Evaluate, save and sample with an exponential moving average of the weights with this decay, such as 0.999.",
+        "Evaluate, save and sample with an exponential moving average of the parameters. This is its decay, such as "
+        "0.999.",
         above=0,
         below=1,
     )
@@ -205,7 +217,10 @@ class TrainingConfig:
         most=1_000,
     )
     seed: int = setting(
-        0, "Seed of everything random: initialisation, dropout, order, held-out texts.", least=0, most=2**32 - 1
+        0,
+        "Seed of everything random: initialisation, dropout, order of the texts, choice of the held-out texts.",
+        least=0,
+        most=2**32 - 1,
     )
     init_from: str | None = setting(
         None,
@@ -214,7 +229,9 @@ class TrainingConfig:
         metavar="DIR",
     )
     sample_prompts: tuple[str, ...] = setting(
-        ("Today ",), "Prompts to continue after each evaluation; no value writes no samples.", may_be_empty=True
+        ("Today ",),
+        "Prompts for the samples that are written after each evaluation; without a value there are no samples.",
+        may_be_empty=True,
     )
     epochs: int | None = setting(None, "Train for this many passes over the texts.", least=1, heading="How long")
     steps: int | None = setting(
@@ -225,14 +242,14 @@ class TrainingConfig:
     )
     time_budget: str | None = setting(
         None,
-        "Train for this long, counted from the start of the command: 90s, 2m, 1h30m. It is turned into a number of "
-        f"steps. {DEFAULT_TIME_BUDGET} unless anything else says how long. A complete run is trained further for this "
-        "long.",
+        "Train for this long, counted from the start of the command: 90s, 2m, 1h30m. The time is converted to a number "
+        f"of steps. {DEFAULT_TIME_BUDGET} if neither the preset nor another option says how long. A complete run is "
+        "trained further for this long.",
         metavar="TIME",
         heading="How long",
     )
     patience: int | None = setting(
-        None, "Stop early after this many evaluations without a better held-out result.", least=1, heading="How long"
+        None, "Stop early after this many evaluations without a lower held-out loss.", least=1, heading="How long"
     )
 
 
@@ -241,13 +258,13 @@ class Config:
     """All settings of a run."""
 
     data: DataConfig = DataConfig()
-    # Twice the units of the textbook's network, and an embedding: best after two minutes on two cores
+    # Twice the units of the notebook's LSTM(128), and an embedding: the best after two minutes on two cores
     # (benchmarks/recipes.md).
     model: ModelConfig = ModelConfig(hidden=256, embedding=64)
     training: TrainingConfig = TrainingConfig()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, one object per section."""
+        """The settings as plain JSON types, one object per section."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -296,7 +313,7 @@ class Config:
         return {**vars(self.data), **vars(self.model), **vars(self.training)}
 
     def without_length(self) -> Config:
-        """A copy that does not say how long to train."""
+        """A copy in which no setting says how long to train."""
         return self.replace(**dict.fromkeys(LENGTHS))
 
     def differences(self, other: Config) -> list[tuple[str, Any, Any]]:
@@ -308,10 +325,10 @@ class Config:
         """Check the type and range of every setting, then which settings exclude or need each other.
 
         Args:
-          from_python: whether the texts come from Python, with their labels and sources, so that no field names them.
+          from_python: whether the texts come from Python with their labels and sources, so that no field is needed.
 
         Raises:
-          InputError: a setting cannot work; the message names the first one.
+          InputError: a setting cannot work; the message is about the first one found.
         """
         for section in (self.data, self.model, self.training):
             for problem in problems(section):
@@ -329,7 +346,7 @@ def parse_duration(text: str) -> float:
     """Seconds in ``90``, ``90s``, ``2m``, ``1.5h`` or ``1h30m``.
 
     Raises:
-      InputError: it is none of these, or is not above zero.
+      InputError: the text is not a time in this form, or the time is 0.
     """
     match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
     try:

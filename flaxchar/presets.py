@@ -1,7 +1,6 @@
 """Presets: the settings a run starts with, by name and by the size and kind of its corpus.
 
-``resolve`` is the one place that computes the configuration of a run. The measurements behind the numbers are in
-``benchmarks/recipes.md``.
+Only ``resolve`` computes the configuration of a run. ``benchmarks/recipes.md`` has the measurements behind the numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from flaxchar.config import LENGTHS, Config, DataConfig, ModelConfig, TrainingConfig
 
 PRESETS: dict[str, Config] = {
-    # The teaching notebook flaxchar began as: Keras' LSTM(128), RMSprop, batches of 8 in the order of the texts.
+    # The teaching notebook that flaxchar grew from: Keras's LSTM(128), RMSprop, batches of 8 texts of any length.
     "reference": Config(
         DataConfig(bos=False),
         ModelConfig(dropout=0.0, input_init="glorot"),
@@ -29,29 +28,29 @@ PRESETS: dict[str, Config] = {
             epochs=4,
         ),
     ),
-    # One label a text is little to learn from: a small network with much dropout overfits last.
+    # One label a text is little to learn from. A small network with much dropout overfits latest.
     "classifier": Config(
         model=ModelConfig(head="classifier", embedding=64, input_dropout=0.3, dropout=0.5, input_init="glorot"),
         training=TrainingConfig(optimizer="adam", learning_rate=0.005),
     ),
 }
 
-# Presets that depend on how much there is to learn. A run without any settings takes the first.
+# Presets that depend on the size and kind of the corpus. The first is the default.
 SIZED_PRESETS = ("default", "fast", "best")
 
-# Characters from which a corpus is of the next size: some thousand lines; a short book; a book or two; more.
+# The numbers of characters that separate the sizes of a corpus: some thousand lines, a short book, a book or two, more.
 SIZES = (200_000, 1_000_000, 10_000_000)
-# Separate texts of this many tokens on average bring a batch as much as windows of running text do.
+# Separate texts with at least this mean length, in tokens, fill a batch as windows of running text do.
 LONG_TEXTS = 128
 
 
 class CorpusFacts(NamedTuple):
-    """What the configuration of a run depends on once its corpus is read.
+    """The facts about a corpus that the configuration of a run depends on.
 
     Attributes:
-      data: the data settings, with those filled in that were left to the corpus (``dataset``, ``window``, ``bos``).
-      characters: how many characters there are to learn.
-      mean_length: tokens of a text on average, without its source.
+      data: the data settings; those that were left to the corpus (``dataset``, ``window``, ``bos``) are filled in.
+      characters: number of characters in the training texts.
+      mean_length: mean number of tokens of a text, without its source.
     """
 
     data: DataConfig
@@ -65,17 +64,17 @@ def resolve(
     base: Config | None = None,
     corpus: CorpusFacts | None = None,
 ) -> Config:
-    """Compute the configuration of a run, before its corpus is read and once more afterwards.
+    """Compute the configuration of a run, once before and once after its corpus is read.
 
-    Settings the user gave come first, then those of the preset, or of ``base`` without a preset. A given length
-    (``epochs``, ``steps`` or ``time_budget``) replaces that of the preset.
+    The user's settings take precedence over those of the preset, or of ``base`` if there is no preset. A length that
+    the user set (``epochs``, ``steps`` or ``time_budget``) replaces the preset's.
 
     Args:
-      settings: what the user set, by name; a setting that equals its default counts as set.
+      settings: the settings that the user set, by name, even those that equal their default.
       preset: name of a preset; None for ``base``, or for ``"default"`` without a base.
-      base: the configuration of the saved run that is continued, or one given from Python.
-      corpus: what is known of the corpus; None before it is read, when a preset that depends on it is not yet known
-        and its model and training settings are stand-ins.
+      base: the configuration of the run to continue, or one given from Python.
+      corpus: facts about the corpus; None before it is read. The model and training settings of a sized preset are
+        then placeholders.
 
     Returns:
       The configuration, not yet validated.
@@ -106,9 +105,9 @@ def make_preset(name: str, characters: int, running: bool = False, mean_length: 
 
     Args:
       name: one of ``PRESETS`` or ``SIZED_PRESETS``.
-      characters: how many characters there are to learn.
-      running: whether they are running text, read in windows.
-      mean_length: tokens of a text on average, without its source.
+      characters: number of characters in the training texts.
+      running: whether the texts are running text, read in windows.
+      mean_length: mean number of tokens of a text, without its source.
 
     Example::
 
@@ -117,28 +116,28 @@ def make_preset(name: str, characters: int, running: bool = False, mean_length: 
     if name in PRESETS:
         return PRESETS[name]
     size = sum(characters >= limit for limit in SIZES)
-    # A long text, or a window, holds as much as several lines: smaller batches, so that there are more steps.
+    # A long text or a window has as many characters as several lines, so a smaller batch suffices and gives more steps.
     long = running or mean_length >= LONG_TEXTS
     usual = Config().replace(batch_size=16 if size else 8) if long else Config()
     if size == 0:
         return _little_text(usual, running, best=name == "best")
     if name == "best":
         return _best(size, running, long)
-    # The more text, the less it is overfitted: less dropout, in the end less weight decay.
+    # The more text, the less a model overfits: it needs less dropout and, for the most text, less weight decay.
     dropout, weight_decay = {1: (0.2, 0.1), 2: (0.1, 0.1), 3: (0.0, 0.01)}[size]
     return usual.replace(dropout=dropout, weight_decay=weight_decay, time_budget="1m" if name == "fast" else None)
 
 
 def _little_text(usual: Config, running: bool, best: bool) -> Config:
-    """Under 200,000 characters: after 16 passes the text is known by heart, whatever the time."""
-    # Muon gains nothing over AdamW where texts are read so often. Windows want a lower rate, as small batches do.
+    """Under 200,000 characters: the model knows the text by heart after 16 epochs, however much time is left."""
+    # Over so many epochs Muon gains nothing over AdamW. Windows come in small batches, which need a lower rate.
     little = usual.replace(optimizer="adamw", dropout=0.5, epochs=16, learning_rate=0.014 if running else 0.02)
-    # 512 units learn a little more than 256 (768 no more than that) if the embedding is dropped too.
+    # With dropout of the embedding, 512 units learn a little more than 256; 768 learn no more than 512.
     return little.replace(hidden=512, input_dropout=0.2, learning_rate=0.014) if best else little
 
 
 def _best(size: int, running: bool, long: bool) -> Config:
-    """Half an hour of training: more units, and as much dropout as keeps them from overfitting."""
+    """Half an hour of training: more units, with enough dropout to keep them from overfitting."""
     lines = size == 1 and not running
     book = size == 1 and running
     model = ModelConfig(hidden=512, embedding=128, input_init="glorot")
@@ -146,14 +145,14 @@ def _best(size: int, running: bool, long: bool) -> Config:
         optimizer="muon",
         learning_rate=0.014,  # 0.02 is too high for so many units
         batch_size=16 if long or size == 2 else 32,
-        # A short book is known by heart after 12 passes.
+        # After 12 epochs the model knows a short book by heart.
         epochs=12 if book else None,
         time_budget=None if book else "30m",
         weight_decay=0.01 if size == 3 else 0.1,
     )
     input_dropout, dropout = {1: (0.2, 0.4), 2: (0.1, 0.2), 3: (0.0, 0.1)}[size]
     if lines:
-        # Some thousand lines bear 768 units for half an hour only with recurrent dropout, AdamW and a norm of 1.
+        # On so few lines 768 units overfit within half an hour, except with recurrent dropout, AdamW and clipping to 1.
         model = dataclasses.replace(model, hidden=768, recurrent_dropout=0.15)
         training = dataclasses.replace(training, optimizer="adamw", learning_rate=0.012, clip_norm=1.0)
         input_dropout, dropout = 0.3, 0.5
@@ -161,7 +160,7 @@ def _best(size: int, running: bool, long: bool) -> Config:
 
 
 def describe_by_corpus(name: str) -> str | None:
-    """What the default preset makes of a setting for each kind of corpus, in words; None if it is always the same.
+    """The default preset's value of a setting for each size and kind of corpus, in words; None if it never differs.
 
     Example::
 
@@ -185,5 +184,5 @@ def _describe_by_size(name: str, running: bool = False, mean_length: float = 0) 
 
 @functools.cache
 def _default_by_size(running: bool, mean_length: float) -> list[dict[str, Any]]:
-    """All settings of the default preset for corpora of each size: computed once, for every setting asks for them."""
+    """All settings of the default preset for each size of corpus. Cached: the help of every setting reads it."""
     return [make_preset("default", size, running, mean_length).by_name() for size in (0, *SIZES)]

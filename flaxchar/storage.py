@@ -1,4 +1,4 @@
-"""Storage: the user's cache folder, keys made of content, and files that appear whole or not at all."""
+"""Storage: the user's cache folder, content keys, and files and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import platformdirs
 
 
 def cache_folder(*parts: str) -> Path:
-    """Path of a folder in the user's cache, ``~/.cache/flaxchar/…`` on Linux; not yet created.
+    """Path of a folder in the user's cache, ``~/.cache/flaxchar/…`` on Linux; the folder is not created.
 
-    Everything in it can be deleted at any time. ``XDG_CACHE_HOME`` moves it.
+    Everything in the cache can be deleted at any time. On Linux ``XDG_CACHE_HOME`` moves it.
 
     Example::
 
@@ -27,7 +27,7 @@ def cache_folder(*parts: str) -> Path:
 
 
 def content_key(*parts: bytes | str) -> str:
-    """Name for some content, 32 hexadecimal digits: the same for the same parts in the same order.
+    """Hash of the parts in their order, 32 hexadecimal digits.
 
     Each part is hashed with its length, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
     """
@@ -41,8 +41,8 @@ def content_key(*parts: bytes | str) -> str:
 def scratch_file() -> BinaryIO:
     """Open a new file without a name, which disappears when it is closed.
 
-    It lies in the user's cache folder where that can be written: the system's folder for temporary files is often held
-    in memory, which is what a file is to spare.
+    It is in the user's cache folder if that is writable. The system's folder for temporary files is often in memory,
+    which the file is meant to save.
     """
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
@@ -52,12 +52,12 @@ def scratch_file() -> BinaryIO:
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
-    """Write a file whole: readers see the old content or the new, also after a power cut.
+    """Write a file whole: readers see the old content or the new, even after a power cut.
 
-    Text is written as UTF-8; half of a surrogate pair, which has no UTF-8, as a backslash escape.
+    Text is written as UTF-8; a lone surrogate, which has no UTF-8 form, is written as a backslash escape.
 
     Raises:
-      OSError: the file cannot be written; the old one is untouched.
+      OSError: the file cannot be written; the old file is unchanged.
     """
     with _beside(path, content) as beside:
         beside.replace(path)
@@ -71,12 +71,12 @@ def create_file(path: Path, content: bytes | str) -> None:
       OSError: the file cannot be written.
     """
     with _beside(path, content) as beside:
-        os.link(beside, path)  # unlike a renaming, this fails where the file exists
+        os.link(beside, path)  # unlike a rename, a link fails if the file exists
 
 
 @contextlib.contextmanager
 def _beside(path: Path, content: bytes | str) -> Iterator[Path]:
-    """A file of a random name beside ``path``, written and synchronised; removed on leaving if it is still there."""
+    """Write a synchronised file with a random name beside ``path``; on leaving remove it if it is still there."""
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -91,7 +91,7 @@ def _beside(path: Path, content: bytes | str) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    """The process' file mode mask, which can only be read by setting it."""
+    """The process's file mode mask, which can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
@@ -99,7 +99,7 @@ def _umask() -> int:
 
 @contextlib.contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Fill a new folder that takes the place of ``path`` when the ``with`` block ends without an error.
+    """Make a new folder, which replaces ``path`` when the ``with`` block ends without an error.
 
     Yields:
       The folder to fill, beside ``path``.
@@ -112,7 +112,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     old = new.with_suffix(".old")
     try:
         yield new
-        if path.exists():  # damaged, or another process was faster; a memory map of its files stays valid
+        if path.exists():  # damaged, or another process was faster; memory maps of its files stay valid
             path.rename(old)
         new.rename(path)
     finally:

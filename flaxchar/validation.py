@@ -1,7 +1,7 @@
 """Settings as data: the default, the help text and the allowed values of a setting, declared together.
 
 ``setting`` declares one field of a settings dataclass, ``problems`` checks the values of a whole dataclass, and
-``conflicts`` says which settings exclude or need each other. The command line builds its flags and its help from the
+``conflicts`` finds settings that exclude or need each other. The command line builds its flags and its help from the
 same declarations.
 """
 
@@ -13,27 +13,27 @@ import numbers
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-# Upper limit of whole numbers that name no other: steps are counted in int32.
+# Upper limit of whole numbers whose setting declares none. Steps are counted in int32.
 MOST = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a setting besides its name, type and default.
+    """The declaration of a setting, apart from its name, type and default.
 
     Attributes:
-      help: what it does and when to change it, for people.
+      help: help text: what the setting does and when to change it.
       least: smallest allowed value.
       above: the value must be greater than this.
       most: greatest allowed value.
       below: the value must be less than this.
-      heading: heading of the help under which the flag stands; None for that of its section.
-      alias: a second name of its flag.
-      metavar: what stands for its value in the help.
-      positional: given on the command line without a flag.
-      repeated: the flag is given once for each value, not followed by all of them.
-      may_be_empty: the flag may be followed by no value.
-      switch: the flag turns it on; there is no ``--no-`` form.
+      heading: the help lists the flag under this heading; None for the heading of its section.
+      alias: a second name of the flag.
+      metavar: placeholder for the value in the help.
+      positional: whether the command line takes the values without a flag.
+      repeated: whether the flag is repeated for each value instead of being followed by all values.
+      may_be_empty: whether the flag may come without a value.
+      switch: whether the flag only turns the setting on, without a ``--no-`` form.
     """
 
     help: str
@@ -51,7 +51,7 @@ class Setting:
 
     @property
     def range(self) -> str:
-        """The allowed range in words, empty if every number is allowed: ``at least 0 and less than 1``."""
+        """The allowed range in words, such as ``at least 0 and less than 1``; empty if every number is allowed."""
         limits = {"at least": self.least, "above": self.above, "at most": self.most, "less than": self.below}
         return " and ".join(f"{words} {limit:,}" for words, limit in limits.items() if limit is not None)
 
@@ -84,7 +84,7 @@ def describe(field: dataclasses.Field) -> Setting:
 
 
 def types_of(section: type) -> dict[str, tuple[Any, bool]]:
-    """For each field of a settings dataclass its type without ``None``, and whether ``None`` is allowed."""
+    """The type of each field of a settings dataclass, without ``None``, and whether ``None`` is allowed."""
     result = {}
     for name, hint in get_type_hints(section).items():
         options = get_args(hint)
@@ -95,7 +95,7 @@ def types_of(section: type) -> dict[str, tuple[Any, bool]]:
 
 
 def problems(section: Any) -> Iterator[str]:
-    """Say of each setting that has the wrong type or is out of its range what it is and what it must be."""
+    """Yield a message for each setting whose value has the wrong type or is out of range."""
     types = types_of(type(section))
     for field in dataclasses.fields(section):
         kind, optional = types[field.name]
@@ -120,7 +120,7 @@ def problem(name: str, value: Any, kind: Any, **limits: float) -> str | None:
 
 
 def expected(kind: Any, declared: Setting) -> str:
-    """The values a setting may have, in words: ``a finite number, at least 0 and less than 1``."""
+    """The allowed values of a setting in words, such as ``a finite number, at least 0 and less than 1``."""
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
     if kind is int and declared.most is None:
@@ -143,14 +143,14 @@ def _fits(value: Any, kind: Any, declared: Setting) -> bool:
 
 
 def conflicts(data: Any, model: Any, from_python: bool = False) -> Iterator[str]:
-    """Say which settings of a ``DataConfig`` and a ``ModelConfig`` cannot work together.
+    """Yield a message for each conflict among the settings of a ``DataConfig`` and a ``ModelConfig``.
 
-    ``from_python`` as for ``Config.validate``.
+    ``from_python`` has the same meaning as for ``Config.validate``.
     """
     if data.dataset and data.data:
         yield "`dataset` and `data` each say what to train on; give one of them"
     if data.val_data and not data.data:
-        yield "`val_data` goes with `data`"
+        yield "`val_data` goes with `data`: give the training files as well"
     if data.format is not None and not data.data:
         yield "`format` says how files are read, so it goes with `data`"
     if data.label_field is not None and data.source_field is not None:
@@ -163,6 +163,6 @@ def conflicts(data: Any, model: Any, from_python: bool = False) -> Iterator[str]
     if model.head == "classifier" and data.label_field is None and not from_python:
         yield '`head="classifier"` needs `label_field`, the field that holds the labels'
     if model.input_dropout and not model.embedding:
-        yield "`input_dropout` is the dropout rate of the embedding, and there is none; set `embedding=64`, for example"
+        yield "`input_dropout` is the dropout rate of the embedding, but `embedding` is 0; set it, for example to 64"
     if model.recurrent_dropout and model.cell in ("mingru", "minlstm"):
-        yield f'`recurrent_dropout` cannot work with `cell="{model.cell}"`: no weights feed its state back'
+        yield f'`recurrent_dropout` cannot work with `cell="{model.cell}"`, which has no recurrent weights'

@@ -1,4 +1,4 @@
-"""Classification: the probability of each label for a text, and how good these probabilities are."""
+"""Classification: the probability of each label for a text, and the quality of these probabilities."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CALIBRATION_BINS = 10
 
 
 class Classification(NamedTuple):
-    """The labels a model gives to texts.
+    """The label probabilities of texts.
 
     Attributes:
-      names: names of all labels, in the order of the columns of ``probabilities``.
-      probabilities: float64 ``[texts, labels]``; each row adds up to 1.
+      names: names of all labels, one for each column of ``probabilities``.
+      probabilities: float64 ``[texts, labels]``; each row sums to 1.
     """
 
     names: tuple[str, ...]
@@ -35,9 +35,9 @@ class Classification(NamedTuple):
 
 
 def class_nats(trained: TrainedModel, texts: Sequence[str]) -> np.ndarray:
-    """What each text costs given each label, nats, float64 ``[texts, labels]``.
+    """Cross-entropy of each text given each label, in nats, float64 ``[texts, labels]``.
 
-    For a classifier: what each label costs given the text. Characters outside the vocabulary are left out.
+    A classifier gives the cross-entropy of each label given the text. Characters outside the vocabulary are left out.
 
     Raises:
       InputError: the model was trained without labels.
@@ -61,8 +61,8 @@ def class_probabilities(nats: np.ndarray) -> np.ndarray:
 def classify(trained: TrainedModel, texts: Sequence[str]) -> Classification:
     """Probabilities of the labels for each text.
 
-    A language model trained with labels applies Bayes' rule to P(text | label), all labels being equally probable
-    beforehand; a classifier has learned P(label | text).
+    For a language model trained with labels, Bayes' rule with equal priors turns P(text | label) into P(label | text).
+    A classifier has learned P(label | text) itself.
 
     Raises:
       InputError: there is no text, or the model was trained without labels.
@@ -74,12 +74,13 @@ def classify(trained: TrainedModel, texts: Sequence[str]) -> Classification:
 
 
 class ClassificationReport(NamedTuple):
-    """How good a classification is.
+    """Quality of a classification.
 
     Attributes:
       accuracy: share of the texts whose most probable label is the right one.
-      confusion: how often texts of label ``i`` were given label ``j``, int64 ``[labels, labels]``.
-      bins: ``(mean confidence, accuracy, texts)`` of the texts whose confidence lies in each tenth that occurs.
+      confusion: number of texts with right label ``i`` and most probable label ``j``, int64 ``[labels, labels]``.
+      bins: ``(mean confidence, accuracy, number of texts)`` for each tenth of the range of confidences, empty ones left
+        out. The confidence is the probability of the most probable label.
       calibration_error: expected calibration error (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
 
@@ -93,20 +94,20 @@ def judge(classification: Classification, right: Sequence[str]) -> Classificatio
     """Compare a classification with the right labels.
 
     Raises:
-      InputError: a right label is none of the model's.
+      InputError: a right label is not one of the model's.
     """
     names, probabilities = classification.names, classification.probabilities
     rows = np.array([_row(name, names) for name in right])
-    named, confidence = probabilities.argmax(1), probabilities.max(1)
-    hits = named == rows
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    hits = predicted == rows
     confusion = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(confusion, (rows, named), 1)
+    np.add.at(confusion, (rows, predicted), 1)
     number = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     bins = [
         (float(confidence[number == k].mean()), float(hits[number == k].mean()), int((number == k).sum()))
         for k in np.unique(number)
     ]
-    error = sum(count / len(rows) * abs(sure - often) for sure, often, count in bins)
+    error = sum(count / len(rows) * abs(mean - accuracy) for mean, accuracy, count in bins)
     return ClassificationReport(float(hits.mean()), confusion, bins, error)
 
 

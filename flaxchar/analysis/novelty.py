@@ -1,4 +1,4 @@
-"""Novelty: how much of a written text stands in the training texts."""
+"""Novelty: how much of a generated text occurs in the training texts."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Common substrings are measured up to this many characters; the index is sorted no further.
+# The longest match that is measured, in characters. The index sorts suffixes by this many characters.
 LONGEST_MATCH = 1024
-# Stands between the texts of an index. A text that was read as a line does not contain it.
+# Separates the texts of an index. A text that was read as a line does not contain it.
 _SEPARATOR = "\n"
 
 
 class Match(NamedTuple):
-    """The longest substring of a text that also stands in the indexed texts.
+    """The longest substring of a text that also occurs in the indexed texts.
 
     Attributes:
-      start: where it begins in the text.
-      length: characters.
+      start: position of its first character in the text.
+      length: its length in characters.
       is_copy: whether the whole text is one of the indexed texts.
     """
 
@@ -28,9 +28,9 @@ class Match(NamedTuple):
 
 
 class TextIndex:
-    """Index of texts that finds any substring: a suffix array, sorted by prefix doubling.
+    """Index of texts that finds any substring: a suffix array, sorted by prefix doubling (Manber & Myers 1993).
 
-    (Manber & Myers 1993, https://doi.org/10.1137/0222058.)
+    https://doi.org/10.1137/0222058
 
     Example::
 
@@ -38,7 +38,7 @@ class TextIndex:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Sort the suffixes of all texts: some seconds for a million characters."""
+        """Sort the suffixes of all texts, which takes some seconds for a million characters."""
         texts = list(texts)
         self._whole = set(texts)
         self._text = _SEPARATOR.join(texts)
@@ -47,7 +47,7 @@ class TextIndex:
         self._suffixes = np.argsort(rank, kind="stable")
         width = 1
         while width < LONGEST_MATCH and len(rank) and rank.max() < len(rank):
-            # Sort by the first `width` characters, then by the `width` after them. Both are known as ranks.
+            # Sort by the first `width` characters, then by the next `width`. The ranks of both are already known.
             after = np.zeros_like(rank)
             after[:-width] = rank[width:]
             key = rank * (len(rank) + 1) + after
@@ -64,7 +64,7 @@ class TextIndex:
                 break
             suffix = text[start : start + LONGEST_MATCH]
             place = self._insertion_place(suffix)
-            # The indexed suffix with the longest common prefix is a neighbour of that place.
+            # The indexed suffix with the longest common prefix is next to that place.
             neighbours = [k for k in (place - 1, place) if 0 <= k < len(self._suffixes)]
             length = max((_common_prefix(self._text, int(self._suffixes[k]), suffix) for k in neighbours), default=0)
             if length > best.length:
@@ -72,7 +72,7 @@ class TextIndex:
         return best
 
     def _insertion_place(self, suffix: str) -> int:
-        """Where a suffix would stand among the sorted suffixes."""
+        """The index at which to insert a suffix among the sorted suffixes."""
         low, high = 0, len(self._suffixes)
         while low < high:
             middle = (low + high) // 2
@@ -85,7 +85,7 @@ class TextIndex:
 
 
 def _common_prefix(text: str, at: int, suffix: str) -> int:
-    """How many characters of ``suffix`` stand at a place of a text."""
+    """Length of the common prefix of ``suffix`` and the text from position ``at`` on."""
     other = text[at : at + len(suffix)]
     if other == suffix:
         return len(suffix)
@@ -94,12 +94,12 @@ def _common_prefix(text: str, at: int, suffix: str) -> int:
 
 
 class Novelty(NamedTuple):
-    """How new some samples are.
+    """Novelty of samples against the indexed texts.
 
     Attributes:
-      samples: how many samples there are.
-      copies: samples that are training texts, character for character.
-      duplicates: samples that repeat an earlier sample.
+      samples: number of samples.
+      copies: number of samples that equal an indexed text.
+      duplicates: number of samples that repeat an earlier sample.
       matches: the longest match of each sample.
       shares: length of the longest match as a share of the sample's length, float64 ``[samples]``.
     """
@@ -112,7 +112,7 @@ class Novelty(NamedTuple):
 
 
 def measure_novelty(samples: Sequence[str], index: TextIndex) -> Novelty:
-    """Search each sample in the indexed texts."""
+    """Find the longest match of each sample in the indexed texts."""
     matches = [index.longest_match(sample) for sample in samples]
     return Novelty(
         len(samples),

@@ -1,21 +1,21 @@
-"""Range coder: symbols as intervals of [0, 2^24) into bytes and back.
+"""Range coder: encodes symbols, given as intervals of [0, 2^24), into bytes and decodes them.
 
-A range coder (Martin 1979, "Range encoding: an algorithm for removing redundancy from a digitised message") narrows an
-interval of 64-bit integers by each symbol and writes its upper bytes as soon as they are settled. A carry out of the
-interval is added to the bytes already written.
+A range coder (Martin 1979, "Range encoding: an algorithm for removing redundancy from a digitised message") keeps an
+interval of 64-bit integers. Each symbol narrows it, and its top bytes are written when it has become narrow. If the
+interval's lower end later overflows, the carry is added to the bytes already written.
 """
 
 from __future__ import annotations
 
-# Intervals of all symbols add up to at most 2^24: float32 probabilities have no more digits.
+# The intervals of all symbols add up to at most 2^24, because float32 probabilities have 24 bits of precision.
 FREQUENCY_BITS = 24
 _TOP = 1 << 64
-# Below this the next byte of the interval is settled, or a carry is still possible in bytes already written.
+# An interval narrower than this writes its top byte; only a carry can still change that byte.
 _RENORMALIZE = 1 << 48
 
 
 class Encoder:
-    """Codes symbols, given as intervals of ``[0, 2^24)``, into bytes.
+    """Encodes symbols, given as intervals of ``[0, 2^24)``, into bytes.
 
     Example::
 
@@ -28,7 +28,7 @@ class Encoder:
         self._low, self._range, self._bytes = 0, _TOP, bytearray()
 
     def encode(self, start: int, size: int) -> None:
-        """Append the symbol whose interval is ``[start, start + size)``; ``size`` is 1 or more."""
+        """Encode the symbol whose interval is ``[start, start + size)``; ``size`` is at least 1."""
         unit = self._range >> FREQUENCY_BITS
         self._low += unit * start
         self._range = unit * size
@@ -40,7 +40,7 @@ class Encoder:
             self._range <<= 8
 
     def finish(self) -> bytes:
-        """Return all bytes, closed by the shortest number within the last interval."""
+        """Return all bytes. The last ones are as few as suffice to name a number within the last interval."""
         for count in range(9):
             unit = 1 << (64 - 8 * count)
             value = -(-self._low // unit) * unit
@@ -59,7 +59,7 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes what ``Encoder`` coded: ask for ``target``, find the symbol, and ``take`` its interval."""
+    """Decodes the bytes of ``Encoder``: for each symbol find the interval that holds ``target()``, then ``take`` it."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 8

@@ -1,6 +1,6 @@
 """Batches: from encoded texts to padded arrays of a few shapes.
 
-Batch ``k`` is a pure function of (texts, seed, k). Any batch can be computed without those before it, so an interrupted
+Batch ``k`` is a pure function of (texts, seed, k). It can be computed without the batches before it, so an interrupted
 run continues exactly where it stopped.
 """
 
@@ -16,13 +16,13 @@ from jaxtyping import Float32, Integer
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.vocabulary import PAD
 
-# Widths of the batches of an evaluation: each costs a compilation, and each saves padding.
+# The most batch widths of an evaluation. Each width costs a compilation and saves padding.
 EVALUATION_WIDTHS = 4
-# A width is worth its compilation only for at least this many batches.
+# A further width of an evaluation is worth its compilation only for at least this many batches.
 BATCHES_PER_WIDTH = 4
 
 
-# A NumPy array on the host, a JAX array within a compiled function.
+# A NumPy array on the host; a JAX array in a compiled function.
 AnyArray = Any
 
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
       inputs: ids that are fed, int32 ``[batch, time]``, padded on the right with 0.
       targets: ids to predict: the inputs shifted by one and closed by ``<eos>``, int32 ``[batch, time]``.
       mask: which targets count in the loss, bool ``[batch, time]``.
-      fresh: whether the recurrent state starts from zeros rather than from the state after the batch before, bool.
+      fresh: True if the carry starts from zeros, False if it is that of the batch before; bool scalar.
     """
 
     inputs: AnyArray
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 
 def one_hot(inputs: Integer[np.ndarray, "batch time"], vocab: int) -> Float32[np.ndarray, "batch time {vocab}"]:
-    """One-hot vectors, float32 ``[batch, time, vocab]``, of ids ``[batch, time]``; a model accepts either."""
+    """One-hot vectors, float32 ``[batch, time, vocab]``, of ids ``[batch, time]``; a model accepts both."""
     return np.eye(vocab, dtype=np.float32)[inputs]
 
 
@@ -56,16 +56,16 @@ def pad_texts(
     source_end: int | None = None,
     ends: bool = True,
 ) -> Batch:
-    """Pad texts to one batch ``[rows, width]``; rows without a text are masked throughout.
+    """Pad texts to one batch ``[rows, width]``; the mask of rows without a text is False.
 
     Args:
-      texts: int32 ids of each text, at most ``rows`` of them, none empty.
+      texts: the ids of each text, integers ``[tokens]``; at most ``rows`` texts, none empty.
       rows: rows of the batch.
       width: time steps of the batch, at least ``len(text) + bos`` for every text.
       eos: the id of ``<eos>``.
       bos: feed ``<eos>`` before the text, so that the first character is predicted too.
-      source_end: the id up to which each text is given, not predicted; None where there are no sources.
-      ends: whether ``<eos>`` is predicted after each text.
+      source_end: the id up to which each text is given, not predicted; None to predict the whole text.
+      ends: whether ``<eos>`` after each text is predicted.
     """
     inputs = np.full((rows, width), PAD, np.int32)
     targets = np.full((rows, width), PAD, np.int32)
@@ -80,11 +80,11 @@ def pad_texts(
 
 
 class TextBatches:
-    """Batches of separate texts, shuffled again for each epoch.
+    """Batches of separate texts, shuffled anew for each epoch.
 
     A text belongs to the bucket of the smallest width that holds it, and a batch is filled from one bucket. The texts
-    that do not fill a last batch move to the next wider bucket. Every text is in exactly one batch of an epoch, the
-    batches come in random order, and only one of them has empty rows.
+    left over from a bucket, too few for a batch, move to the next wider bucket. Every text is in exactly one batch of
+    an epoch, the batches come in random order, and at most one of them has empty rows.
 
     Example::
 
@@ -102,10 +102,16 @@ class TextBatches:
         buckets: int = 8,
         multiple: int = 1,
     ) -> None:
-        """Args: as ``pad_texts``; ``seed`` shuffles.
+        """Plan the batches.
 
-        ``batch_size`` is lowered to the number of texts, rounded up to a ``multiple``. ``buckets`` is the most widths
-        to use: each costs a compilation of about a second, and each saves padding.
+        Args:
+          texts: the encoded texts, none empty.
+          batch_size: rows of a batch; lowered to the number of texts, rounded up to a multiple of ``multiple``.
+          eos: the id of ``<eos>``.
+          bos: feed ``<eos>`` before each text.
+          seed: seed of the order.
+          buckets: the most widths to use. Each width costs a compilation of about a second and saves padding.
+          multiple: the number that must divide the rows of a batch: of data shards.
         """
         self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
         lengths = texts.lengths + bos  # targets of each text
@@ -123,7 +129,7 @@ class TextBatches:
     def _epoch(self, epoch: int) -> _Epoch:
         rng = np.random.default_rng([self._seed, epoch])
         order = rng.permutation(len(self._texts)).astype(np.min_scalar_type(len(self._texts)))
-        order = order[np.argsort(self._bucket[order], kind="stable")]  # still at random within each bucket
+        order = order[np.argsort(self._bucket[order], kind="stable")]  # random within each bucket
         ends = np.cumsum(np.bincount(self._bucket, minlength=len(self.widths)))
         parts, counts, left = [], [], order[:0]
         for bucket in np.split(order, ends[:-1]):
@@ -139,18 +145,19 @@ class TextBatches:
         return _Epoch(np.concatenate(parts), widths, rng.permutation(len(widths)))
 
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
-        """Batch ``k`` of the run, ``[rows, one of widths]``; ``own`` selects the rows of one process."""
-        epoch, given = self._epoch(k // self.steps_per_epoch), self._texts
-        # In training the source is predicted too: the model then learns sooner to use it.
-        source_end = None if given.ends else given.source_end
+        """Make batch ``k`` of the run, ``[rows, one of widths]``; ``own`` selects the rows of one process."""
+        epoch, encoded = self._epoch(k // self.steps_per_epoch), self._texts
+        # A language model is trained to predict the source too: it then learns sooner to use it. A classifier, whose
+        # texts have no <eos>, predicts only the label.
+        source_end = None if encoded.ends else encoded.source_end
         number = int(epoch.turns[k % self.steps_per_epoch])
         chosen = epoch.texts[number * self.rows : (number + 1) * self.rows]
         rows = len(range(self.rows)[own])
-        texts = [given[i] for i in chosen[own].tolist()]
-        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, source_end, given.ends)
+        texts = [encoded[i] for i in chosen[own].tolist()]
+        return pad_texts(texts, rows, int(epoch.widths[number]), self._eos, self._bos, source_end, encoded.ends)
 
     def mean_width(self) -> float:
-        """Mean width of a batch; the cost of a step is proportional to it."""
+        """Mean width of a batch, to which the mean cost of a step is proportional."""
         return float(self._epoch(0).widths.mean())
 
 
@@ -158,9 +165,9 @@ class _Epoch(NamedTuple):
     """The plan of one pass over the texts.
 
     Attributes:
-      texts: the index of each text, batch after batch, ``[texts]``.
+      texts: the indices of the texts, batch after batch, ``[texts]``.
       widths: the width of each batch, ``[batches]``.
-      turns: the order in which the batches come, ``[batches]``.
+      turns: the number of the batch at each step, ``[batches]``.
     """
 
     texts: np.ndarray
@@ -169,19 +176,21 @@ class _Epoch(NamedTuple):
 
 
 class WindowBatches:
-    """Running text in windows; the recurrent state is carried from each window to the next.
+    """Windows of running text, for truncated back-propagation through time.
 
-    The texts are joined by ``<eos>`` into one stream, which is cut into ``batch_size`` rows of equal length. Batch
-    ``k`` of an epoch holds the ``k``-th window of every row, so row ``r`` continues row ``r`` of the batch before
-    (truncated back-propagation through time).
+    The texts are joined by ``<eos>`` into one stream, which is cut into ``rows`` rows of equal length. Batch ``k`` of
+    an epoch holds the ``k``-th window of every row, so row ``r`` continues row ``r`` of the batch before.
     """
 
     def __init__(
         self, texts: EncodedTexts, batch_size: int, eos: int, window: int, bos: bool = True, multiple: int = 1
     ) -> None:
-        """Args: as ``TextBatches``; ``window`` is the time steps of a batch; ``bos`` begins the stream by ``<eos>``."""
+        """Lay out the stream; arguments as for ``TextBatches``.
+
+        ``window`` is the width of a batch, in time steps. With ``bos`` the stream begins with ``<eos>``.
+        """
         self._texts, self._eos = texts, eos
-        # Where each text ends in the stream, that is, where the <eos> after it stands.
+        # The position in the stream of the <eos> after each text.
         self._ends = texts.offsets[1:] + np.arange(len(texts)) + bos
         self._targets = int(self._ends[-1])
         self.rows = fit_rows(batch_size, self._targets, multiple)
@@ -194,7 +203,7 @@ class WindowBatches:
         return -(-self._per_row // self.widths[0])
 
     def batch(self, k: int, own: slice = slice(None)) -> Batch:
-        """Batch ``k`` of the run, ``[rows, width]``, ``fresh`` at the start of an epoch; ``own`` selects rows."""
+        """Make batch ``k`` of the run, ``[rows, width]``, ``fresh`` at the start of an epoch; ``own`` selects rows."""
         width = self.widths[0]
         start = k % self.steps_per_epoch * width
         columns = np.arange(start, start + width + 1)
@@ -205,9 +214,9 @@ class WindowBatches:
         return Batch(inputs, targets, mask, np.array(start == 0))
 
     def _tokens(self, positions: np.ndarray) -> np.ndarray:
-        """The ids at some positions of the stream, int32 of the shape of ``positions``."""
+        """The ids at these positions of the stream, int32 of the shape of ``positions``."""
         text = np.searchsorted(self._ends, positions)
-        # From the end of its text, so that the <eos> which begins the stream needs no text before the first.
+        # Counted from the end of the text, so that the <eos> that begins the stream gets index -1.
         index = self._texts.offsets[1:][text] - (self._ends[text] - positions)
         inside = (positions < self._ends[text]) & (index >= 0)
         return np.where(inside, self._texts.ids[np.where(inside, index, 0)], self._eos).astype(np.int32)
@@ -218,10 +227,10 @@ class WindowBatches:
 
 
 class EvaluationBatches:
-    """Every text once, sorted by length to save padding: for scoring, where the order does not matter."""
+    """Batches for scoring: every text once, sorted by length to save padding."""
 
     def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True) -> None:
-        """Args: as ``pad_texts``; ``batch_size`` is lowered to the number of texts."""
+        """Plan the batches; arguments as for ``TextBatches``. ``batch_size`` is lowered to the number of texts."""
         self._texts, self._eos, self._bos = texts, eos, bos
         self._lengths = texts.lengths + bos
         self.rows = min(batch_size, len(texts))
@@ -234,12 +243,12 @@ class EvaluationBatches:
         """Yields ``(indices of the texts in the batch, batch)``."""
         for chosen in self._order:
             width = fit_width(self.widths, self._lengths[chosen].max())
-            texts, given = [self._texts[i] for i in chosen], self._texts
-            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, given.source_end, given.ends)
+            texts, encoded = [self._texts[i] for i in chosen], self._texts
+            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, encoded.source_end, encoded.ends)
 
 
 def fit_rows(batch_size: int, available: int, multiple: int) -> int:
-    """Rows of a batch: at most as many as there are texts, rounded up to a multiple so that devices can share them."""
+    """Rows of a batch: ``batch_size``, or if fewer are available, their number rounded up to a multiple."""
     return min(batch_size, -(-available // multiple) * multiple)
 
 
@@ -256,8 +265,8 @@ def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
       count: the greatest number of widths.
 
     Returns:
-      Rising widths, the last of them the greatest length. They minimise the sum, over all texts, of the smallest width
-      that fits. Found by dynamic programming over the histogram of lengths, rounded up to at most 256 different ones.
+      Rising widths; the last is the greatest length. They minimise the sum, over all texts, of the smallest width that
+      fits. Dynamic programming finds them from the histogram of lengths, rounded up to at most 256 different lengths.
     """
     limit = int(lengths.max())
     grain = -(-limit // 256)
@@ -265,11 +274,11 @@ def choose_widths(lengths: np.ndarray, count: int) -> list[int]:
     (rounded,) = np.nonzero(histogram)
     lengths, counts = np.minimum(rounded * grain, limit), histogram[rounded]
     texts = np.concatenate([[0], np.cumsum(counts)])
-    # cost[j]: the least sum for the j shortest lengths; the last of them is a width that serves those from i on.
+    # cost[j]: the least sum for the j shortest lengths, the j-th of which is a width.
     cost = np.concatenate([[0.0], np.full(len(lengths), np.inf)])
     choices = []
     for _ in range(min(count, len(lengths))):
-        #        [j, i]: cost of the i shortest plus the width lengths[j - 1] for lengths i to j - 1
+        # totals[j - 1, i]: cost[i] plus the j-th length as the width of the i + 1-st to j-th lengths
         totals = cost[None, :-1] + lengths[:, None] * (texts[1:, None] - texts[None, :-1])
         totals = np.where(np.tri(len(lengths), dtype=bool), totals, np.inf)
         choices.append(totals.argmin(axis=1))

@@ -1,4 +1,4 @@
-"""Encoded texts: ids in one array, in memory or mapped from a file."""
+"""Encoded texts: the ids of many texts in one array, in memory or mapped from a file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class EncodedTexts:
     """Many texts as one array of ids: text ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-      ids: unsigned integers of the smallest type that holds them, ``[tokens]``; mapped from a file where they are many.
+      ids: unsigned integers of the smallest type that holds them, ``[tokens]``; a large array is mapped from a file.
       offsets: int64 ``[texts + 1]``.
-      source_end: the id that ends the source of each text; None where there are no sources. What stands up to it is
-        given to the model, not predicted.
-      ends: whether ``<eos>`` is predicted after each text.
+      source_end: the id that ends the source of each text; None if there are no sources. Evaluation gives the model the
+        source and does not predict it.
+      ends: whether ``<eos>`` after each text is predicted.
     """
 
     ids: np.ndarray
@@ -38,25 +38,25 @@ class EncodedTexts:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens in each text, int64 ``[texts]``."""
+        """Number of tokens of each text, int64 ``[texts]``."""
         return np.diff(self.offsets)
 
     @property
     def sources(self) -> np.ndarray:
-        """Tokens in the source of each text, ``source_end`` included, int64 ``[texts]``."""
+        """Number of tokens of each text's source, ``source_end`` included, int64 ``[texts]``."""
         if self.source_end is None:
             return np.zeros(len(self), np.int64)
         return np.flatnonzero(self.ids == self.source_end) + 1 - self.offsets[:-1]
 
     @property
     def mean_length(self) -> float:
-        """Mean number of tokens in a text, without its source."""
-        # For many lines without sources, arrays of their lengths would take hundreds of megabytes for one number.
+        """Mean number of tokens of a text, without its source."""
+        # Without sources no array of lengths is made: for many lines it would take hundreds of megabytes.
         given = 0 if self.source_end is None else int(self.sources.sum())
         return (len(self.ids) - given) / len(self)
 
     def exchanged(self) -> EncodedTexts:
-        """Each text after the source of the next text: a model that uses its sources predicts these worse."""
+        """Pair each text with the source of the next text. A model that uses its sources predicts these texts worse."""
         own = self.sources
         texts = [
             np.concatenate([self[other][: own[other]], self[number][own[number] :]])
@@ -70,8 +70,8 @@ def interleaved(columns: Sequence[EncodedTexts], path: Path | None = None) -> En
     """Join columns row by row: text ``i`` is the concatenation of text ``i`` of each column.
 
     Args:
-      columns: encoded texts, the same number in each.
-      path: a new file to keep the ids in; None to keep them in memory or in a file without a name.
+      columns: encoded texts, the same number in each column.
+      path: a new file for the ids; None to keep them in memory or in a file without a name.
     """
     lengths = sum(column.lengths for column in columns)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -84,7 +84,7 @@ def _interleaved_blocks(columns: Sequence[EncodedTexts], offsets: np.ndarray) ->
     while first < len(offsets) - 1:
         after = int(np.searchsorted(offsets, offsets[first] + BLOCK, "right")) - 1
         rows = slice(first, max(after, first + 1))
-        starts = offsets[rows] - offsets[first]  # where the next column's part of each row begins in the block
+        starts = offsets[rows] - offsets[first]  # position in the block of the next column's part of each row
         block = np.empty(offsets[rows.stop] - offsets[first], np.result_type(*(column.ids for column in columns)))
         for column in columns:
             begins, lengths = column.offsets[rows], np.diff(column.offsets[first : rows.stop + 1])
@@ -96,13 +96,13 @@ def _interleaved_blocks(columns: Sequence[EncodedTexts], offsets: np.ndarray) ->
 
 
 def joined(parts: Iterable[np.ndarray], kind: Any, most: int, path: Path | None = None) -> np.ndarray:
-    """Concatenate arrays ``[any]``: in memory or, where the result may be large or a path is given, in a mapped file.
+    """Concatenate arrays ``[any]``, in a mapped file if a path is given or the result may be large, else in memory.
 
     Args:
       parts: the arrays, in order.
       kind: dtype of the result.
-      most: an upper bound of their elements together.
-      path: the file, new; None for one without a name.
+      most: an upper bound of the number of elements of the result.
+      path: a new file; None for a file without a name.
     """
     if path is None and most * np.dtype(kind).itemsize <= LARGE:
         return np.concatenate([np.empty(0, kind), *(part.astype(kind, copy=False) for part in parts)])

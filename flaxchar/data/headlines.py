@@ -1,11 +1,11 @@
 """The embedded corpus: headlines from a probabilistic grammar whose exact entropy is known.
 
-A model of a downloaded corpus can only be compared with other models. Here the probability of every headline can be
-computed, and so can the entropy: the bits per character of a perfect model.
+On a downloaded corpus a model can only be compared with other models. Here the probability of every headline and the
+entropy, which is the bits per character of a perfect model, can be computed.
 
 A grammar is a nested structure of literal strings, tuples (one part after the other) and ``Choice`` (one of several
-parts, each with a probability). No headline can be derived in two ways, so the entropy of the choices is the entropy of
-the headlines (tests/data/test_headlines.py proves it for this grammar).
+parts, each with a probability). No headline has two derivations (tests/data/test_headlines.py proves this), so the
+entropy of the choices is the entropy of the headlines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Choice:
 
     @functools.cached_property
     def cumulative(self) -> list[float]:
-        """Running sums of the probabilities, the last left out: what ``bisect`` draws with."""
+        """Cumulative probabilities without the last, from which ``bisect`` draws."""
         return list(accumulate(self.probabilities))[:-1]
 
 
@@ -35,14 +35,14 @@ Part = str | tuple["Part", ...] | Choice
 
 
 def one_of(*weighted: tuple[float, Part]) -> Choice:
-    """A choice among ``(weight, part)`` pairs; those of weight 0 are left out."""
+    """A choice among ``(weight, part)`` pairs; pairs of weight 0 are left out."""
     weighted = tuple((weight, part) for weight, part in weighted if weight > 0)
     total = sum(weight for weight, _ in weighted)
     return Choice(tuple(part for _, part in weighted), tuple(weight / total for weight, _ in weighted))
 
 
 def words(listed: str, common: float = 4.0) -> Choice:
-    """A choice among ``"a|b|c"``, the first more frequent (weights 1/(rank + ``common``), as Zipf's law has it)."""
+    """A choice among ``"a|b|c"`` with the weights 1/(rank + ``common``) of the Zipf-Mandelbrot law."""
     return one_of(*((1 / (rank + common), word) for rank, word in enumerate(listed.split("|"), start=1)))
 
 
@@ -61,16 +61,16 @@ def sample(part: Part, rng: random.Random) -> str:
 
 
 def log2_prob(text: str, part: Part | None = None) -> float:
-    """The base-2 logarithm of a string's probability under a grammar (the headlines' where none is given).
+    """The base-2 logarithm of a string's probability under a grammar; None for the grammar of the headlines.
 
-    ``-inf`` for what the grammar cannot produce.
+    It is ``-inf`` for a string that the grammar cannot produce.
     """
     probability = _matches(HEADLINE if part is None else part, text, 0).get(len(text), 0.0)
     return math.log2(probability) if probability else -math.inf
 
 
 def _matches(part: Part, text: str, start: int) -> dict[int, float]:
-    """Each position where a part that begins at ``start`` can end, with the probability that it is the text there."""
+    """Probability of ``text[start:end]`` under a part, for each ``end`` where it is above 0."""
     if isinstance(part, str):
         return {start + len(part): 1.0} if text.startswith(part, start) else {}
     if isinstance(part, tuple):
@@ -90,9 +90,9 @@ def _matches(part: Part, text: str, start: int) -> dict[int, float]:
 
 
 def entropy(part: Part) -> float:
-    """The entropy of a grammar's choices, bits per string; that of its strings where none has two derivations.
+    """The entropy of a grammar's derivations in bits, which is that of its strings if none has two derivations.
 
-    It is the entropy of each choice, weighted by how often it is made (Grenander 1967; Soule 1974,
+    It is the entropy of each choice times the expected number of times the choice is made (Grenander 1967; Soule 1974,
     https://doi.org/10.1016/S0019-9958(74)90799-2).
     """
     if isinstance(part, str):
@@ -112,7 +112,7 @@ def mean_length(part: Part) -> float:
 
 
 def count_strings(part: Part) -> int:
-    """How many strings a grammar has, where none has two derivations."""
+    """Number of a grammar's derivations: of its strings, if none has two derivations."""
     if isinstance(part, str):
         return 1
     if isinstance(part, tuple):
@@ -221,7 +221,7 @@ _disaster: Part = (
     (_LEADING, _DIGIT),
     (" in ", _COUNTRY),
 )
-# A second clause after " as ", whose words no first clause can be mistaken for.
+# A second clause after " as ". No first clause can be mistaken for it, so that no headline has two derivations.
 _aside: Part = (
     " as ",
     one_of(

@@ -1,4 +1,4 @@
-"""The held-out split: which examples are learned and which are held out to judge by, equal ones on the same side."""
+"""The held-out split: which examples are trained on and which are held out; equal examples go to the same side."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 from flaxchar.data.examples import Examples
 from flaxchar.data.texts import Texts
 
-# Running text of fewer pieces than this is cut within each piece.
+# Running text of fewer texts than this is cut within each text.
 _FEW_TEXTS = 20
 
 
 def split_examples(
     examples: Examples, hashes: np.ndarray, fraction: float, seed: int, running: bool = False
 ) -> tuple[Examples, Examples]:
-    """Examples to learn and examples to hold out.
+    """Split examples into those to train on and those to hold out.
 
-    Of running text in few pieces the end of each piece is held out, from the end of a line where there is one. Else
-    examples are chosen at random; those with the same hash stay together, so that none is on both sides.
+    If running text has few texts, the end of each is held out, from the start of a line if possible. Otherwise examples
+    are chosen at random. Examples with the same hash stay together, so that no example is on both sides.
 
     Args:
-      examples: all of them.
+      examples: all examples.
       hashes: uint64 ``[examples]``, from ``hash_texts``.
       fraction: the share to hold out.
-      seed: for the choice.
-      running: whether this is running text.
+      seed: seed of the choice.
+      running: whether the examples are running text.
 
     Returns:
       ``(train, held_out)``, each in the order given.
@@ -44,14 +44,14 @@ def split_examples(
 
 
 def hash_texts(texts: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
-    """A number for each text with its source: equal for equal ones, and almost surely for no others.
+    """Hash each text with its source; different ones almost surely have different hashes.
 
-    Labels are not part of it: a text that occurs with two labels would else be learned with one and held out with the
-    other.
+    The label is left out. Otherwise a text that occurs with two labels could be trained on with one label and held out
+    with the other.
 
     Args:
       texts: the texts.
-      sources: the source of each, where there are sources.
+      sources: the source of each text; None if there are no sources.
 
     Returns:
       uint64 ``[texts]``.
@@ -61,13 +61,13 @@ def hash_texts(texts: Sequence[str], sources: Sequence[str] | None = None) -> np
     hashes = crc << np.uint64(32) | adler
     if sources is None:
         return hashes
-    # Multiplied by an odd number (2^64 by the golden ratio), so that a text and a source exchanged give another sum.
+    # The factor (odd, 2^64 divided by the golden ratio) makes the sum change if a text and its source are exchanged.
     return hashes * np.uint64(0x9E3779B97F4A7C15) + hash_texts(sources)
 
 
 def _choose(hashes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Choose a share of the texts, or a little less, where equal ones stay together: bool ``[texts]``."""
-    # Places in a random order, the same for equal texts: a permutation of the hashes (the finisher of SplitMix64).
+    """Choose at most a share of the texts at random, equal texts together: bool ``[texts]``, True if chosen."""
+    # The place of each text in a random order, equal for equal texts: a permutation of the hashes, as in SplitMix64.
     first, second, third = np.random.default_rng([seed, len(hashes)]).integers(0, 2**64, 3, np.uint64) | np.uint64(1)
     places = hashes ^ first
     places *= second
@@ -81,7 +81,7 @@ def _choose(hashes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
         foremost = np.sort(np.partition(places, sorted_count)[:sorted_count] if sorted_count < len(places) else places)
         begins = np.concatenate([[0], np.flatnonzero(foremost[1:] != foremost[:-1]) + 1])
         chosen, count = [], 0
-        # The last group may be cut short; and it is never held out, so that something is left to learn.
+        # The last group is never chosen: the sort may have cut it short, and something must be left to train on.
         for begin, end in itertools.pairwise(begins.tolist()):
             if count < wanted and count + end - begin <= wanted:
                 chosen.append(foremost[begin])
@@ -93,7 +93,7 @@ def _choose(hashes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 
 
 def _at_line_ends(texts: Texts, cuts: np.ndarray) -> np.ndarray:
-    """Cuts moved back to the end of a line, if there is one in the second half of the text before them."""
+    """Move each cut back to the last line end before it, if there is one in the second half of the text."""
     lengths = texts.lengths
     begins, moved = np.cumsum(lengths) - lengths, cuts.copy()
     position = 0

@@ -1,4 +1,4 @@
-"""Texts: many strings, written once and read block by block, so that they need not fit in memory."""
+"""Texts: many strings, stored once and read block by block, so that they need not fit in memory."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 
 from flaxchar.storage import scratch_file
 
-# Characters read or written at a time: bounds the memory that any pass over the texts needs.
+# Number of characters read or written at a time; it bounds the memory that a pass over the texts needs.
 BLOCK = 1 << 22
-# Data of more bytes than this is kept in a file.
+# Data of more bytes than this is stored in a file.
 LARGE = 1 << 26
 
 Item = TypeVar("Item")
 
 
 class Texts:
-    """Many texts, which iterate as strings.
+    """Many texts; iteration yields them as strings.
 
-    The characters stand one after another as UTF-8, in memory or in a file, and ``lengths`` tells where each text ends.
-    Any ``str`` can be stored, lone surrogates and NUL included.
+    The texts are stored one after another as UTF-8, in memory or in a file, and ``lengths`` tells where each one ends.
+    Any ``str`` can be stored, even with lone surrogates or NUL.
 
     Example::
 
@@ -41,7 +41,7 @@ class Texts:
 
     @classmethod
     def of(cls, texts: Iterable[str] | Texts) -> Texts:
-        """Store some strings; ``Texts`` are returned unchanged."""
+        """Store strings; ``Texts`` are returned unchanged."""
         if isinstance(texts, Texts):
             return texts
         result = cls()
@@ -54,7 +54,7 @@ class Texts:
 
         Args:
           texts: the texts.
-          complete: False where the last of them is continued by the first text of the next call.
+          complete: False if the first text of the next call continues the last text of this one.
         """
         if not texts:
             return
@@ -69,7 +69,7 @@ class Texts:
 
     def _write(self, characters: str) -> None:
         for start in range(0, len(characters), BLOCK):
-            # A str may hold half of a surrogate pair: Python makes one of a byte it cannot decode.
+            # A str may hold lone surrogates: "surrogateescape" makes one of each byte that it cannot decode.
             data = characters[start : start + BLOCK].encode("utf-8", "surrogatepass")
             self._file.seek(0, io.SEEK_END)
             self._file.write(data)
@@ -85,23 +85,23 @@ class Texts:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Characters of each text, int64 ``[texts]``."""
+        """Number of characters of each text, int64 ``[texts]``."""
         if len(self._lengths) != 1:
             self._lengths = [np.concatenate([np.empty(0, np.int64), *self._lengths])]
         return self._lengths[0]
 
     @property
     def characters(self) -> int:
-        """Characters of all the texts together."""
+        """Number of characters of all texts together."""
         return sum(int(lengths.sum()) for lengths in self._lengths)
 
     def blocks(self) -> Iterator[str]:
-        """The characters of all the texts, block by block; a block may end in the middle of a text."""
+        """The characters of all texts, block by block; a block may end in the middle of a text."""
         for data in self._stored():
             yield data.decode("utf-8", "surrogatepass")
 
     def code_points(self) -> Iterator[np.ndarray]:
-        """The same blocks as Unicode code points: uint8 where all are ASCII, else uint32."""
+        """The same blocks as arrays of code points: uint8 if the block is ASCII, else uint32."""
         for data in self._stored():
             if data.isascii():
                 yield np.frombuffer(data, np.uint8)
@@ -133,23 +133,22 @@ class Texts:
             if start < len(block):
                 begun.append(block[start:])
             number, position = until, position + len(block)
-        for _ in range(number, len(ends)):  # where there is no character at all
+        for _ in range(number, len(ends)):  # without any character there is no block, and all texts are empty
             yield ""
 
     def split(self, first: np.ndarray) -> tuple[Texts, Texts]:
         """Cut each text in two.
 
         Args:
-          first: how many characters of each text belong to the first part, int64 ``[texts]``; the rest of the text
-            belongs to the second.
+          first: number of characters in the first part of each text, int64 ``[texts]``. The second part is the rest.
 
         Returns:
-          The first and the second parts, those without a character left out.
+          The first parts and the second parts; empty parts are left out.
         """
         return self._cut(first, first > 0, first < self.lengths)
 
     def partition(self, chosen: np.ndarray) -> tuple[Texts, Texts]:
-        """The texts that are not chosen and those that are, both in order; ``chosen`` is bool ``[texts]``."""
+        """Return the texts that are not chosen and the chosen ones, both in order; ``chosen`` is bool ``[texts]``."""
         return self._cut(np.where(chosen, 0, self.lengths), ~chosen, chosen)
 
     def _cut(self, first: np.ndarray, in_one: np.ndarray, in_other: np.ndarray) -> tuple[Texts, Texts]:
@@ -179,7 +178,7 @@ class Texts:
         return one, other
 
     def digest(self) -> bytes:
-        """SHA-256 of the texts in order, 32 bytes; it does not depend on how they were put in."""
+        """SHA-256 of the texts in order, 32 bytes; it does not depend on the calls of ``add`` that stored them."""
         characters = hashlib.sha256()
         for data in self._stored():
             characters.update(data)
@@ -188,11 +187,11 @@ class Texts:
 
 
 def grouped(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Items in lists of about a block of characters each.
+    """Group items into lists of about ``BLOCK`` characters, and at most ``BLOCK / 16`` items.
 
     Args:
-      items: any number of them.
-      size: the characters of one item.
+      items: any number of items.
+      size: gives the number of characters of an item.
     """
     group: list[Item] = []
     held = 0

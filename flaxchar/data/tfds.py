@@ -18,13 +18,13 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Chunk
 
 AG_NEWS = "ag_news_subset"
-# The whole question "can it be downloaded" is answered within this; TFDS by itself retries for minutes.
+# Seconds within which a host must answer before a download is tried: TFDS itself would retry for minutes.
 REACH_SECONDS = 3.0
 _CHUNK = 10_000
 
 
 class Unreachable(InputError):
-    """The data set is not prepared here, and the host it comes from does not answer."""
+    """The data set is not prepared on this machine and cannot be downloaded."""
 
 
 def load_tfds(
@@ -34,26 +34,27 @@ def load_tfds(
     label_field: str | None = None,
     source_field: str | None = None,
 ) -> tuple[Iterator[Chunk], Iterator[Chunk] | None]:
-    """Read the examples of a TFDS data set: those of its ``train`` split and, where it has one, of its ``test`` split.
+    """Read the examples of a TFDS data set: its ``train`` split and, if it has one, its ``test`` split.
 
-    The data set is prepared on first use (downloaded, and written as ArrayRecord files under ``data_dir``).
+    The data set is prepared on first use: downloaded, and written as ArrayRecord files under ``data_dir``.
 
     Args:
-      name: as TFDS knows it, also ``name/config:version``.
-      fields: text features; several are joined by one space. They can be left out where there is just one, and for AG
-        News, where it is the title.
-      data_dir: TFDS' folder of data sets; None for its default.
+      name: TFDS's name of the data set, also as ``name/config:version``.
+      fields: text features; several are joined by one space. They can be omitted for a data set with a single text
+        feature, and for AG News, whose default is the title.
+      data_dir: TFDS's folder of data sets; None for its default.
       label_field: the feature that holds the label of each text.
       source_field: the feature that holds the source of each text.
 
     Returns:
-      The chunks to learn, and those to hold out or None; read while they are iterated over.
+      The chunks to train on, and the chunks to hold out, or None without a ``test`` split. Iteration reads them.
 
     Raises:
-      Unreachable: it is not prepared, and its source does not answer within ``REACH_SECONDS``.
-      InputError: there is no such data set or feature, or the download is not what TFDS expects.
+      Unreachable: the data set is not prepared, and its host does not answer within ``REACH_SECONDS`` or the download
+        fails.
+      InputError: there is no such data set, ``train`` split or feature, or the download is not what TFDS expects.
     """
-    # Imported here: files and the embedded corpus need none of it.
+    # Imported here, because files and the embedded corpus do not need it.
     import tensorflow_datasets as tfds
 
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -140,7 +141,7 @@ def _prepare(builder: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def _extractor_without_tensorflow() -> Iterator[None]:
-    """Let TFDS unpack archives where TensorFlow is not installed: Python's functions replace the three it needs."""
+    """Let TFDS unpack archives without TensorFlow: Python's functions replace the two that the extractor needs."""
     from tensorflow_datasets.core.download import extractor
 
     if importlib.util.find_spec("tensorflow") is not None:
@@ -156,7 +157,7 @@ def _extractor_without_tensorflow() -> Iterator[None]:
 
 
 def _describe_download(message: str) -> str:
-    """What TFDS downloaded in place of the archive, from its message about a wrong checksum: a web page, or a file."""
+    """Say what TFDS downloaded instead of the archive: a web page or a damaged file. ``message`` is TFDS's error."""
     match = re.search(r"downloaded to (.*), has wrong checksum", message)
     path = Path(match.group(1)) if match else None
     if path is None or not path.is_file():
@@ -173,7 +174,7 @@ def _describe_download(message: str) -> str:
 
 
 def _reachable(url: str) -> bool:
-    """Whether a URL's host answers anything at all, asked once and briefly."""
+    """Whether a URL's host answers a single request within ``REACH_SECONDS``."""
     import requests
 
     answered = threading.Event()
@@ -185,7 +186,7 @@ def _reachable(url: str) -> bool:
         except requests.RequestException:
             logging.getLogger(__name__).debug("%s does not answer", url, exc_info=True)
 
-    # In a thread, because looking up a name has no time-out of its own.
+    # In a thread, because the DNS look-up has no time-out of its own.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(REACH_SECONDS)

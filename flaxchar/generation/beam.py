@@ -1,4 +1,4 @@
-"""Beam search: the most probable text that can be found by keeping a few candidates at each step."""
+"""Beam search: finds a probable text by keeping the best few candidates at each step."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def _advance(model: CharLM, params: Params, carry: tuple, parents: Array, ids: A
     Args:
       model: the model; static.
       params: its parameters.
-      carry: the state of the beams before.
-      parents: the earlier beam that each beam continues, int32 ``[beams]``.
+      carry: the carry of the previous step's beams.
+      parents: the previous beam that each beam continues, int32 ``[beams]``.
       ids: the token of each beam, int32 ``[beams]``.
 
     Returns:
@@ -54,9 +54,10 @@ def beam_search(
       bos: feed ``<eos>`` first; with an empty prompt it is fed in any case.
 
     Returns:
-      The ids after the prompt without ``<eos>``, and their summed log-probability, ``<eos>`` included. Among finished
-      texts the one with the highest mean log-probability of a token is chosen, because by the sum short texts win
-      (Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 7, with alpha = 1).
+      The ids after the prompt without ``<eos>``, and their summed log-probability in nats, ``<eos>`` included. The best
+      finished text is the one with the highest mean log-probability a token, because the sum favours short texts (Wu et
+      al. 2016, https://arxiv.org/abs/1609.08144, section 7, with alpha = 1). If no text finishes within ``size``, the
+      result is the best unfinished one.
 
     Raises:
       InputError: ``beams`` is less than 1.
@@ -67,7 +68,7 @@ def beam_search(
     carry = model.initial_step_carry(beams, len(given))
     for token in given:
         log, carry = _advance(model, params, carry, parents, np.full(beams, token, np.int32))
-    scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # at first all beams are the same
+    scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # at first all beams are equal, so only one counts
     texts: list[list[int]] = [[] for _ in range(beams)]
     best: tuple[float, list[int], float] = (-np.inf, [], -np.inf)
     for length in range(1, max(1, size - len(prompt)) + 1):
@@ -81,7 +82,7 @@ def beam_search(
         parents, tokens = np.divmod(chosen, vocabulary.size)
         scores = candidates.ravel()[chosen]
         texts = [[*texts[parent], int(token)] for parent, token in zip(parents, tokens, strict=True)]
-        # A mean can still rise, but at most to the best beam's present sum over the greatest length.
+        # Stop if no beam can win: sums only fall, so a mean never exceeds the present sum over the greatest length.
         if best[0] > -np.inf and scores[0] / (size - len(prompt) + 1) <= best[0]:
             break
         log, carry = _advance(model, params, carry, parents.astype(np.int32), tokens.astype(np.int32))

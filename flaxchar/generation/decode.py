@@ -1,7 +1,8 @@
-"""Decode loop: feed a token, draw the next one, write it down; compiled once, with the recurrent state carried along.
+"""Decode loop in JAX: feed a token, draw the next one, write it into the buffer.
 
-The prompt goes through the same loop as the rest. At each position the loop feeds the token that stands there; after
-the prompt it draws the next token and writes it. A token costs one step of the network, however long the text is.
+The prompt goes through the same loop as the rest: at each position the loop feeds the token there, and from the end of
+the prompt on it draws the next token and writes it. The loop keeps the carry, so a token costs one step of the network
+however long the text is.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ class DecodeState(NamedTuple):
     """State of the decode loop.
 
     Attributes:
-      position: tokens of each row that have been fed, int32 scalar.
-      tokens: the prompts and the tokens written after them, 0 elsewhere, int32 ``[batch, length]``.
-      done: finished rows, bool ``[batch]``.
-      carry: the recurrent state.
+      position: number of tokens of each row that have been fed, int32 scalar.
+      tokens: the prompts and the tokens drawn after them, 0 elsewhere, int32 ``[batch, length]``.
+      done: which rows are finished, bool ``[batch]``.
+      carry: the model's carry for ``step``.
     """
 
     position: Array
@@ -49,22 +50,22 @@ def decode(
     banned: tuple[int, ...],
     filtered: bool,
 ) -> DecodeState:
-    """Feed, draw and write one token after the other.
+    """Feed, draw and write tokens until every row is finished or has been fed ``until`` tokens.
 
     Args:
       model: the model; static.
       params: its parameters.
-      state: from an earlier call, or the start: position 0, the prompts, no row done, ``initial_step_carry``.
-      prompt_lengths: tokens that are given, not drawn, at least 1, int32 ``[batch]``.
+      state: the result of an earlier call; at first position 0, the prompts, no row done, ``initial_step_carry``.
+      prompt_lengths: number of tokens that are given, not drawn, at least 1, int32 ``[batch]``.
       limits: the length at which a row is finished, int32 ``[batch]``.
-      keys: random keys ``[batch]``; token ``j`` after the prompt is drawn with the key folded by ``j``.
-      sampling: scalars.
-      until: position at which to return even if rows are unfinished, int32 scalar.
+      keys: random keys ``[batch]``; token ``j`` after the prompt, from 0, is drawn with ``fold_in(key, j)``.
+      sampling: temperature, top-k and top-p, as scalars.
+      until: number of tokens to feed, even if rows are unfinished then, int32 scalar.
       banned: ids that are never drawn (padding, labels, the unknown token); static.
       filtered: whether top-k or top-p is in use; static.
 
     Returns:
-      The state when every row is finished (``<eos>`` drawn, or its limit reached) or ``until`` is reached.
+      The state after the loop. A row is finished when it has drawn ``<eos>`` or reached its limit.
     """
     draw = jax.vmap(functools.partial(draw_token, sampling=sampling, filtered=filtered))
     eos = model.vocab - 1

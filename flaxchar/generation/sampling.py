@@ -1,4 +1,4 @@
-"""Sampling: from logits to one token, by temperature, top-k and top-p."""
+"""Sampling: draws one token from logits, by temperature, top-k and top-p."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from flaxchar.data.batches import AnyArray
 
 
 class Sampling(NamedTuple):
-    """How the next token is drawn from the logits.
+    """The settings by which the next token is drawn from the logits.
 
     Attributes:
-      temperature: divides the logits; 0 takes the most probable token.
+      temperature: divides the logits; 0 for the most probable token (greedy sampling).
       top_k: draw only among this many most probable tokens; 0 for all.
-      top_p: draw only among the most probable tokens that together have at least this probability (nucleus sampling,
-        Holtzman et al. 2020, https://arxiv.org/abs/1904.09751).
+      top_p: draw only among the fewest most probable tokens whose probabilities sum to at least this (nucleus
+        sampling, Holtzman et al. 2020, https://arxiv.org/abs/1904.09751).
 
     Example::
 
@@ -34,7 +34,7 @@ class Sampling(NamedTuple):
     top_p: Any = 1.0
 
     def validate(self) -> None:
-        """Raise ``InputError`` for a value that defines no distribution."""
+        """Raise ``InputError`` if a value is outside its range."""
         if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature >= 0):
             raise InputError(
                 f"`temperature` is {self.temperature!r}; it must be a number, 0 (the most probable text) or above"
@@ -53,11 +53,11 @@ def _is_number(value: Any) -> bool:
 def next_token_logits(
     logits: Float[AnyArray, " vocab"], sampling: Sampling, *, filtered: bool
 ) -> Float[Array, " vocab"]:
-    """Divide logits by the temperature and set those that top-k and top-p exclude to -inf; float32 ``[vocab]``.
+    """Divide logits by the temperature and set the tokens that top-k and top-p exclude to -inf; float32 ``[vocab]``.
 
     Args:
       logits: float32 ``[vocab]``, -inf for ids that are never drawn.
-      sampling: scalars; the temperature must be above 0.
+      sampling: temperature, top-k and top-p, as scalars; the temperature must be above 0.
       filtered: whether top-k or top-p is in use; static.
     """
     logits = (logits - logits.max()) / sampling.temperature
@@ -74,7 +74,7 @@ def next_token_logits(
 def draw_token(
     logits: Float[AnyArray, " vocab"], key: Key[Array, ""], sampling: Sampling, *, filtered: bool
 ) -> Int[Array, ""]:
-    """Draw one token id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``."""
+    """Draw one id, int32 scalar, from logits ``[vocab]``; arguments as ``next_token_logits``, temperature 0 allowed."""
     greedy = sampling.temperature == 0
     sampling = sampling._replace(temperature=jnp.where(greedy, 1.0, sampling.temperature))
     drawn = jax.random.categorical(key, next_token_logits(logits, sampling, filtered=filtered))

@@ -42,7 +42,7 @@ def sequence(
       The hidden states ``[time, batch, hidden]`` and the carry after the last step.
 
     Raises:
-      TypeError: an array is not of a type that the kernel knows: float32, int32 or uint32.
+      TypeError: an array is neither float32 nor int32.
     """
     return _sequence(cell, inputs, *stacked_gates(cell, weights), carry, mask)
 
@@ -145,7 +145,7 @@ def cross_entropy(
       Nats, float32 ``[...]``.
 
     Raises:
-      TypeError: an array is not of a type that the kernel knows: float32, int32 or uint32.
+      TypeError: an array is neither float32 nor int32.
     """
     return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
 
@@ -192,7 +192,7 @@ def _call(
     """Call a handler of the library; None becomes an empty array. The handler does not check the arrays' types."""
     arrays = [jnp.zeros((0,), jnp.float32) if array is None else array for array in arguments]
     for array in arrays:
-        if array.dtype not in (jnp.float32, jnp.int32, jnp.uint32):
+        if array.dtype not in (jnp.float32, jnp.int32) and name != "random_bits":  # its keys are uint32
             raise TypeError(f"the native kernel computes in float32, not in {array.dtype}")
     call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
     return list(call(*arrays, cell=NATIVE_CELLS.index(cell), threads=build.threads()))

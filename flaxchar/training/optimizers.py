@@ -35,7 +35,7 @@ def _make_optimizer(
             "adamw": functools.partial(optax.adamw, weight_decay=weight_decay, mask=_matrices),
             "lion": functools.partial(optax.lion, weight_decay=weight_decay, mask=_matrices),
             "muon": functools.partial(_muon, weight_decay=weight_decay),
-            # As in Keras, epsilon is added outside the square root. With gradients this small, inside differs much.
+            # As in Keras, epsilon is added outside the square root. With gradients this small it matters much.
             "rmsprop": functools.partial(optax.rmsprop, decay=0.9, eps=1e-7, eps_in_sqrt=False),
             "sgd": optax.sgd,
         }[name](learning_rate)

@@ -1,4 +1,4 @@
-"""The training step: one compiled step of gradient descent on a batch.
+"""The training step: one step of gradient descent on a batch.
 
 A step runs three programs: ``row_keys`` makes a random key for each row of the batch, ``batch_gradients`` computes the
 gradients, and ``apply_gradients`` updates the state. Only ``batch_gradients`` depends on the batch width, so it is
