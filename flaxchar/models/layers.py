@@ -128,5 +128,5 @@ def dropout(
             lambda key: jax.random.bits(jax.random.fold_in(key, number), (time, words), jnp.uint32), out_axes=1
         )(keys)
     halves = jax.lax.bitcast_convert_type(bits, jnp.uint16).reshape(time, -1, 2 * words)[:, :, :features]
-    dropped = round(rate * 2**16)
+    dropped = min(round(rate * 2**16), 2**16 - 1)
     return jnp.where(halves < dropped, 0.0, values * (2**16 / (2**16 - dropped)))

@@ -50,6 +50,11 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     np.testing.assert_allclose(values.mean(axis=(0, 2)), 1.0, atol=0.1)  # in every row
 
 
+def test_a_rate_close_to_1_leaves_finite_numbers():
+    values = dropout(jnp.ones((40, 30, 51)), 1 - 1e-9, jax.random.split(jax.random.key(0), 30), 0)
+    assert set(np.unique(values).tolist()) <= {0.0, 2.0**16}
+
+
 def test_a_rows_dropout_does_not_depend_on_its_neighbours():
     keys = jax.random.split(jax.random.key(0), 6)
     whole = dropout(jnp.ones((4, 6, 10)), 0.5, keys, 0)
