@@ -17,9 +17,9 @@ from file_cases import SECTIONS, Case
 from flaxchar.commands.flags import as_flags
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example, Examples
-from flaxchar.data.files import read_files
-from flaxchar.data.formats import endings
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.files import read_files
+from flaxchar.data.readers.formats import endings
+from flaxchar.data.readers.reading import Findings, ReadOptions
 
 PAGE = Path(__file__).with_name("files.md")
 _SHOWN = 3

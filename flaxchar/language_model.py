@@ -17,7 +17,7 @@ from flaxchar.data.corpus import make_corpus
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from, file_settings
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.data.starts import settle_beginning
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search

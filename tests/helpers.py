@@ -31,9 +31,10 @@ from flaxchar import (
     init_state,
     make_optimizer,
 )
-from flaxchar.data import containers, encoded, files, texts
+from flaxchar.data import encoded, texts
 from flaxchar.data.examples import Examples
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers import containers, files
+from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent

@@ -20,7 +20,7 @@ from flaxchar.validation import problems, setting, types_of
 
 if TYPE_CHECKING:
     from flaxchar.data.examples import Example
-    from flaxchar.data.reading import Place
+    from flaxchar.data.readers.reading import Place
 
 Options = TypeVar("Options")
 # Options that name files and folders.
@@ -74,8 +74,8 @@ class FieldOptions(ModelOptions):
     def read_places(self, names: Sequence[str], running: bool = False) -> tuple[list[Example], list[Place]]:
         """As ``read``, and where each example was read."""
         from flaxchar.data.examples import Chunk, Examples
-        from flaxchar.data.files import read_files
-        from flaxchar.data.reading import Findings, ReadOptions
+        from flaxchar.data.readers.files import read_files
+        from flaxchar.data.readers.reading import Findings, ReadOptions
 
         findings = Findings()
         places: list[Place] = []

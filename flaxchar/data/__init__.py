@@ -5,7 +5,7 @@ from flaxchar.data.cache import EncodedCorpus, encode_corpus, load_encoded
 from flaxchar.data.corpus import Corpus, load_corpus, make_corpus
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.examples import Chunk, Example, Examples
-from flaxchar.data.files import read_files
+from flaxchar.data.readers.files import read_files
 from flaxchar.data.spelling import Speller, Spelling
 from flaxchar.data.texts import Texts
 from flaxchar.data.unknown import UnknownTokens, find_unknown

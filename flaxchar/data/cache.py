@@ -15,8 +15,8 @@ import numpy as np
 from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
 from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
-from flaxchar.data.files import expand
-from flaxchar.data.reading import STDIN, ReadOptions
+from flaxchar.data.readers.files import expand
+from flaxchar.data.readers.reading import STDIN, ReadOptions
 from flaxchar.data.starts import settle_beginning, where_texts_begin
 from flaxchar.data.texts import LARGE
 from flaxchar.data.union import with_tokens

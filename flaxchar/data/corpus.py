@@ -13,9 +13,9 @@ from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
 from flaxchar.data import headlines
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
-from flaxchar.data.files import read_files, running_share
 from flaxchar.data.labels import one_spelling
-from flaxchar.data.reading import STDIN, Findings, ReadOptions, listed, shown
+from flaxchar.data.readers.files import read_files, running_share
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 

@@ -9,7 +9,7 @@ from typing import Any
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
-from flaxchar.data.reading import STDIN, Findings
+from flaxchar.data.readers.reading import STDIN, Findings
 
 
 def examples_from(

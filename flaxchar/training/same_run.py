@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxchar.config import LENGTHS, Config
-from flaxchar.data.reading import STDIN
+from flaxchar.data.readers.reading import STDIN
 
 # Settings that say where something is.
 PATHS = ("data", "val_data", "data_dir", "init_from")

@@ -9,7 +9,7 @@ import pytest
 
 from flaxchar import Example, InputError
 from flaxchar.data.from_python import examples_from, file_settings
-from flaxchar.data.reading import Findings
+from flaxchar.data.readers.reading import Findings
 
 EXPECTED = [Example("up", "good"), Example("down", "bad")]
 

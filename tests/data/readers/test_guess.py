@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaxchar.data.guess import guess_encoding, wide_encoding
+from flaxchar.data.readers.guess import guess_encoding, wide_encoding
 
 GERMAN = "Die schöne Müllerin läuft über die Brücke, während Jäger übers Moor gehen. Größe und Maß sind nötig.\n"
 FRENCH = "L’été dernier, la forêt était très calme et les élèves allaient à l’école où ils étudiaient le français.\n"

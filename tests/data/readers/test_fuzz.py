@@ -24,8 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import InputError
-from flaxchar.data.files import read_files, running_share
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.files import read_files, running_share
+from flaxchar.data.readers.reading import Findings, ReadOptions
 
 SECONDS = float(os.environ.get("FLAXCHAR_FUZZ_SECONDS", "60"))
 NAMES = (

@@ -8,8 +8,8 @@ import pytest
 from helpers import read_examples, read_found, read_texts
 
 from flaxchar import Example, InputError
-from flaxchar.data.parquet import read_parquet
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.parquet import read_parquet
+from flaxchar.data.readers.reading import Findings, ReadOptions
 
 pa = pytest.importorskip("pyarrow")
 TEXTS = ["a", None, "é\n,😀", ""]

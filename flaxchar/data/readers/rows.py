@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator
 
 from flaxchar.config import InputError
-from flaxchar.data.dialects import Dialect, columns_in_words, split_line
-from flaxchar.data.reading import Findings
-from flaxchar.data.recognition import Table
+from flaxchar.data.readers.dialects import Dialect, columns_in_words, split_line
+from flaxchar.data.readers.reading import Findings
+from flaxchar.data.readers.recognition import Table
 
 # Characters after which a field in quotation marks that has not ended is taken not to be one.
 LONGEST_FIELD = 1 << 26

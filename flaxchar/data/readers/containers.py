@@ -15,11 +15,11 @@ from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from flaxchar.config import InputError
-from flaxchar.data.choose import Entry, choose
-from flaxchar.data.compressions import compression_named, compression_of, uncompressed_name
-from flaxchar.data.formats import is_archive
-from flaxchar.data.reading import STDIN, Findings, ReadOptions, shown
-from flaxchar.data.signatures import HEAD, zip_document
+from flaxchar.data.readers.choose import Entry, choose
+from flaxchar.data.readers.compressions import compression_named, compression_of, uncompressed_name
+from flaxchar.data.readers.formats import is_archive
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, shown
+from flaxchar.data.readers.signatures import HEAD, zip_document
 from flaxchar.data.texts import BLOCK, LARGE
 from flaxchar.storage import scratch_file
 

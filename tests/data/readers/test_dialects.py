@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from flaxchar import InputError
-from flaxchar.data.dialects import Dialect, separator_of, split_line
+from flaxchar.data.readers.dialects import Dialect, separator_of, split_line
 
 
 @pytest.mark.parametrize(

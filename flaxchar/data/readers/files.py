@@ -12,17 +12,17 @@ from functools import partial
 from pathlib import Path
 
 from flaxchar.config import InputError
-from flaxchar.data.choose import Entry, choose
-from flaxchar.data.containers import OpenFile, open_files
-from flaxchar.data.encodings import decode, find_codec
 from flaxchar.data.examples import Chunk, chunked
-from flaxchar.data.formats import decide_format
-from flaxchar.data.json_records import read_json
-from flaxchar.data.lines import lines_of
-from flaxchar.data.parquet import read_parquet
-from flaxchar.data.reading import STDIN, Findings, ReadOptions
-from flaxchar.data.signatures import HEAD
-from flaxchar.data.tables import read_table
+from flaxchar.data.readers.choose import Entry, choose
+from flaxchar.data.readers.containers import OpenFile, open_files
+from flaxchar.data.readers.encodings import decode, find_codec
+from flaxchar.data.readers.formats import decide_format
+from flaxchar.data.readers.json_records import read_json
+from flaxchar.data.readers.lines import lines_of
+from flaxchar.data.readers.parquet import read_parquet
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions
+from flaxchar.data.readers.signatures import HEAD
+from flaxchar.data.readers.tables import read_table
 
 # A line of more characters is a paragraph; fewer lines than these are no sign of how a text is laid out.
 _LONG_LINE, _FEW_LINES = 1000, 20

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from flaxchar.config import InputError
-from flaxchar.data.formats import Format, by_content, by_ending, is_archive, looks_like_text
-from flaxchar.data.reading import Findings, ReadOptions, listed
-from flaxchar.data.signatures import unreadable
+from flaxchar.data.readers.formats import Format, by_content, by_ending, is_archive, looks_like_text
+from flaxchar.data.readers.reading import Findings, ReadOptions, listed
+from flaxchar.data.readers.signatures import unreadable
 
 Family = Literal["plain", "table", "json", "parquet", "archive", "other", "hidden", "empty"]
 _NAMES: dict[Family, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaxchar.data.lines import lines_of
+from flaxchar.data.readers.lines import lines_of
 
 
 @given(st.lists(st.text(st.sampled_from("ab\n"), max_size=5), max_size=9))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from flaxchar import InputError
 from flaxchar.data.examples import Example
-from flaxchar.data.json_records import read_json
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.json_records import read_json
+from flaxchar.data.readers.reading import Findings, ReadOptions
 
 RECORDS = [{"id": k, "text": f"text {k}", "topic": "ab"[k % 2], "user": {"name": f"u{k}"}} for k in range(3)]
 TEXTS = ["text 0", "text 1", "text 2"]

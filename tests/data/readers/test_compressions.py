@@ -10,7 +10,7 @@ import lzma
 import pytest
 from helpers import zstd_compress
 
-from flaxchar.data.compressions import compression_named, compression_of, uncompressed_name
+from flaxchar.data.readers.compressions import compression_named, compression_of, uncompressed_name
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flaxchar.data.reading import Findings, ReadOptions, listed, shown
+from flaxchar.data.readers.reading import Findings, ReadOptions, listed, shown
 
 
 def test_a_sentence_is_told_once_and_cases_are_counted_with_the_first_place():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import InputError
-from flaxchar.data.encodings import find_codec, is_binary
+from flaxchar.data.readers.encodings import find_codec, is_binary
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-be"])

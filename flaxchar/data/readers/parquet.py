@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.storage import scratch_file
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from flaxchar.config import FormatName, InputError
-from flaxchar.data.compressions import uncompressed_name
-from flaxchar.data.encodings import is_binary, sample_text
-from flaxchar.data.reading import Findings, ReadOptions
-from flaxchar.data.signatures import unreadable
+from flaxchar.data.readers.compressions import uncompressed_name
+from flaxchar.data.readers.encodings import is_binary, sample_text
+from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.signatures import unreadable
 
 FormatKind = Literal["plain", "table", "json", "parquet"]
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 
 from flaxchar.config import InputError
-from flaxchar.data.guess import control_share, guess_encoding, wide_encoding
-from flaxchar.data.reading import Findings
+from flaxchar.data.readers.guess import control_share, guess_encoding, wide_encoding
+from flaxchar.data.readers.reading import Findings
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -10,11 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from flaxchar.data.examples import Example
-from flaxchar.data.json_records import read_json
-from flaxchar.data.lines import lines_of
-from flaxchar.data.parquet import read_parquet
-from flaxchar.data.reading import Findings, ReadOptions
-from flaxchar.data.tables import read_table
+from flaxchar.data.readers.json_records import read_json
+from flaxchar.data.readers.lines import lines_of
+from flaxchar.data.readers.parquet import read_parquet
+from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.tables import read_table
 
 # Readers translate line ends, and leave out NUL, Ctrl-Z and byte order marks of joined files, so cells hold none.
 # A noncharacter stands for the separator of a table of one column.

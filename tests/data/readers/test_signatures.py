@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flaxchar import InputError
-from flaxchar.data.signatures import unreadable, zip_document
+from flaxchar.data.readers.signatures import unreadable, zip_document
 
 
 def saved(write) -> bytes:

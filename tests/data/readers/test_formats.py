@@ -6,8 +6,8 @@ import pytest
 from helpers import read_and_told, read_texts
 
 from flaxchar import InputError
-from flaxchar.data.formats import by_content, by_ending, is_archive
-from flaxchar.data.reading import ReadOptions
+from flaxchar.data.readers.formats import by_content, by_ending, is_archive
+from flaxchar.data.readers.reading import ReadOptions
 
 
 @pytest.mark.parametrize(

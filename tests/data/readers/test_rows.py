@@ -6,7 +6,7 @@ import pytest
 from helpers import read_found, small_blocks
 
 from flaxchar import InputError
-from flaxchar.data import rows
+from flaxchar.data.readers import rows
 
 ROWS = "".join(f"{k},text {k},x\n" for k in range(20))
 UNCLOSED = "quotation marks that begin a field and do not end it, read as text: 1, the first in {}, line {}"

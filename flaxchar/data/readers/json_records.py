@@ -13,9 +13,9 @@ from typing import Any
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
-from flaxchar.data.json_values import JsonValues
 from flaxchar.data.labels import is_missing, kind_of, label_name
-from flaxchar.data.reading import Findings, ReadOptions
+from flaxchar.data.readers.json_values import JsonValues
+from flaxchar.data.readers.reading import Findings, ReadOptions
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Records that are looked at where no field is named, and how many keys a message shows.

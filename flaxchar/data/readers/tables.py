@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
-from flaxchar.data.reading import Findings, ReadOptions
-from flaxchar.data.recognition import first_row, lines_above, recognise
-from flaxchar.data.rows import Rows
+from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.recognition import first_row, lines_above, recognise
+from flaxchar.data.readers.rows import Rows
 
 # The dialect is recognised from so many lines or characters.
 _FIRST_LINES, _FIRST_CHARACTERS = 2_000, 1 << 22

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers import read_found
 
-from flaxchar.data.recognition import recognise
+from flaxchar.data.readers.recognition import recognise
 
 
 def texts_of(path: str, fields: list[str]) -> tuple[list[str], list[str]]:

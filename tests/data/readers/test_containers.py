@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import InputError
-from flaxchar.data.files import running_share
-from flaxchar.data.reading import ReadOptions
+from flaxchar.data.readers.files import running_share
+from flaxchar.data.readers.reading import ReadOptions
 
 COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd_compress}
 FILES = (("b/2.txt", b"three\n"), ("a/1.txt", b"one\ntwo\n"), ("c.jsonl", b'{"text": "four"}\n'))

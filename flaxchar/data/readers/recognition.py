@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flaxchar.config import InputError
-from flaxchar.data.dialects import NO_SEPARATOR, Dialect, columns_in_words, separator_of, split_line
+from flaxchar.data.readers.dialects import NO_SEPARATOR, Dialect, columns_in_words, separator_of, split_line
 
 # The separators that are looked for, and how messages name them.
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}

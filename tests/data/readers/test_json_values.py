@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import InputError
-from flaxchar.data.json_values import JsonValues
-from flaxchar.data.reading import Findings
+from flaxchar.data.readers.json_values import JsonValues
+from flaxchar.data.readers.reading import Findings
 
 
 def values_of(text: str, block: int = 1 << 20, skip_bad: bool = False) -> tuple[list, list[str]]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from flaxchar.config import InputError
-from flaxchar.data.lines import lines_of
-from flaxchar.data.reading import Findings
+from flaxchar.data.readers.lines import lines_of
+from flaxchar.data.readers.reading import Findings
 
 # What may stand around a value: white space, and the marks that joined files have where one begins or ends.
 _AROUND = " \t\n\r\ufeff\x1a\x1e\0"
