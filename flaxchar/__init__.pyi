@@ -1,11 +1,8 @@
 # The public names, each once: imported on first use (see __init__.py), and read by type checkers. In ASCII alone:
 # lazy_loader reads this file in the encoding of the locale.
 from .config import Config as Config  # all settings of a run: .data, .model, .training
-from .config import DataConfig as DataConfig  # where texts come from and how they become ids
 from .config import FormWarning as FormWarning  # a text was taken in another form, which the model knows
 from .config import InputError as InputError  # raised for input that cannot be used
-from .config import ModelConfig as ModelConfig  # the network
-from .config import TrainingConfig as TrainingConfig  # how the network is trained
 from .data.batches import Batch as Batch  # inputs, targets, mask
 from .data.batches import TextBatches as TextBatches  # batch k of separate texts
 from .data.batches import WindowBatches as WindowBatches  # batch k of running text
@@ -18,8 +15,8 @@ from .generation.decode import DecodeState as DecodeState  # state of the decode
 from .generation.decode import decode as decode  # the decode loop
 from .generation.sampling import Sampling as Sampling  # temperature, top-k, top-p
 from .language_model import LanguageModel as LanguageModel  # generate, score, classify, compress, save
-from .language_model import load as load  # run directory -> LanguageModel
-from .language_model import train as train  # texts -> LanguageModel
+from .library import load as load  # run directory -> LanguageModel
+from .library import train as train  # texts -> LanguageModel
 from .models.charlm import CharLM as CharLM  # the Flax module: ids and carry -> logits and carry
 from .models.charlm import count_params as count_params  # number of parameters
 from .models.charlm import init_params as init_params  # fresh parameters
@@ -31,6 +28,9 @@ from .models.lstm import lstm as lstm  # the recurrence over a sequence
 from .models.lstm import lstm_step as lstm_step  # one step of it
 from .presets import PRESETS as PRESETS  # named settings: "reference", "classifier"
 from .presets import make_preset as make_preset  # settings by name, size and kind of the corpus
+from .settings import DataConfig as DataConfig  # where texts come from and how they become ids
+from .settings import ModelConfig as ModelConfig  # the network
+from .settings import TrainingConfig as TrainingConfig  # how the network is trained
 from .training.optimizers import learning_rates as learning_rates  # the learning rate of every step
 from .training.optimizers import make_optimizer as make_optimizer  # TrainingConfig -> Optax optimizer
 from .training.state import TrainState as TrainState  # step, params, opt_state, carry

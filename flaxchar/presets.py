@@ -10,7 +10,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flaxchar.config import LENGTHS, Config, DataConfig, ModelConfig, TrainingConfig
+from flaxchar.config import Config
+from flaxchar.settings import LENGTHS, DataConfig, ModelConfig, TrainingConfig
 
 PRESETS: dict[str, Config] = {
     # The teaching notebook that flaxchar grew from: Keras's LSTM(128), RMSprop, batches of 8 texts of any length.

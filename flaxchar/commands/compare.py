@@ -15,8 +15,9 @@ from flaxchar.commands import process
 from flaxchar.commands.comparison import Outcome, table, write_report
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.config import LENGTHS, Config, InputError
+from flaxchar.config import Config, InputError
 from flaxchar.presets import CorpusFacts, resolve
+from flaxchar.settings import LENGTHS
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import dataclasses
 import re
 import shlex
 
-from flaxchar.config import DataConfig, ModelConfig, TrainingConfig
+from flaxchar.settings import DataConfig, ModelConfig, TrainingConfig
 
 # Names of all settings of a run.
 SETTINGS = frozenset(

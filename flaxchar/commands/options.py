@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import decoded
 from flaxchar.commands.parser import VALUE, Parser
-from flaxchar.config import Config, FormatName, InputError
+from flaxchar.config import Config, InputError
+from flaxchar.settings import FormatName
 from flaxchar.validation import problems, setting, types_of
 
 if TYPE_CHECKING:

@@ -120,7 +120,7 @@ def load_model(workdir: str) -> LanguageModel:
     """
     saved_config(workdir)  # complains about a wrong folder before anything is compiled
     start_kernel()
-    from flaxchar.language_model import load
+    from flaxchar.library import load
 
     return load(workdir)
 

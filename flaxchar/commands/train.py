@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.config import LENGTHS, Config, InputError
+from flaxchar.config import Config, InputError
 from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
+from flaxchar.settings import LENGTHS
 from flaxchar.training.same_run import missing_file
 from flaxchar.validation import setting
 
@@ -257,7 +258,7 @@ def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> 
 
 def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:
     """Bits per character of the held-out texts, each given the source of another: shows what a source is worth."""
-    from flaxchar.language_model import load
+    from flaxchar.library import load
     from flaxchar.models.evaluation import evaluate
 
     lm, texts = load(path), corpus.held_out.exchanged()

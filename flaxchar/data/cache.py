@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxchar.config import DEFAULT_WORD_VOCABULARY, Config, DataConfig, InputError
+from flaxchar.config import Config, InputError
 from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.readers.files import expand
@@ -22,6 +22,7 @@ from flaxchar.data.texts import LARGE
 from flaxchar.data.union import with_tokens
 from flaxchar.data.unknown import NONE_UNKNOWN, UnknownTokens, find_unknown
 from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.settings import DEFAULT_WORD_VOCABULARY, DataConfig
 from flaxchar.storage import cache_folder, content_key, replaced_folder
 
 # Part of the key of a kept corpus: raised when the same files would be encoded differently than before.

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from flaxchar.config import DataConfig
 from flaxchar.data.examples import Chunk
 from flaxchar.data.normal_form import Normalizer
 from flaxchar.data.split import hash_texts
+from flaxchar.settings import DataConfig
 
 # Character references that lost their ampersand, as in AG News, where a space stands in its place; and whole ones.
 _DEBRIS = re.compile(r"[& ]?#(\d{1,7});|&[a-zA-Z]{2,8};")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flaxchar.config import DEFAULT_WINDOW, Config, DataConfig, InputError
+from flaxchar.config import Config, InputError
 from flaxchar.data import headlines
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
@@ -18,6 +18,7 @@ from flaxchar.data.readers.files import read_files, running_share
 from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
+from flaxchar.settings import DEFAULT_WINDOW, DataConfig
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.

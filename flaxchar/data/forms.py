@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from flaxchar.config import NormalForm
+from flaxchar.settings import NormalForm
 
 # Characters that stand for one another; each is replaced by the first of its row that the model knows.
 _ALIKE = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from flaxchar.config import NormalForm
 from flaxchar.data.examples import Chunk
 from flaxchar.data.forms import normalized
+from flaxchar.settings import NormalForm
 
 
 class Normalizer:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flaxchar.config import Unit
+from flaxchar.settings import Unit
 
 # The longest n-gram of a word's characters.
 ORDER = 6

@@ -10,9 +10,9 @@ import dataclasses
 
 import numpy as np
 
-from flaxchar.config import BeginAt, DataConfig
 from flaxchar.data.texts import Texts
 from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.settings import BeginAt, DataConfig
 
 # Blank lines separate paragraphs if there are at least this many for each line.
 _BLANK_SHARE = 0.02

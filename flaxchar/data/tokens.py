@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from flaxchar.config import InputError, Unit
+from flaxchar.config import InputError
 from flaxchar.data.encoded import EncodedTexts, joined
 from flaxchar.data.forms import shown, suggestions
 from flaxchar.data.texts import Texts
 from flaxchar.data.words import WordRule, word_pattern
+from flaxchar.settings import Unit
 
 Unknown = Literal["error", "drop"]
 

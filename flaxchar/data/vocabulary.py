@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxchar.config import InputError, Unit
+from flaxchar.config import InputError
 from flaxchar.data.encoded import EncodedTexts, interleaved
 from flaxchar.data.examples import Example, Examples
 from flaxchar.data.labels import find_label
@@ -19,6 +19,7 @@ from flaxchar.data.spelling import Speller, Spelling
 from flaxchar.data.texts import Texts
 from flaxchar.data.tokens import Tokens, Unknown, count_tokens, first_characters
 from flaxchar.data.words import WordRule
+from flaxchar.settings import Unit
 
 PAD = 0
 AnyExamples = Iterable[str | Example] | Texts | Examples

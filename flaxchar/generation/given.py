@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from flaxchar.config import FormWarning, InputError, NormalForm
+from flaxchar.config import FormWarning, InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import Fitted, fit, normalized
 from flaxchar.data.labels import find_label
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.trained import TrainedModel
+from flaxchar.settings import NormalForm
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 # Changes that one warning lists.

@@ -17,7 +17,6 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int, Key
 
-from flaxchar.config import ModelConfig
 from flaxchar.data.batches import AnyArray, Batch
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.kernels import cpu
@@ -26,6 +25,7 @@ from flaxchar.models.attention import attend, attend_step, empty_memory
 from flaxchar.models.cells import CELLS
 from flaxchar.models.layers import RecurrentLayer, dropout
 from flaxchar.models.lstm import runs_natively
+from flaxchar.settings import ModelConfig
 
 Params = dict[str, Any]
 # Ids, or their one-hot vectors.

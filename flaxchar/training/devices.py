@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from flaxchar.config import InputError, TrainingConfig
+from flaxchar.config import InputError
 from flaxchar.data.batches import Batch
+from flaxchar.settings import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from flaxchar.config import Config, InputError, TrainingConfig
+from flaxchar.config import Config, InputError
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.starts import before_a_text
@@ -19,6 +19,7 @@ from flaxchar.generation.given import given_text
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.evaluation import Evaluation, evaluate, evaluation_batches, score_batch
+from flaxchar.settings import TrainingConfig
 from flaxchar.training.reporting import Sample
 
 SAMPLE_TEMPERATURE = 0.8

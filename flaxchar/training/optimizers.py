@@ -10,9 +10,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from flaxchar.config import TrainingConfig
 from flaxchar.models.cells import CELLS
 from flaxchar.models.charlm import Params
+from flaxchar.settings import TrainingConfig
 
 
 def make_optimizer(config: TrainingConfig) -> optax.GradientTransformationExtraArgs:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flaxchar.config import Config, TrainingConfig, parse_duration
+from flaxchar.config import Config, parse_duration
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.settings import TrainingConfig
 from flaxchar.training.devices import Layout, agree
 from flaxchar.training.loop import Progress
 from flaxchar.training.state import TrainState, copy_tree

@@ -9,8 +9,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from flaxchar.config import LENGTHS, Config
+from flaxchar.config import Config
 from flaxchar.data.readers.reading import STDIN
+from flaxchar.settings import LENGTHS
 
 # Settings that say where something is.
 PATHS = ("data", "val_data", "data_dir", "init_from")

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import jax
 
-from flaxchar.config import DEFAULT_TIME_BUDGET, Config
+from flaxchar.config import Config
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import count_params, make_model
 from flaxchar.models.trained import TrainedModel
+from flaxchar.settings import DEFAULT_TIME_BUDGET
 from flaxchar.training.best import Best
 from flaxchar.training.checkpoints import SAVE_SECONDS, Saver, import_orbax, restore_state
 from flaxchar.training.devices import Layout, agree, leads, make_layout

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flaxchar.config import InputError, TrainingConfig, parse_duration
+from flaxchar.config import InputError, parse_duration
+from flaxchar.settings import TrainingConfig
 from flaxchar.training.optimizers import learning_rates
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flaxchar.config import Config, DataConfig, InputError
+from flaxchar.config import Config, InputError
 from flaxchar.data import cache as encoding
 from flaxchar.data.cache import encode_corpus, load_encoded
 from flaxchar.data.corpus import make_corpus
 from flaxchar.data.examples import Example
+from flaxchar.settings import DataConfig
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from flaxchar.config import DataConfig
 from flaxchar.data.clean import Cleaner, unescape_html
 from flaxchar.data.examples import Chunk
 from flaxchar.data.split import hash_texts
+from flaxchar.settings import DataConfig
 
 
 def cleaned(chunks, **settings):

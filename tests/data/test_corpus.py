@@ -7,12 +7,12 @@ import pytest
 from helpers import small_blocks
 
 from flaxchar import Config, InputError
-from flaxchar.config import DataConfig
 from flaxchar.data import corpus as module
 from flaxchar.data.corpus import load_corpus, make_corpus
 from flaxchar.data.examples import Chunk, Example
 from flaxchar.data.tfds import Unreachable
 from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.settings import DataConfig
 
 
 def test_blank_and_overlong_texts_are_left_out_and_counted():

@@ -20,7 +20,7 @@ from flaxchar import (
     make_optimizer,
     masked_cross_entropy,
 )
-from flaxchar.config import CellName
+from flaxchar.settings import CellName
 from flaxchar.training.state import copy_tree
 
 

@@ -28,7 +28,7 @@ import flaxchar
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.training import Observer, Run, train_corpus
-from flaxchar.config import LENGTHS
+from flaxchar.settings import LENGTHS
 
 TEXTS = ["Anna", "Otto", "Hannah", "Bob", "Eve", "Ada", "Lil", "Viv", "Aviva", "Elle"] * 3
 

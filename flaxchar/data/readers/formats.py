@@ -8,11 +8,12 @@ import re
 from pathlib import PurePath
 from typing import Literal, NamedTuple
 
-from flaxchar.config import FormatName, InputError
+from flaxchar.config import InputError
 from flaxchar.data.readers.compressions import uncompressed_name
 from flaxchar.data.readers.encodings import is_binary, sample_text
 from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.data.readers.signatures import unreadable
+from flaxchar.settings import FormatName
 
 FormatKind = Literal["plain", "table", "json", "parquet"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from flaxchar.config import DataConfig, FormatName
+from flaxchar.settings import DataConfig, FormatName
 
 # The name that stands for standard input among files.
 STDIN = "-"
