@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
 from flaxchar.commands.output import counted, print_json
-from flaxchar.data.examples import Example
 from flaxchar.validation import setting
 
 _SHOWN_CHARACTERS = 8
@@ -39,7 +38,7 @@ def score(arguments: Sequence[str]) -> int:
     given, places = options.read_places(options.files, running)
     if running:  # a line keeps its line feed: the lines one after another are the text
         lines = [re.findall(r"[^\n]*\n|[^\n]+", example.text) for example in given]
-        given = [Example(line) for text in lines for line in text]
+        given = [example._replace(text=line) for example, text in zip(given, lines, strict=True) for line in text]
         places = [
             place._replace(number=number)
             for place, text in zip(places, lines, strict=True)

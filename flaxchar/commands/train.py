@@ -13,7 +13,6 @@ from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
 from flaxchar.config import Config, InputError
 from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
 from flaxchar.settings import LENGTHS
-from flaxchar.training.same_run import missing_file
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -80,6 +79,7 @@ def train(arguments: Sequence[str]) -> int:
 
     from flaxchar.training.devices import leads, make_layout
     from flaxchar.training.initial import known_tokens, with_network
+    from flaxchar.training.same_run import missing_file
 
     run = _saved_run(path, options.fresh, together=job is not None)
     # A time budget alone asks for more time; a whole command may simply be given once more.
