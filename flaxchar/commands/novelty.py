@@ -93,7 +93,7 @@ def _print_report(samples: Sequence[str], result: Novelty, texts: int) -> None:
         f"longest passage copied from a training text: median {middle:.0f} characters (quartiles {low:.0f} and "
         f"{high:.0f}), {np.median(result.shares):.0%} of the sample"
     )
-    print("share copied, sample, longest passage; the most copied and the newest:")
+    print("share copied, sample, length of the longest copied passage; the most and the least copied:")
     order = np.argsort(-result.shares, kind="stable")
     for k in [*order[:_SHOWN_TEXTS], *order[-_SHOWN_TEXTS:]]:
         print(f"  {result.shares[k]:4.0%}  {shorten(samples[k])}  ({counted(result.matches[k].length, 'character')})")

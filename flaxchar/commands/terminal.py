@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from flaxchar.commands.flags import as_flags
+from flaxchar.commands.output import counted
 from flaxchar.training import loop
-from flaxchar.training.reporting import Observer, Report
+from flaxchar.training.reporting import SOURCE_END, Observer, Report, Sample
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_INTERVAL = 5.0
@@ -63,7 +64,7 @@ class ConsoleObserver(Observer):
         epochs = at.steps / steps_per_epoch
         verb = f"continuing at step {at.step:,} of" if at.step else "training for"
         repeats = "" if at.further else f"; --steps {at.steps} repeats this run exactly"
-        self.say(f"{verb} {at.steps:,} steps ({epochs:,.1f} epochs{repeats})")
+        self.say(f"{verb} {counted(at.steps, 'step')} ({epochs:,.1f} epochs{repeats})")
         self.trained = True
         self._start = (time.monotonic(), at.step)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -109,7 +110,7 @@ class ConsoleObserver(Observer):
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")
         for sample in report.samples:
             temperature = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
-            self.say(f"  {temperature} | {shorten(sample.text)}")
+            self.say(f"  {temperature} | {_shown(sample)}")
 
     def off_budget(self, seconds: float, budget: float) -> None:
         """Say how long the command will take instead of its time budget."""
@@ -132,18 +133,27 @@ class ConsoleObserver(Observer):
         signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
 
 
-def shorten(text: str) -> str:
-    """A text on one line, cut off after ``SHOWN`` characters, but not within what a reader sees as one character."""
+def _shown(sample: Sample) -> str:
+    """A sample on one line; a source is cut off first, so that the text that was written from it is seen."""
+    if len(sample.prompt) <= SHOWN // 2:
+        return shorten(sample.text)
+    end = SOURCE_END if sample.prompt.endswith(SOURCE_END) else ""
+    prompt = shorten(sample.prompt.removesuffix(end), SHOWN // 2)
+    return prompt + end + shorten(sample.text.removeprefix(sample.prompt), SHOWN // 2)
+
+
+def shorten(text: str, limit: int = SHOWN) -> str:
+    """A text on one line, cut off after ``limit`` characters, but not within what a reader sees as one character."""
     shown = printable(text)
-    if len(shown) <= SHOWN:
+    if len(shown) <= limit:
         return shown
     import regex
 
     # One character more than can be shown: the last cluster that fits is then known to be whole.
-    clusters = map(printable, regex.findall(r"\X", text[: SHOWN + 1]))
+    clusters = map(printable, regex.findall(r"\X", text[: limit + 1]))
     lengths = itertools.accumulate(map(len, clusters))
-    end = max((length for length in lengths if length <= SHOWN), default=0)
-    return shown[: end or SHOWN] + "…"
+    end = max((length for length in lengths if length <= limit), default=0)
+    return shown[: end or limit] + "…"
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,6 @@ from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
 from flaxchar.config import Config, InputError
 from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
-from flaxchar.settings import LENGTHS
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def train(arguments: Sequence[str]) -> int:
 
     run = _saved_run(path, options.fresh, together=job is not None)
     # A time budget alone asks for more time; a whole command may simply be given once more.
-    more_time = not set(settings) - set(LENGTHS) and options.preset is None
+    more_time = set(settings) == {"time_budget"} and options.preset is None
     beside = [] if settings or options.preset or run is not None else _runs_beside(path)
     given, settings = frozenset(settings), with_network(settings, run)
     saved = None if run is None else run.config
@@ -242,7 +241,7 @@ def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> 
         print(f"  {unknown}", flush=True)
     if corpus.floor is not None:
         print(
-            f"  {bits / corpus.floor - 1:.1%} above the entropy of the source, {corpus.floor:.4f} bits/char, which no "
+            f"  {bits / corpus.floor - 1:.1%} above the entropy floor, {corpus.floor:.4f} bits/char, which no "
             "model can beat",
             flush=True,
         )

@@ -86,8 +86,8 @@ class Corpus:
         return [
             f"{self.name}: {len(texts):,} texts to learn, {len(held_out):,} held out, "
             f"{texts.characters:,} characters{left_out}",
-            f"characters a text: {lengths.min():,} at least, {', '.join(middle)} at the quartiles, "
-            f"90 % from {low} to {high}, {lengths.max():,} at most",
+            f"characters a text: {lengths.min():,} to {lengths.max():,}; quartiles {', '.join(middle)}; "
+            f"90 % from {low} to {high}",
             *self.notices,
         ]
 

@@ -20,7 +20,7 @@ from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.evaluation import Evaluation, evaluate, evaluation_batches, score_batch
 from flaxchar.settings import TrainingConfig
-from flaxchar.training.reporting import Sample
+from flaxchar.training.reporting import SOURCE_END, Sample
 
 SAMPLE_TEMPERATURE = 0.8
 # The most tokens of a sample, unless its prompt is longer.
@@ -136,7 +136,7 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
     if vocabulary.source_end is not None:
         texts = corpus.held_out if len(corpus.held_out) else corpus.train
         sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
-        return [(f"{vocabulary.decode(ids[:-1])} → ", ids.astype(np.int32)) for ids in sources]
+        return [(f"{vocabulary.decode(ids[:-1])}{SOURCE_END}", ids.astype(np.int32)) for ids in sources]
     set_by_user = training.sample_prompts != TrainingConfig().sample_prompts
     given = [
         given_text(vocabulary, prompt, config.data.normalize, "the sample prompt") for prompt in training.sample_prompts

@@ -85,4 +85,4 @@ def take_over(config: Config, vocabulary: Vocabulary, fresh: Params) -> Transfer
     finally:
         run.close()
     taken = transfer(trained, vocabulary, fresh, trained.config.model.head == config.model.head)
-    return taken._replace(sentence=f"from {path}: {taken.sentence}")
+    return taken._replace(sentence=f"taken over from {path}: {taken.sentence}")

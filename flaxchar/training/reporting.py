@@ -17,6 +17,9 @@ from flaxchar.models.lstm import runs_natively
 from flaxchar.training.devices import Layout
 from flaxchar.training.loop import Progress
 
+# What stands between a source and the text written from it where a sample is shown.
+SOURCE_END = " → "
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:

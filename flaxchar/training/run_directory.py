@@ -85,7 +85,7 @@ class Run:
           InputError: the folder holds something else, or cannot be written.
         """
         if cls.exists(path):
-            raise InputError(f"{path} already holds a run; name another folder, or move it aside with `fresh`")
+            raise InputError(f"{path} already holds a run; name another folder, or move that one away")
         check_free(path)
         record = {
             "format": FORMAT,

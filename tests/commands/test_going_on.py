@@ -83,7 +83,8 @@ def test_a_run_begins_with_the_weights_of_another(run, tmp_path, run_here):
     result = run_here(*command)
     assert result.returncode == 0, result.stderr
     assert re.search(
-        rf"from {run}: \d+ of \d+ characters, the layer; fresh: \d+ new characters? \('ü'[^)]*\)\n", result.stdout
+        rf"taken over from {run}: \d+ of \d+ characters, the layer; fresh: \d+ new characters? \('ü'[^)]*\)\n",
+        result.stdout,
     ), result.stdout
     assert Run.open(path).config.model.hidden == 8
     again = run_here(*command)
@@ -119,3 +120,13 @@ def test_what_a_preset_changes_is_told_apart(run, run_here):
         r"other settings: --layers was 1 and is 3; with --preset best .*--hidden was 8 and is 512", result.stderr
     )
     assert "--data" not in result.stderr
+
+
+def test_a_complete_run_of_a_time_budget_is_not_trained_further_unasked(texts, tmp_path, run_here):
+    path = str(tmp_path / "r")
+    assert run_here("train", "--data", texts, "--workdir", path, "--time-budget", "1s", *SMALL).returncode == 0
+    steps = Run.open(tmp_path / "r").steps
+    for again in ((), ("--data", texts, "--time-budget", "1s", *SMALL)):
+        result = run_here("train", "--workdir", path, *again)
+        assert f"the run is complete ({steps:,} steps)" in result.stdout, result.stderr
+    assert Run.open(tmp_path / "r").steps == steps

@@ -107,3 +107,9 @@ def test_one_endless_cluster_is_cut():
 def test_samples_are_printed_to_the_letter(observer, capsys):
     observer.evaluated(Report(1, 2, 0.5, None, (Sample("", 0.0, ":smile: [red]a[/red]"),)))
     assert capsys.readouterr().out.endswith("| :smile: [red]a[/red]\n")
+
+
+def test_the_text_from_a_long_source_is_shown(capsys):
+    source = "word " * 60 + "end → "
+    ConsoleObserver(floor=None).evaluated(Report(1, 2, 0.5, None, (Sample(source, 0.0, source + "a headline"),)))
+    assert "word … → a headline\n" in capsys.readouterr().out

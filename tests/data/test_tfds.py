@@ -179,7 +179,7 @@ def test_unreachable_by_default_is_a_notice_and_the_embedded_corpus(tmp_path):
     assert result.stdout.count("AG News is neither prepared here nor within reach") == 1
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["data"]["dataset"] == "headlines"
     assert f"(entropy floor {bits_per_character():.4f})" in result.stdout
-    assert "above the entropy of the source" in result.stdout
+    assert "above the entropy floor" in result.stdout
 
 
 def test_a_data_set_that_does_not_exist(tmp_path):

@@ -115,4 +115,6 @@ def test_what_was_taken_over_is_told(first, tmp_path, capsys):
     corpus = encode_corpus(make_corpus(["Annaß"], None, config.data, 0), config.data, known=known_tokens(config))
     train_corpus(corpus, config, None, Hears())
     size = len(set("".join(PALINDROMES)))
-    assert said[-1] == (f"from {first}: {size} of {size + 1} characters, the layer; fresh: 1 new character ('ß')")
+    assert said[-1] == (
+        f"taken over from {first}: {size} of {size + 1} characters, the layer; fresh: 1 new character ('ß')"
+    )

@@ -151,7 +151,7 @@ def _settle(codec: str, head: bytes, name: str, findings: Findings) -> str:
 
 
 def _no_text(byte: int, position: int) -> str:
-    return f"holds bytes that are no text; the first is 0x{byte:02x} (number {position} of the file)"
+    return f"holds bytes that are no text; the first is 0x{byte:02x} (number {position + 1} of the file)"
 
 
 def _undecodable(error: UnicodeDecodeError, read: bytes, size: int, line: int, codec: str, name: str) -> InputError:
@@ -171,12 +171,12 @@ def _undecodable(error: UnicodeDecodeError, read: bytes, size: int, line: int, c
     where, is_not = f"{name}, line {line}", f"is not {encoding_name(codec)}"
     if codec != "utf-8" and _is_utf8(sample):
         return InputError(
-            f"{where}: byte 0x{byte:02x} (number {position} of the file) {is_not}; it looks like UTF-8: leave out "
+            f"{where}: byte 0x{byte:02x} (number {position + 1} of the file) {is_not}; it looks like UTF-8: leave out "
             "`encoding`"
         )
     if is_binary(sample):
         return InputError(f"{where}: {_no_text(byte, position)}")
-    told = f"{where}: byte 0x{byte:02x} (number {position} of the file) {is_not}"
+    told = f"{where}: byte 0x{byte:02x} (number {position + 1} of the file) {is_not}"
     if codec == "utf-8" and after < 4 and error.reason == "unexpected end of data" and _is_utf8(sample[:-after]):
         return InputError(f"{where}: the file ends within a character of UTF-8; it is cut short")
     if codec == "utf-8" and _is_utf8(sample):

@@ -76,7 +76,7 @@ def recognise(
     notes = []
     if separator is None:
         if looks.best(default).misfits or looks.best(default).width > 1:
-            notes.append(f"the table has one column, so {_SEPARATORS.get(default, repr(default))} in it are text")
+            notes.append(f"the table has one column, so each {_SEPARATORS.get(default, repr(default))} in it is text")
     elif separator != default and chosen is None:
         notes.append(f"columns are separated by {_SEPARATORS[separator]}")
     if dialect.quoting == "backslash":

@@ -69,7 +69,7 @@ def test_messages_name_the_file_in_the_archive(put):
     with pytest.raises(InputError, match=r"posts.zip: a/b.csv, line 3: the row has 1 column, but the header has 2"):
         read_texts([path], ["n"])
     path = put("posts.tgz", gzip.compress(tarred(("a.txt", b"a\n\xff\n"))))
-    with pytest.raises(InputError, match=r"posts.tgz: a.txt, line 2: byte 0xff \(number 2 of the file\)"):
+    with pytest.raises(InputError, match=r"posts.tgz: a.txt, line 2: byte 0xff \(number 3 of the file\)"):
         read_texts([path])
 
 

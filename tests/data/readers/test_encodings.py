@@ -41,7 +41,7 @@ def test_utf_16_without_a_mark(write):
         (
             "Zoë\nétait là\n".encode("cp1252"),
             "utf-8",
-            r'line 1: byte 0xeb \(number 2.*looks like cp1252: add `encoding="cp1252"`',
+            r'line 1: byte 0xeb \(number 3.*looks like cp1252: add `encoding="cp1252"`',
         ),
         (
             "plain\n" * 40_000 + "Wczoraj poszedłem do sklepu, żeby kupić chleb\n",

@@ -69,9 +69,9 @@ def test_files_are_read_alike_whatever_the_block(tmp_path_factory, content, bloc
 @pytest.mark.parametrize(
     ("name", "content", "arguments", "message"),
     [
-        ("a.txt", "a\nb\nZo\xeb".encode("latin-1"), {}, r"a.txt, line 3: byte 0xeb \(number 6.*`encoding=\"cp1252\"`"),
-        ("a.txt", "a\r\nZo\xeb\r\n".encode("latin-1"), {}, r"a.txt, line 2: byte 0xeb \(number 5 "),
-        ("a.txt", b"a\r\n\r\xeb", {}, r"a.txt, line 3: byte 0xeb \(number 4 "),
+        ("a.txt", "a\nb\nZo\xeb".encode("latin-1"), {}, r"a.txt, line 3: byte 0xeb \(number 7.*`encoding=\"cp1252\"`"),
+        ("a.txt", "a\r\nZo\xeb\r\n".encode("latin-1"), {}, r"a.txt, line 2: byte 0xeb \(number 6 "),
+        ("a.txt", b"a\r\n\r\xeb", {}, r"a.txt, line 3: byte 0xeb \(number 5 "),
         ("a.txt", "a", {"encoding": "klingon"}, r"`encoding` is 'klingon'; there is no encoding"),
         ("a.txt", "a", {"fields": ["1"]}, r"plain text, which has no fields"),
     ],

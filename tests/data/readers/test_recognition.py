@@ -46,7 +46,7 @@ def test_one_column_of_free_text_is_not_cut_at_its_commas(write, content, fields
     path = write("a.csv", content)
     read, sentences = texts_of(path, fields)
     assert read == ["Hello, world", "Yes", "So, it is", '"Well," he said']
-    assert f"{path}: the table has one column, so ',' in it are text" in sentences
+    assert f"{path}: the table has one column, so each ',' in it is text" in sentences
 
 
 def test_backslashes_before_quotation_marks_are_recognised(write):
