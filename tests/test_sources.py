@@ -102,6 +102,7 @@ def test_padding_further_changes_nothing(reader):
     assert other.nats[3:].tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_the_source_is_used(table, tmp_path):
     path = tmp_path / "run"
     what = ("--data", table, "--source-field", "long", "--target-field", "short", "--workdir", str(path))

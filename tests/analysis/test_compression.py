@@ -115,6 +115,7 @@ def test_a_model_with_labels_needs_examples_and_one_without_needs_a_text():
         untrained_model(["ab"]).compress([Example("ab")])
 
 
+@pytest.mark.slow
 def test_a_file_of_the_first_format_is_restored(tmp_path):
     """Its model and the file were written by flaxchar 0.1 before examples were records."""
     with zipfile.ZipFile(ROOT / "tests" / "fixtures" / "runs_format_1.zip") as runs:

@@ -44,9 +44,10 @@ def assert_same_state(one: Path, other: Path):
     "settings",
     [
         pytest.param((), id="texts"),
-        pytest.param(("--window", "16", "--layers", "2"), id="windows", marks=pytest.mark.slow),
+        pytest.param(("--window", "16", "--layers", "2"), id="windows"),
     ],
 )
+@pytest.mark.slow
 def test_killed_and_resumed_equals_never_interrupted_to_the_bit(texts, tmp_path, settings):
     arguments = ("--data", texts, "--steps", "600", *SMALL, *settings)
     assert run_command("train.py", *arguments, "--workdir", str(tmp_path / "whole")).returncode == 0

@@ -19,7 +19,7 @@ from flaxchar.kernels.cpu import NATIVE_CELLS
 pytestmark = pytest.mark.usefixtures("native", "user_settings")
 
 
-@pytest.mark.parametrize("hidden", [40, 520])
+@pytest.mark.parametrize("hidden", [40, pytest.param(520, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NATIVE_CELLS)
 def test_any_number_of_threads_gives_the_same_bits(name, hidden, monkeypatch):
     weights, carry = make_weights(name, hidden, 20, 13)
@@ -42,6 +42,7 @@ def test_a_row_does_not_depend_on_its_batch():
         np.testing.assert_array_equal(alone[:, 0], whole[:, row])
 
 
+@pytest.mark.slow
 def test_calls_from_several_threads_at_once_do_not_mix():
     def arguments(batch):
         return "lstm", make_inputs("ids", 20, batch, 20), *make_weights("lstm", 64, 20, batch), None

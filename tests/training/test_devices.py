@@ -70,6 +70,7 @@ assert again[0] == several[0]
 """)
 
 
+@pytest.mark.slow
 def test_running_text_and_batches_larger_than_the_corpus_train_like_one_device():
     on_8_devices("""
 close(run(4, window=10, batch_size=8), run(1, window=10, batch_size=8), "running text")

@@ -74,7 +74,7 @@ def last_state(path):
 
 
 @pytest.mark.usefixtures("user_settings")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["plain", pytest.param("windows", marks=pytest.mark.slow)])
 def test_an_interrupted_extension_goes_on_to_the_bit(tmp_path, kind):
     settings = KINDS[kind]
     train(tmp_path / "base", 12, **settings)
@@ -143,6 +143,7 @@ def test_more_time_adds_steps_by_the_clock(tmp_path):
     run.close()
 
 
+@pytest.mark.slow
 def test_a_run_that_patience_ended_is_trained_further_from_there(tmp_path):
     """What is held out is nothing like what is learned: each evaluation is worse than the one before."""
     config = Config().replace(steps=400, hidden=8, patience=2, batch_size=4, val_fraction=0)
