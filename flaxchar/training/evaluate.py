@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from flaxchar.config import Config, InputError
+from flaxchar.config import Config
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.starts import before_a_text
@@ -148,12 +148,7 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
             for prompt in (given if set_by_user else ("",))
         ]
     beginning = before_a_text(config.data, vocabulary)  # of running text
-    prompts = []
-    for prompt in given:
-        try:
-            prompts.append((prompt, vocabulary.encode(prompt) if prompt else beginning))
-        except InputError:
-            if set_by_user:
-                raise
-            prompts.append(("", beginning))
-    return prompts
+    if not set_by_user:
+        # The default prompt is one of news; a text that does not know its characters or words begins by itself.
+        given = [prompt if all(map(vocabulary.id_of, vocabulary.tokenize(prompt))) else "" for prompt in given]
+    return [(prompt, vocabulary.encode(prompt) if prompt else beginning) for prompt in given]
