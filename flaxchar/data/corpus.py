@@ -15,7 +15,7 @@ from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.labels import one_spelling
 from flaxchar.data.readers.files import read_files, running_share
-from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, listed, shown
+from flaxchar.data.readers.reading import Findings, ReadOptions, is_read_once, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 from flaxchar.settings import DEFAULT_WINDOW, DataConfig
@@ -130,7 +130,7 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     if data.data:
         findings = Findings()
         chunks, held_out = (read_files(names, ReadOptions.of(data), findings) for names in (data.data, data.val_data))
-        name = listed([shown(path) if path == STDIN else Path(path).name for path in data.data])
+        name = listed([shown(path) if is_read_once(path) else Path(path).name for path in data.data])
         corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)
         notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
         return dataclasses.replace(corpus, notices=notices), config

@@ -20,7 +20,7 @@ from flaxchar.data.readers.formats import decide_format
 from flaxchar.data.readers.json_records import read_json
 from flaxchar.data.readers.lines import lines_of
 from flaxchar.data.readers.parquet import read_parquet
-from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, is_read_once
 from flaxchar.data.readers.signatures import HEAD
 from flaxchar.data.readers.tables import read_table
 
@@ -67,14 +67,15 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
     """The share of lines that look like running text: blank, indented, or longer than a text may be.
 
     Returns:
-      The share in the first block of each file; None where not all of them are plain text files.
+      The share in the first block of each file; None where not all of them are plain text files, or where one can be
+      read only once.
 
     Raises:
       InputError: a file cannot be read.
     """
     findings = Findings()  # they are told when the files are read
     paths = expand(names, options, findings)
-    if STDIN in paths:
+    if any(map(is_read_once, paths)):
         return None
     count = layout = long = 0
     for file in (file for path in paths for file in open_files(path, options, findings)):

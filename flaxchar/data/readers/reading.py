@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -112,6 +113,11 @@ class Findings:
 def shown(path: str) -> str:
     """A path as messages name it."""
     return "standard input" if path == STDIN else path
+
+
+def is_read_once(path: str) -> bool:
+    """Whether a file can be read only once: standard input, or a pipe, such as the one of ``<(zcat posts.txt.gz)``."""
+    return path == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

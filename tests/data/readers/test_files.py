@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
+import threading
+from pathlib import Path
 
 import pytest
 from helpers import read_texts, small_blocks
@@ -11,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import Config, InputError
-from flaxchar.data.corpus import settle
+from flaxchar.data.corpus import load_corpus, settle
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.log", "A.TXT"])
@@ -116,6 +119,17 @@ def test_the_look_of_a_file_tells_running_text_from_lists(write, name, content, 
     assert config.data.running == running
     assert (notice is not None) == running
     assert config.data.window is not None  # so that a run that goes on need not look again
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=Path(pipe).write_text, args=(PROSE,), daemon=True)
+    writer.start()
+    corpus, config = load_corpus(settle(Config().replace(data=(pipe,)))[0])
+    writer.join()
+    assert (len(corpus.train) + len(corpus.held_out), config.data.window) == (120, 0)
+    assert corpus.name == pipe
 
 
 def test_tables_standard_input_and_what_the_user_says_are_not_looked_at(write):
