@@ -72,7 +72,7 @@ def read_table(
         return
     for line, row in rows:
         label = None if label_column is None else row[label_column]
-        if label == "":
+        if label is not None and not label.strip():
             findings.count("rows without a label left out: {}", f"{path}, line {line}")
             continue
         source = None if source_column is None else row[source_column]

@@ -33,10 +33,10 @@ def test_labels_and_sources_are_columns_too(write):
 
 
 def test_a_row_without_a_label_is_left_out_and_counted(write):
-    path = write("a.csv", "kind,text\nx,a\n,b\ny,c\n")
+    path = write("a.csv", "kind,text\nx,a\n,b\ny,c\n ,d\n")
     read, sentences = read_found(path, ["text"], label_field="kind")
     assert read == [Example("a", "x"), Example("c", "y")]
-    assert sentences == [f"rows without a label left out: 1, the first in {path}, line 3"]
+    assert sentences == [f"rows without a label left out: 2, the first in {path}, line 3"]
 
 
 ROWS = "".join(f"{k},text {k},x\n" for k in range(6))
