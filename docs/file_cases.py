@@ -165,6 +165,13 @@ SECTIONS: dict[str, list[Case]] = {
         _case("a list as a label", "a.jsonl", '{"text": "a", "kind": ["x", "y"]}\n', _LABELLED),
         _case("chat messages", "chat.jsonl", '{"messages": [{"role": "user", "content": "Hi"}]}\n' * 2, {}),
         _case("numbers as texts", "a.jsonl", '{"text": 1}\n', {}),
+        _case(
+            "Telegram's export",
+            "result.json",
+            {"messages": [{"id": 1, "text": ["See ", {"type": "link", "text": "example.org"}]}, {"id": 2, "text": "Hi"}]},
+            {},
+        ),
+        _case("a comma after the last value", "a.json", '["a",\n "b",\n]\n', {}),
         _case("a broken line", "a.jsonl", '{"text": "a"}\n{"text": "b\n', {}),
     ],
     "Parquet": [
@@ -231,6 +238,8 @@ SECTIONS: dict[str, list[Case]] = {
         Case("RTF", "notes.rtf", b"{\\rtf1\\ansi Rain.}"),
         Case("database", "posts.db", b"SQLite format 3\0" + bytes(100)),
         Case("pickle", "posts.pkl", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x04Rain\x94."),
+        Case("Jupyter notebook", "notes.ipynb", b'{\n "cells": [\n  {\n   "cell_type": "code",\n'),
+        Case("Git LFS", "posts.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n"),
         Case("Arrow", "posts.arrow", b"ARROW1\0\0"),
         Case("NumPy", "posts.npy", b"\x93NUMPY\x01\0"),
         Case("HDF5", "posts.h5", b"\x89HDF\r\n\x1a\n"),

@@ -114,12 +114,19 @@ class _RecordReader:
             return self._mended(text, where)
         if is_missing(text):
             return ""
+        if (parts := _parts(text)) is not None:
+            self._findings.count("texts in parts, such as a link between words, joined: {}", where)
+            return self._mended("".join(parts), where)
         if text is _MISSING and not self._options.fields and len(value) == 1:
             key, only = next(iter(value.items()))
             if isinstance(only, list | dict):
                 field, text = key, only  # tell what the only key holds
         if text is _MISSING:
-            raise InputError(f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text")
+            raise InputError(
+                f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text"
+                if value
+                else f"{where}: the object is empty, so there is no {field!r}"
+            )
         if isinstance(text, list | dict):
             raise InputError(f"{where}: {field!r} is {kind_of(text)}, which is no text; {_advice(text, field)}")
         raise InputError(
@@ -155,6 +162,17 @@ def _get(value: dict[str, Any], field: str) -> Any:
         for key in field.split("."):
             item = item.get(key, _MISSING) if isinstance(item, dict) else _MISSING
     return item
+
+
+def _parts(value: Any) -> list[str] | None:
+    """The strings of a text that is a list of strings and typed parts, as Telegram writes it; None if it is none.
+
+    A typed part is an object with ``type`` and ``text``: ``["see ", {"type": "link", "text": "example.org"}]``.
+    """
+    if not isinstance(value, list) or not any(isinstance(part, dict) for part in value):
+        return None
+    parts = [part["text"] if isinstance(part, dict) and {"type", "text"} <= part.keys() else part for part in value]
+    return parts if all(isinstance(part, str) for part in parts) else None
 
 
 def _keys(value: dict[str, Any]) -> str:
