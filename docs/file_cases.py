@@ -168,10 +168,15 @@ SECTIONS: dict[str, list[Case]] = {
         _case(
             "Telegram's export",
             "result.json",
-            {"messages": [{"id": 1, "text": ["See ", {"type": "link", "text": "example.org"}]}, {"id": 2, "text": "Hi"}]},
+            {
+                "messages": [
+                    {"id": 1, "text": ["See ", {"type": "link", "text": "example.org"}]},
+                    {"id": 2, "text": "Hi"},
+                ]
+            },
             {},
         ),
-        _case("a comma after the last value", "a.json", '["a",\n "b",\n]\n', {}),
+        _case("what Python prints", "a.jsonl", "{'text': 'a'}\n{'text': 'b'}\n", {}),
         _case("a broken line", "a.jsonl", '{"text": "a"}\n{"text": "b\n', {}),
     ],
     "Parquet": [

@@ -7,6 +7,7 @@ them work on a block at a time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -94,9 +95,27 @@ def _files_of(name: str, options: ReadOptions, findings: Findings) -> list[str]:
     folder = Path(name)
     if name == STDIN or not folder.is_dir():
         return [name]
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(_walk(folder, findings)) if path.is_file()}
     entries = [Entry(relative, path.stat().st_size, partial(_head, path)) for relative, path in files.items()]
     return [str(files[chosen]) for chosen in choose(entries, f"the folder {name}", options, findings)]
+
+
+def _walk(folder: Path, findings: Findings) -> Iterator[Path]:
+    """All that lies in a folder and in those within it, linked ones included, each folder once."""
+
+    def tell(error: OSError) -> None:
+        findings.note(f"{error.filename} cannot be read and is left out: {error.strerror}")
+
+    visited = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, onerror=tell, followlinks=True):
+        real = {name: os.path.realpath(os.path.join(parent, name)) for name in sorted(folders)}
+        folders[:] = [name for name, path in real.items() if path not in visited]
+        visited.update(real.values())
+        for name in files:
+            path = Path(parent, name)
+            if path.is_symlink() and not path.exists():
+                findings.note(f"{path} is left out: it is a link to a file that does not exist")
+            yield path
 
 
 def _head(path: Path) -> bytes:

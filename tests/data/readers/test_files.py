@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from helpers import read_texts, small_blocks
+from helpers import read_found, read_texts, small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +28,19 @@ def test_plain_text_is_a_text_a_line(write, name, end, mark):
 
 def test_running_text_is_one_text_a_file(write):
     assert read_texts([write("a.txt", "a\r\n\r\nb\r\n")], running=True) == ["a\n\nb\n"]
+
+
+def test_linked_folders_are_read_once_and_links_to_nothing_are_told(write, tmp_path):
+    folder = tmp_path / "all"
+    for name in ("all/a.txt", "other/b.txt"):
+        (tmp_path / name).parent.mkdir()
+        write(name, name)
+    (folder / "linked").symlink_to(tmp_path / "other")
+    (folder / "loop").symlink_to(folder)
+    (folder / "c.txt").symlink_to("nowhere.txt")
+    read, sentences = read_found(str(folder))
+    assert [example.text for example in read] == ["all/a.txt", "other/b.txt"]
+    assert sentences == [f"{folder}/c.txt is left out: it is a link to a file that does not exist"]
 
 
 def test_a_folder_gives_its_files_in_order_of_name(write, tmp_path):
