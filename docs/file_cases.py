@@ -115,6 +115,7 @@ SECTIONS: dict[str, list[Case]] = {
         _case("backslashes before quotation marks", "reviews.csv", 'id,text\n1,"a \\"b, c\\" d"\n2,e\n', _FIELD),
         _case("spaces after separators", "a.csv", 'id, text\n1, "so, yes"\n', _FIELD),
         _case("a quotation mark that is never closed", "notes.csv", f'{_HEADER}{_ROWS}6,"open,x\n{_ROWS}', _FIELD),
+        _case("bare quotation marks in a field", "a.csv", f'{_HEADER}{_ROWS}6,"so "he", said",x\n{_ROWS}', _FIELD),
         _case("quotation marks that are text", "notes.tsv", 'id\ttext\n1\t"A" a\n2\t"B" b\n3\t"C" c\n', _FIELD),
         _case("one column with bare commas", "poem.csv", "text\nHello, world\nYes\n", _FIELD),
         _case("a bare comma in a text", "a.csv", f"{_HEADER}{_ROWS}6,so, yes,x\n{_ROWS}", _FIELD),

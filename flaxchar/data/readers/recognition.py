@@ -160,6 +160,8 @@ class _Looks:
             return best
         for dialect in others:
             look, _, _ = self._parse(dialect)
+            if dialect.quoting == "none" and look.width != len(look.first):
+                continue  # fields in marks have separators and line breaks in them
             rather = escaped and dialect.quoting == "backslash" and look.misfits == best.misfits
             if look.misfits < best.misfits or rather:
                 best = look
