@@ -185,6 +185,12 @@ SECTIONS: dict[str, list[Case]] = {
         _case(
             "Parquet without such a column", "a.parquet", _parquet({"n": [1], "body": ["one"]}), {"fields": ("text",)}
         ),
+        Case(
+            "a key of objects in Parquet",
+            "a.parquet",
+            _parquet({"translation": [{"en": "Yes", "de": "Ja"}]}),
+            {"fields": ("translation.de",)},
+        ),
         _case("damaged Parquet", "a.parquet", _parquet({"text": ["one"]})[:-9], _FIELD),
     ],
     "Compressed files and archives": [
