@@ -134,6 +134,7 @@ SECTIONS: dict[str, list[Case]] = {
             f"Sales, 2021\n\n{_HEADER}{_ROWS}\nTotal 5 rows\n",
             _FIELD,
         ),
+        _case("columns without a name", "spam.csv", "v1,v2,,\nham,Rain,,\nham,Snow, so much,\n", {"fields": ("v2",)}),
         _case("an empty label", "a.csv", f"{_HEADER}{_ROWS}6,row 6,\n", _LABELLED),
         _case("no such column", "a.csv", f"{_HEADER}{_ROWS}", {"fields": ("body",)}),
     ],

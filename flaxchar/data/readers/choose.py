@@ -31,6 +31,9 @@ _ABOUT = re.compile(
     r"|requirements|sources?|credits)([-_. ].*)?",
     re.IGNORECASE,
 )
+# What the library datasets and Kaggle put beside the data.
+_ABOUT_JSON = re.compile(r"dataset_infos?\.json|dataset_dict\.json|dataset-metadata\.json")
+_STATE = "state.json"  # a plain name, so it counts only beside one of these
 
 
 class Entry(NamedTuple):
@@ -71,6 +74,11 @@ def choose(entries: Sequence[Entry], container: str, options: ReadOptions, findi
         families[_family(entry, options)].append(entry.name)
     left_out: dict[Family, list[str]] = {family: families[family] for family in ("hidden", "empty", "other")}
     because = ""
+    about_json = [name for name in families["json"] if _ABOUT_JSON.fullmatch(_last(name))]
+    if about_json and options.format is None:
+        about_json += [name for name in families["json"] if _last(name) == _STATE]
+        families["json"] = [name for name in families["json"] if name not in set(about_json)]
+        findings.note(f"{container}: left out {_count('json', about_json)}, which by name describe the data")
     if families["table"] or families["json"] or families["parquet"]:
         about = [name for name in families["plain"] if _ABOUT.fullmatch(_last(name))]
         others = [name for name in families["plain"] if name not in set(about)]

@@ -122,8 +122,9 @@ class _RecordReader:
             if isinstance(only, list | dict):
                 field, text = key, only  # tell what the only key holds
         if text is _MISSING:
+            otherwise = "" if self._options.records else ', or read it as plain text with `format="txt"`'
             raise InputError(
-                f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text"
+                f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text{otherwise}"
                 if value
                 else f"{where}: the object is empty, so there is no {field!r}"
             )

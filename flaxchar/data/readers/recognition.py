@@ -99,6 +99,9 @@ def recognise(
             f"{path} has no column {missing[0]!r}; its header reads {cells}"
             + (" (if these are not the columns, name the `delimiter`)" if len(first) == 1 else "")
         )
+    for field in dict.fromkeys(wanted):
+        if (times := first.count(field)) > 1:
+            notes.append(f"{times} columns are named {field!r}; the first of them is read")
     columns = tuple(column for field in wanted if (column := _find(field, first)) is not None)
     return Table(dialect, columns, first, len(first), tuple(notes))
 

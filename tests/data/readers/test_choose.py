@@ -64,6 +64,18 @@ def test_files_about_the_data_are_left_out_beside_records(folder, write, about):
     assert told == [f"the folder {path}: left out 1 plain text file ({about}), which by name describes the data"]
 
 
+def test_json_about_a_data_set_is_left_out(write, tmp_path):
+    path = str(tmp_path / "d")
+    write("d/state.json", '["y"]')
+    assert read_texts([path]) == ["y"]
+    write("d/dataset_info.json", "{}")
+    write("d/sub/a.json", '["x"]')
+    assert read_and_told([path]) == (
+        ["x"],
+        [f"the folder {path}: left out 2 JSON files (dataset_info.json, state.json), which by name describe the data"],
+    )
+
+
 def test_a_readme_among_plain_texts_is_one_of_them(folder):
     assert read_and_told([folder(README_md="1\n", a_txt="2\n")]) == (["1", "2"], [])
 
