@@ -59,7 +59,9 @@ class _RecordReader:
             return ("text",)
         keys = {key for value in objects for key, item in value.items() if isinstance(item, str)}
         keys -= set(self._options.named)
-        if len(keys) != 1:
+        others = [item for value in objects for item in value.values() if isinstance(item, list)]
+        # Where a list holds objects, as in {"id": "1", "messages": [{…}]}, the texts are in these.
+        if len(keys) != 1 or any(isinstance(item, dict) for items in others for item in items):
             return ("text",)
         self._findings.note(f"{self._path}: the texts are those of {min(keys)!r}, the only key that holds strings")
         return tuple(keys)
@@ -122,7 +124,11 @@ class _RecordReader:
             if isinstance(only, list | dict):
                 field, text = key, only  # tell what the only key holds
         if text is _MISSING:
-            otherwise = "" if self._options.records else ', or read it as plain text with `format="txt"`'
+            otherwise = (
+                ", or leave out such records with `skip_bad_rows=True`"
+                if self._options.records
+                else ', or read it as plain text with `format="txt"`'
+            )
             raise InputError(
                 f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text{otherwise}"
                 if value

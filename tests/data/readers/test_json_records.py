@@ -143,6 +143,8 @@ CHAT = '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant"
         ('{"text": ["a"]}\n{"text": ["b"]}\n', {}, r"line 1: 'text' is a list of 1 text, .*jq -c '\.text\[\]'"),
         (CHAT * 2, {"fields": ["messages"]}, r"'messages' is a list of 2 objects.*'role', 'content'.*`fields`"),
         (CHAT * 2, {}, r"'messages' is a list of 2 objects"),
+        (CHAT.replace("{", '{"id": "1", ', 1) * 2, {}, r"no 'text'; say with `fields` which of 'id', 'messages'"),
+        ('{"a": "x"}\n{"b": "y"}', {"fields": ["a"]}, r"line 2: there is no 'a'.*leave out .* `skip_bad_rows=True`"),
         ('{"text": {"en": "a"}}\n', {}, r"'text' is an object with the keys 'en'.*`fields='text.en'`"),
         ('{"text": "a", "x": ["b", "c"]}', {"label_field": "x"}, r"in 'x', \['b', 'c'\] is a list of 2 texts"),
         ('{"text": "a"}', {"label_field": "x"}, r"there is no 'x'; the keys are 'text'"),
