@@ -10,7 +10,7 @@ from typing import Any
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
-from flaxchar.data.readers.reading import STDIN, Findings
+from flaxchar.data.readers.reading import Findings, is_no_path
 
 
 def examples_from(
@@ -148,7 +148,9 @@ def file_settings(
     for name in ("data", "val_data"):
         if name in given:
             values = [given[name]] if isinstance(given[name], str | Path) else given[name]
-            given[name] = tuple(str(value) if value == STDIN else str(Path(value).absolute()) for value in values)
+            given[name] = tuple(
+                str(value) if is_no_path(str(value)) else str(Path(value).absolute()) for value in values
+            )
     if isinstance(given.get("fields"), str):
         given["fields"] = (given["fields"],)
     return given

@@ -16,12 +16,13 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Chunk, chunked
 from flaxchar.data.readers.choose import Entry, choose
 from flaxchar.data.readers.containers import OpenFile, open_files
+from flaxchar.data.readers.dialects import separator_of
 from flaxchar.data.readers.encodings import decode, find_codec
 from flaxchar.data.readers.formats import decide_format
 from flaxchar.data.readers.json_records import read_json
 from flaxchar.data.readers.lines import lines_of
 from flaxchar.data.readers.parquet import read_parquet
-from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, is_read_once
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, is_no_path, is_read_once
 from flaxchar.data.readers.signatures import HEAD
 from flaxchar.data.readers.tables import read_table
 
@@ -49,6 +50,8 @@ def read_files(
     """
     options, findings = options or ReadOptions(), findings or Findings()
     find_codec(options.encoding)  # complains before anything is read
+    if options.delimiter is not None:
+        separator_of(options.delimiter)
     for path in expand(names, options, findings):
         for file in open_files(path, options, findings):
             yield from _read(file, options, findings)
@@ -92,6 +95,10 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
 
 
 def _files_of(name: str, options: ReadOptions, findings: Findings) -> list[str]:
+    if not name:
+        raise InputError("the name of a file is empty; name a file or folder")
+    if name != STDIN and is_no_path(name):
+        raise InputError(f"{name} is an address on the web; download the file, for example with curl -O, and name it")
     folder = Path(name)
     if name == STDIN or not folder.is_dir():
         return [name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -113,6 +114,11 @@ class Findings:
 def shown(path: str) -> str:
     """A path as messages name it."""
     return "standard input" if path == STDIN else path
+
+
+def is_no_path(name: str) -> bool:
+    """Whether the name of a file is none of this machine's: standard input, an empty one, or an address on the web."""
+    return name in (STDIN, "") or re.match(r"\w+://", name) is not None
 
 
 def is_read_once(path: str) -> bool:

@@ -13,6 +13,7 @@ from helpers import read_found, read_texts, small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flaxchar
 from flaxchar import Config, InputError
 from flaxchar.data.corpus import load_corpus, settle
 
@@ -95,6 +96,25 @@ def test_files_are_read_alike_whatever_the_block(tmp_path_factory, content, bloc
 def test_what_cannot_be_read_is_told_with_its_place(write, name, content, arguments, message):
     with pytest.raises(InputError, match=message):
         read_texts([write(name, content)], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "the name of a file is empty"),
+        ("https://example.org/a.txt", r"https://example\.org/a\.txt is an address on the web; download"),
+    ],
+)
+def test_names_of_no_file_are_told(name, message):
+    with pytest.raises(InputError, match=message):
+        read_texts([name])
+    with pytest.raises(InputError, match=message):
+        flaxchar.train(None, data=name)
+
+
+def test_a_delimiter_that_is_none_is_told_for_any_file(write):
+    with pytest.raises(InputError, match="`delimiter` is ';;'; it must be one character"):
+        read_texts([write("a.txt", "a\n")], delimiter=";;")
 
 
 def test_missing_and_broken_files(write, tmp_path):
