@@ -13,7 +13,7 @@ Quoting = Literal["double", "backslash", "none"]
 # What stands for the separator of a table of one column: a noncharacter, which no text contains.
 NO_SEPARATOR = "\uffff"
 # A row with more marks that may end a field is not read in all ways.
-_MOST_MARKS = 100
+_MOST_MARKS = 40
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is less than some texts
 
 
@@ -106,6 +106,8 @@ def with_bare_marks(text: str, separator: str | None, columns: int) -> list[list
     for _ in range(columns):
         longer: dict[int, list[list[str]]] = {}
         for start, rows in begun.items():
+            if start > len(text):
+                continue  # the row has ended with fewer cells
             if text[start : start + 1] == '"':
                 cells = [(end + 1, text[start + 1 : end].replace('""', '"')) for end in ends if end > start]
             else:
@@ -115,7 +117,7 @@ def with_bare_marks(text: str, separator: str | None, columns: int) -> list[list
             for end, cell in cells:
                 both = longer.setdefault(end + 1, [])
                 both += [[*row, cell] for row in rows[: 2 - len(both)]]
-        begun = {start: rows for start, rows in longer.items() if start <= len(text) + 1}
+        begun = longer
     return begun.get(len(text) + 1, [])
 
 

@@ -156,8 +156,9 @@ class Rows:
         goes_on = lines[start].count('"') % 2 == 1 and not self._ends(lines, start + 1)
         if not goes_on:
             rows = with_bare_marks(lines[start], separator, self._width)
-            # "so "he" said" is enclosed in marks, "so" and "so" is not.
-            enclosed = len(as_text) != self._width or any(
+            # "so "he" said" is enclosed in marks, "so" and "so" is not, unless all fields are in marks.
+            enclosed = len(as_text) != self._width or (self._quotes_all and self._table.header is not None)
+            enclosed = enclosed or any(
                 cell[:1] == '"' and _OPENING.match(cell, cell.find('"', 1) - 1) for cell in as_text
             )
             return (rows[0], start + 1) if len(rows) == 1 and enclosed else None

@@ -60,6 +60,13 @@ def test_bare_marks_inside_a_field_in_marks_are_text(write, field, text, others)
         assert sentences == [BARE.format(1, path, 2 + len(others.splitlines()))]
 
 
+def test_bare_marks_in_a_table_with_all_fields_in_marks_are_text(write):
+    rows = "".join(f'"{k}","row {k}","x"\n' for k in range(5))
+    path = write("a.csv", f'"id","text","kind"\n{rows}"5","said "hi" there","x"\n"6","a 5" disk","x"\n{rows}')
+    read, sentences = texts_of(path)
+    assert (len(read), read[5:7], sentences) == (12, ['said "hi" there', 'a 5" disk'], [BARE.format(2, path, 7)])
+
+
 def test_a_whole_table_of_bare_marks_is_read(write):
     for text in ('so "he"\nsaid, {}', 'so "he", {}'):
         rows = [text.format(k) for k in range(9)]
