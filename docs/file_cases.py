@@ -222,6 +222,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case("Russian", "poems.txt", _RUSSIAN.encode("koi8_r")),
         Case("UTF-8 with a damaged byte", "poems.txt", "Größe und Maß, schön\n".encode() + b"caf\xe9\n"),
         Case("UTF-8 that is cut short", "poems.txt", "Größe und Maß".encode()[:-1]),
+        Case("UTF-8 read as latin-1", "poems.txt", _TEXT, {"encoding": "latin-1"}),
         Case("another encoding said", "poems.txt", _TEXT, {"encoding": "ascii"}),
         Case("no encoding of texts", "poems.txt", _TEXT, {"encoding": "base64"}),
         Case("zero bytes", "poems.txt", b"Ra\0in.\nSnow.\0\n"),
