@@ -15,7 +15,7 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import is_missing, kind_of, label_name
 from flaxchar.data.readers.json_values import JsonValues
-from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Records that are looked at where no field is named, and how many keys a message shows.
@@ -168,6 +168,8 @@ def _get(value: dict[str, Any], field: str) -> Any:
         item = value
         for key in field.split("."):
             item = item.get(key, _MISSING) if isinstance(item, dict) else _MISSING
+    if item is _MISSING and not field.isascii() and (position := find_name(field, list(value))) is not None:
+        return list(value.values())[position]
     return item
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
-from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 from flaxchar.storage import scratch_file
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ def _column(schema: pa.Schema, field: str, path: str) -> str:
     """The name of a column that is given by its name, its path or its number."""
     if _type(schema, field) is not None:
         return field
+    if (position := find_name(field, schema.names)) is not None:
+        return schema.names[position]
     if field.isdecimal() and 1 <= int(field) <= len(schema.names):
         return schema.names[int(field) - 1]
     raise InputError(f"{path} has no column {field!r}; it has {_listed(schema)}")

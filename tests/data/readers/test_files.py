@@ -170,3 +170,11 @@ def test_tables_standard_input_and_what_the_user_says_are_not_looked_at(write):
     for config in (table, Config().replace(data=("-",)), Config().replace(data=(write("b.txt", PROSE),), window=0)):
         assert settle(config)[0].data.window == 0
     assert settle(Config().replace(data=(write("b.txt", PROSE),), window=10))[0].data.window == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "id,{}\n1,a\n"), ("a.dat", "id,{}\n1,a\n"), ("a.jsonl", '{{"id": 1, "{}": "a"}}\n')]
+)
+def test_columns_and_keys_are_found_in_any_normal_form(write, name, content):
+    path = write(name, content.format("gro\u0308\u00dfe"))
+    assert read_texts([path], ["gr\u00f6\u00dfe"]) == ["a"]
