@@ -115,6 +115,7 @@ SECTIONS: dict[str, list[Case]] = {
         _case("backslashes before quotation marks", "reviews.csv", 'id,text\n1,"a \\"b, c\\" d"\n2,e\n', _FIELD),
         _case("spaces after separators", "a.csv", 'id, text\n1, "so, yes"\n', _FIELD),
         _case("a quotation mark that is never closed", "notes.csv", f'{_HEADER}{_ROWS}6,"open,x\n{_ROWS}', _FIELD),
+        _case("bare quotation marks in a field", "a.csv", f'{_HEADER}{_ROWS}6,"so "he", said",x\n{_ROWS}', _FIELD),
         _case("quotation marks that are text", "notes.tsv", 'id\ttext\n1\t"A" a\n2\t"B" b\n3\t"C" c\n', _FIELD),
         _case("one column with bare commas", "poem.csv", "text\nHello, world\nYes\n", _FIELD),
         _case("a bare comma in a text", "a.csv", f"{_HEADER}{_ROWS}6,so, yes,x\n{_ROWS}", _FIELD),
@@ -133,6 +134,7 @@ SECTIONS: dict[str, list[Case]] = {
             f"Sales, 2021\n\n{_HEADER}{_ROWS}\nTotal 5 rows\n",
             _FIELD,
         ),
+        _case("columns without a name", "spam.csv", "v1,v2,,\nham,Rain,,\nham,Snow, so much,\n", {"fields": ("v2",)}),
         _case("an empty label", "a.csv", f"{_HEADER}{_ROWS}6,row 6,\n", _LABELLED),
         _case("no such column", "a.csv", f"{_HEADER}{_ROWS}", {"fields": ("body",)}),
     ],
@@ -165,12 +167,30 @@ SECTIONS: dict[str, list[Case]] = {
         _case("a list as a label", "a.jsonl", '{"text": "a", "kind": ["x", "y"]}\n', _LABELLED),
         _case("chat messages", "chat.jsonl", '{"messages": [{"role": "user", "content": "Hi"}]}\n' * 2, {}),
         _case("numbers as texts", "a.jsonl", '{"text": 1}\n', {}),
+        _case(
+            "Telegram's export",
+            "result.json",
+            {
+                "messages": [
+                    {"id": 1, "text": ["See ", {"type": "link", "text": "example.org"}]},
+                    {"id": 2, "text": "Hi"},
+                ]
+            },
+            {},
+        ),
+        _case("what Python prints", "a.jsonl", "{'text': 'a'}\n{'text': 'b'}\n", {}),
         _case("a broken line", "a.jsonl", '{"text": "a"}\n{"text": "b\n', {}),
     ],
     "Parquet": [
         _case("Parquet", "a.parquet", _parquet({"text": ["one", "two"], "kind": [4.5, None]}), _LABELLED),
         _case(
             "Parquet without such a column", "a.parquet", _parquet({"n": [1], "body": ["one"]}), {"fields": ("text",)}
+        ),
+        Case(
+            "a key of objects in Parquet",
+            "a.parquet",
+            _parquet({"translation": [{"en": "Yes", "de": "Ja"}]}),
+            {"fields": ("translation.de",)},
         ),
         _case("damaged Parquet", "a.parquet", _parquet({"text": ["one"]})[:-9], _FIELD),
     ],
@@ -202,6 +222,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case("Russian", "poems.txt", _RUSSIAN.encode("koi8_r")),
         Case("UTF-8 with a damaged byte", "poems.txt", "Größe und Maß, schön\n".encode() + b"caf\xe9\n"),
         Case("UTF-8 that is cut short", "poems.txt", "Größe und Maß".encode()[:-1]),
+        Case("UTF-8 read as latin-1", "poems.txt", _TEXT, {"encoding": "latin-1"}),
         Case("another encoding said", "poems.txt", _TEXT, {"encoding": "ascii"}),
         Case("no encoding of texts", "poems.txt", _TEXT, {"encoding": "base64"}),
         Case("zero bytes", "poems.txt", b"Ra\0in.\nSnow.\0\n"),
@@ -231,6 +252,8 @@ SECTIONS: dict[str, list[Case]] = {
         Case("RTF", "notes.rtf", b"{\\rtf1\\ansi Rain.}"),
         Case("database", "posts.db", b"SQLite format 3\0" + bytes(100)),
         Case("pickle", "posts.pkl", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x04Rain\x94."),
+        Case("Jupyter notebook", "notes.ipynb", b'{\n "cells": [\n  {\n   "cell_type": "code",\n'),
+        Case("Git LFS", "posts.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n"),
         Case("Arrow", "posts.arrow", b"ARROW1\0\0"),
         Case("NumPy", "posts.npy", b"\x93NUMPY\x01\0"),
         Case("HDF5", "posts.h5", b"\x89HDF\r\n\x1a\n"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.cache import encode_corpus, load_encoded
-from flaxchar.data.corpus import make_corpus
+from flaxchar.data.corpus import make_corpus, telling
 from flaxchar.data.examples import Example
 from flaxchar.data.from_python import examples_from, file_settings
 from flaxchar.data.readers.reading import Findings, ReadOptions
@@ -114,13 +114,14 @@ def train(
     like, known = None if run is None else run.vocabulary, known_tokens(settled, run)
     if files is None:
         findings = Findings()
-        corpus = make_corpus(
-            examples_from(texts, labels, sources, findings=findings),  # type: ignore[arg-type]
-            None if held_out is None else examples_from(held_out, name="held_out"),  # type: ignore[arg-type]
-            settled.data,
-            settled.training.seed,
-            classify=settled.model.head == "classifier",
-        )
+        with telling(findings):
+            corpus = make_corpus(
+                examples_from(texts, labels, sources, findings=findings),  # type: ignore[arg-type]
+                None if held_out is None else examples_from(held_out, name="held_out"),  # type: ignore[arg-type]
+                settled.data,
+                settled.training.seed,
+                classify=settled.model.head == "classifier",
+            )
         notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
         corpus = dataclasses.replace(corpus, notices=notices)
         data = settled.data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from flaxchar.commands import process
 from flaxchar.commands.options import FieldOptions, ModelOptions, parse
 from flaxchar.config import InputError
+from flaxchar.data.readers.reading import STDIN, shown
 from flaxchar.storage import create_file
 from flaxchar.validation import setting
 
@@ -28,7 +30,7 @@ class CompressOptions(FieldOptions):
     .jsonl file are compressed with their labels and sources, and restored as .jsonl.
     """
 
-    file: str = setting(dataclasses.MISSING, "File to compress.", positional=True)
+    file: str = setting(dataclasses.MISSING, "File to compress, or - for standard input.", positional=True)
     output: str | None = setting(
         None,
         f"File to write, which must not exist. Without it: the name of the file with {_SUFFIX} added (.jsonl{_SUFFIX} "
@@ -41,7 +43,7 @@ class CompressOptions(FieldOptions):
 class DecompressOptions(ModelOptions):
     """Restore a file that flaxchar compress made smaller, with the model it was compressed with."""
 
-    file: str = setting(dataclasses.MISSING, "Compressed file.", positional=True)
+    file: str = setting(dataclasses.MISSING, "Compressed file, or - for standard input.", positional=True)
     output: str | None = setting(
         None,
         f"File to write, which must not exist. Without it: the name of the file without {_SUFFIX}.",
@@ -58,6 +60,8 @@ def compress(arguments: Sequence[str]) -> int:
             raise InputError(
                 f"`{name}` goes with `label_field` or `source_field`; without them the whole file is compressed"
             )
+    if options.output is None and options.file == STDIN:
+        raise InputError("standard input has no name; name the file to write with `output`")
     output = Path(options.output or options.file + ".jsonl" * with_fields + _SUFFIX)
     _check_output(output)
     content: str | list[Example]
@@ -82,7 +86,7 @@ def decompress(arguments: Sequence[str]) -> int:
     """Run ``flaxchar decompress`` and return the exit status."""
     options = parse(DecompressOptions, "decompress", arguments).options
     if options.output is None and not options.file.endswith(_SUFFIX):
-        raise InputError(f"{options.file} does not end in {_SUFFIX}; name the file to write with `output`")
+        raise InputError(f"{shown(options.file)} does not end in {_SUFFIX}; name the file to write with `output`")
     output = Path(options.output or options.file.removesuffix(_SUFFIX))
     _check_output(output)
     data = _read(options.file)
@@ -114,7 +118,7 @@ def _check_output(output: Path) -> None:
 
 def _read(name: str) -> bytes:
     try:
-        return Path(name).read_bytes()
+        return sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
 

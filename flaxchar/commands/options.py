@@ -217,9 +217,10 @@ def _convert(given: Any, kind: Any, optional: bool) -> Any:
 
 def with_absolute_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """The same settings with absolute paths of files, so that the run can be continued from any folder."""
+    from flaxchar.data.readers.reading import is_no_path
 
     def absolute(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name if name == "-" else os.path.abspath(name) for name in names)
+        return tuple(name if is_no_path(name) else os.path.abspath(name) for name in names)
 
     settings = {name: absolute(value) if name in ("data", "val_data") else value for name, value in settings.items()}
     if settings.get("init_from") is not None:

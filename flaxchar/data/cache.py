@@ -16,7 +16,7 @@ from flaxchar.config import Config, InputError
 from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.readers.files import expand
-from flaxchar.data.readers.reading import STDIN, ReadOptions
+from flaxchar.data.readers.reading import ReadOptions, is_read_once
 from flaxchar.data.starts import settle_beginning, where_texts_begin
 from flaxchar.data.texts import LARGE
 from flaxchar.data.union import with_tokens
@@ -174,7 +174,7 @@ def _folder(config: Config, like: Vocabulary | None, known: Sequence[str]) -> Pa
     names = expand(data.data, options) + expand(data.val_data, options)
     if (
         not data.data
-        or STDIN in names
+        or any(map(is_read_once, names))
         or sum(Path(name).stat().st_size for name in names if Path(name).exists()) < LARGE
     ):
         return None

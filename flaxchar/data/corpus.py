@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.labels import one_spelling
 from flaxchar.data.readers.files import read_files, running_share
-from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, listed, shown
+from flaxchar.data.readers.reading import Findings, ReadOptions, is_read_once, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 from flaxchar.settings import DEFAULT_WINDOW, DataConfig
@@ -92,6 +93,19 @@ class Corpus:
         ]
 
 
+class _NothingToLearn(InputError):
+    """No text is left to learn."""
+
+
+@contextlib.contextmanager
+def telling(findings: Findings) -> Iterator[None]:
+    """Where no text is left to learn, tell in the error what the readers found and left out."""
+    try:
+        yield
+    except _NothingToLearn as error:
+        raise InputError("; ".join([str(error), *findings.sentences()])) from None
+
+
 def settle(config: Config) -> tuple[Config, str | None]:
     """Fill in what follows from the files: whether they hold running text, and that ``bos`` is off with labels.
 
@@ -130,8 +144,9 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     if data.data:
         findings = Findings()
         chunks, held_out = (read_files(names, ReadOptions.of(data), findings) for names in (data.data, data.val_data))
-        name = listed([shown(path) if path == STDIN else Path(path).name for path in data.data])
-        corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)
+        name = listed([shown(path) if is_read_once(path) else Path(path).name for path in data.data])
+        with telling(findings):
+            corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)
         notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
         return dataclasses.replace(corpus, notices=notices), config
     notices = ()
@@ -205,7 +220,7 @@ def _corpus(
     train = Examples.from_chunks(cleaner.clean(chunks))
     _check_columns(train, data, classify)
     if not len(train):
-        raise InputError(
+        raise _NothingToLearn(
             f"each of the {cleaner.too_long:,} texts has more than {data.max_length:,} characters; raise "
             "`max_length`, or read them as running text with `window=256`"
             if cleaner.too_long

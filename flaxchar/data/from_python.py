@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
-from flaxchar.data.readers.reading import STDIN, Findings
+from flaxchar.data.readers.reading import Findings, is_no_path
 
 
 def examples_from(
@@ -63,8 +64,26 @@ def examples_from(
 
 
 def _items(values: Iterable[Any], name: str) -> Iterable[Any]:
-    if not hasattr(values, "__iter__"):
-        raise InputError(f"`{name}` is {values!r:.60}; it must be a list or another iterable")
+    if isinstance(values, str | bytes):
+        raise InputError(f"`{name}` is one {type(values).__name__}; pass a list with an item for each text")
+    if isinstance(values, Mapping):
+        keys = ", ".join(map(repr, list(values)[:5]))
+        raise InputError(
+            f"`{name}` is a {type(values).__name__} with the keys {keys}; pass its values, {name}.values(), or what is "
+            f"under one key, as {name}[key]"
+        )
+    columns = getattr(values, "column_names", getattr(values, "columns", None))  # pyarrow and datasets; pandas
+    if columns is not None:
+        shown = ", ".join(map(repr, list(columns)[:5]))
+        raise InputError(f"`{name}` is a table with the columns {shown}; pass one of them, as {name}[column]")
+    if isinstance(values, io.IOBase):
+        raise InputError(
+            f"`{name}` is an open file; pass its path, as a pathlib.Path, or its lines: file.read().splitlines()"
+        )
+    try:
+        iter(values)
+    except TypeError:
+        raise InputError(f"`{name}` is {values!r:.60}; it must be a list or another iterable") from None
     # The items of a pyarrow column are scalars of its own; it knows how to become a list of Python objects.
     return values.to_pylist() if hasattr(values, "to_pylist") else values
 
@@ -129,7 +148,9 @@ def file_settings(
     for name in ("data", "val_data"):
         if name in given:
             values = [given[name]] if isinstance(given[name], str | Path) else given[name]
-            given[name] = tuple(str(value) if value == STDIN else str(Path(value).absolute()) for value in values)
+            given[name] = tuple(
+                str(value) if is_no_path(str(value)) else str(Path(value).absolute()) for value in values
+            )
     if isinstance(given.get("fields"), str):
         given["fields"] = (given["fields"],)
     return given

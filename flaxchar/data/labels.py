@@ -64,6 +64,8 @@ def kind_of(value: Any) -> str:
         return "a truth value"
     if isinstance(value, int | float | np.number):
         return "a number"
+    if value is None:
+        return "null"
     return f"of the type {type(value).__name__}"
 
 

@@ -28,9 +28,10 @@ def tokenize(text: str, unit: Unit, rule: WordRule = "uax29") -> list[str]:
 
 
 def first_characters(texts: Texts, unit: Unit, most: int | None = None, rule: WordRule = "uax29") -> int:
-    """The characters in the first token of each text, or of the first ``most`` texts, together."""
+    """The characters in the first token of each text, or of the first ``most`` that are not empty, together."""
     if unit == "char":
-        return int((texts.lengths[:most] > 0).sum())
+        count = int((texts.lengths > 0).sum())
+        return count if most is None else min(most, count)
     first_word = word_pattern(rule).match
     firsts = (match[0] for text in texts if (match := first_word(text)))
     return sum(map(len, itertools.islice(firsts, most)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 
 def test_a_file_is_compressed_and_restored_byte_for_byte(run, run_here, tmp_path):
     path = run
@@ -22,6 +24,16 @@ def test_a_file_is_compressed_and_restored_byte_for_byte(run, run_here, tmp_path
     assert original.read_bytes() == kept
 
 
+def test_standard_input_is_compressed_and_restored(run, run_here, tmp_path, monkeypatch):
+    there, back = tmp_path / "there", tmp_path / "back"
+    for name, source, made in (("compress", b"Today\r\nIraq", there), ("decompress", None, back)):
+        source = there.read_bytes() if source is None else source
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(source)))
+        result = run_here(name, "-", "--workdir", str(run), "--output", str(made))
+        assert result.returncode == 0, result.stderr
+    assert back.read_bytes() == b"Today\r\nIraq"
+
+
 def test_problems_with_files_are_reported_before_the_model_is_loaded(tmp_path, run_here):
     text = tmp_path / "a.txt"
     text.write_text("a\n")
@@ -29,6 +41,7 @@ def test_problems_with_files_are_reported_before_the_model_is_loaded(tmp_path, r
         (("compress",), "needs a FILE"),
         (("compress", str(text), "--fields", "2"), "--fields goes with --label-field or --source-field"),
         (("compress", str(text), "--encoding", "cp1252"), "--encoding goes with --label-field or --source-field"),
+        (("compress", "-"), "standard input has no name; name the file to write with --output"),
         (("compress", str(tmp_path / "b.txt")), "cannot be read"),
         (("compress", str(text), "--output", str(tmp_path / "no" / "b")), "there is no folder"),
         (("decompress", str(text)), "does not end in .flaxchar; name the file to write with --output"),

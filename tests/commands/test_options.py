@@ -85,8 +85,11 @@ def test_a_setting_out_of_its_range_is_refused_before_anything_else_happens():
 
 def test_paths_become_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    given = {"data": ("a", "-", "/b"), "hidden": 8}
-    assert with_absolute_paths(given) == {"data": (str(tmp_path / "a"), "-", "/b"), "hidden": 8}
+    others = ("-", "/b", "", "https://example.org/c")
+    assert with_absolute_paths({"data": ("a", *others), "hidden": 8}) == {
+        "data": (str(tmp_path / "a"), *others),
+        "hidden": 8,
+    }
 
 
 def help_of_train(capsys, monkeypatch) -> dict[str, str]:

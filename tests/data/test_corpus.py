@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import small_blocks
 
+import flaxchar
 from flaxchar import Config, InputError
 from flaxchar.data import corpus as module
 from flaxchar.data.corpus import load_corpus, make_corpus
@@ -27,6 +28,16 @@ def test_nothing_left_is_an_error_that_says_why():
         make_corpus(["a" * 10], None, DataConfig(max_length=5), 0)
     with pytest.raises(InputError, match="holds no text"):
         make_corpus(["", " "], None, DataConfig(), 0)
+
+
+def test_where_all_texts_are_left_out_the_reason_is_told(tmp_path):
+    told = "holds no text; {}s without a label left out: 2, the first in "
+    path = tmp_path / "a.csv"
+    path.write_text("text,kind\na,\nb,\n")
+    with pytest.raises(InputError, match=told.format("row")):
+        load_corpus(Config().replace(data=(str(path),), fields=("text",), label_field="kind", window=0))
+    with pytest.raises(InputError, match=told.format("text")):
+        flaxchar.train(["a", "b"], labels=[None, None], steps=1)
 
 
 def test_a_text_that_is_no_str_is_an_error():

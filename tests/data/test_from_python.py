@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from flaxchar import Example, InputError
@@ -78,7 +81,17 @@ def test_the_first_item_that_is_no_text_is_named(arguments, message):
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"), [((None,), "`texts` is None; it must be"), ((["a"], 3), "`labels` is 3")]
+    ("columns", "message"),
+    [
+        ((None,), "`texts` is None; it must be"),
+        ((["a"], 3), "`labels` is 3"),
+        ((np.array("a"),), r"`texts` is array\('a'"),
+        ((["a", "b"], "xy"), "`labels` is one str; pass a list with an item for each text"),
+        (({"text": ["a"], "kind": ["x"]},), r"`texts` is a dict with the keys 'text', 'kind'; pass its values"),
+        ((pa.table({"text": ["a"], "kind": ["x"]}),), r"`texts` is a table with the columns 'text', 'kind'; pass one"),
+        ((SimpleNamespace(columns=["text"], __iter__=None),), "`texts` is a table with the columns 'text'"),
+        ((io.StringIO("a\nb\n"),), "`texts` is an open file; pass its path"),
+    ],
 )
 def test_what_is_no_sequence_is_named(columns, message):
     with pytest.raises(InputError, match=message):

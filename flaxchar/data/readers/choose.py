@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from flaxchar.config import InputError
+from flaxchar.data.readers.compressions import compression_of
+from flaxchar.data.readers.encodings import sample_text
 from flaxchar.data.readers.formats import Format, by_content, by_ending, is_archive, looks_like_text
 from flaxchar.data.readers.reading import Findings, ReadOptions, listed
+from flaxchar.data.readers.recognition import lines_above, recognise
 from flaxchar.data.readers.signatures import unreadable
 
 Family = Literal["plain", "table", "json", "parquet", "archive", "other", "hidden", "empty"]
@@ -31,6 +34,9 @@ _ABOUT = re.compile(
     r"|requirements|sources?|credits)([-_. ].*)?",
     re.IGNORECASE,
 )
+# What the library datasets and Kaggle put beside the data.
+_ABOUT_JSON = re.compile(r"dataset_infos?\.json|dataset_dict\.json|dataset-metadata\.json")
+_STATE = "state.json"  # a plain name, so it counts only beside one of these
 
 
 class Entry(NamedTuple):
@@ -71,6 +77,14 @@ def choose(entries: Sequence[Entry], container: str, options: ReadOptions, findi
         families[_family(entry, options)].append(entry.name)
     left_out: dict[Family, list[str]] = {family: families[family] for family in ("hidden", "empty", "other")}
     because = ""
+    about_json = [name for name in families["json"] if _ABOUT_JSON.fullmatch(_last(name))]
+    if about_json and options.format is None:
+        about_json += [name for name in families["json"] if _last(name) == _STATE]
+        families["json"] = [name for name in families["json"] if name not in set(about_json)]
+        findings.note(f"{container}: left out {_count('json', about_json)}, which by name describe the data")
+    if lacking := _lacking(entries, families["table"], options):
+        families["table"] = [name for name in families["table"] if name not in set(lacking)]
+        findings.note(f"{container}: left out {_count('table', lacking)}, for lack of the columns that are named")
     if families["table"] or families["json"] or families["parquet"]:
         about = [name for name in families["plain"] if _ABOUT.fullmatch(_last(name))]
         others = [name for name in families["plain"] if name not in set(about)]
@@ -100,6 +114,31 @@ def choose(entries: Sequence[Entry], container: str, options: ReadOptions, findi
     if told:
         findings.note(f"{container}: left out {'; '.join(told)}")
     return [entry.name for entry in entries if entry.name in chosen]
+
+
+def _lacking(entries: Sequence[Entry], tables: Sequence[str], options: ReadOptions) -> list[str]:
+    """The tables without the columns that are named, such as a sample_submission.csv; none if no table has them."""
+    if len(tables) < 2 or not options.fields:
+        return []
+    heads = {entry.name: entry.head for entry in entries}
+    lacking = [name for name in tables if not _has_columns(name, heads[name](), options)]
+    return lacking if len(lacking) < len(tables) else []
+
+
+def _has_columns(name: str, head: bytes, options: ReadOptions) -> bool:
+    """Whether a table has the columns that are named; also where that cannot be told."""
+    lines = sample_text(head, options.encoding).split("\n")
+    if compression_of(head) is not None or not any(map(str.strip, lines)):
+        return True
+    form, wanted = by_ending(name), [*options.named, *options.fields]
+    default = "," if form is None else form.delimiter
+    try:
+        recognise(
+            lines[lines_above(lines, default, wanted, options.delimiter) :], default, wanted, name, options.delimiter
+        )
+    except InputError:
+        return False
+    return True
 
 
 def _family(entry: Entry, options: ReadOptions) -> Family:

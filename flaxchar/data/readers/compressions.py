@@ -30,7 +30,9 @@ def _open_zstd(file: Any) -> Any:
         from compression import zstd
     except ImportError:  # Python before 3.14
         from backports import zstd
-    return zstd.ZstdFile(file)
+    # Dumps of Reddit refer back over 2 GB. The library refuses more than 128 MB unless it is told otherwise.
+    longest = zstd.DecompressionParameter.window_log_max
+    return zstd.ZstdFile(file, options={longest: longest.bounds()[1]})
 
 
 _BZIP2 = Compression("bzip2 file", b"BZh", {".bz2": "", ".tbz2": ".tar", ".tbz": ".tar"}, bz2.BZ2File)

@@ -19,7 +19,7 @@ from flaxchar.data.readers.choose import Entry, choose
 from flaxchar.data.readers.compressions import compression_named, compression_of, uncompressed_name
 from flaxchar.data.readers.formats import is_archive
 from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, shown
-from flaxchar.data.readers.signatures import HEAD, zip_document
+from flaxchar.data.readers.signatures import HEAD, unreadable, zip_document
 from flaxchar.data.texts import BLOCK, LARGE
 from flaxchar.storage import scratch_file
 
@@ -174,6 +174,12 @@ def _unpack(
         if not is_archive(ending):
             findings.note(f"{name} is unpacked as a zip file, by its first bytes")
         yield from _members(_ZipArchive(stream.seekable_file(), name), name, options, findings, layer)
+    elif (
+        (is_archive(ending) or compression_named(ending))
+        and stream.head[_TAR_MAGIC] != b"ustar"
+        and (kind := unreadable(stream.head)) is not None
+    ):
+        raise InputError(f"{name} is {kind.name}; {kind.advice}")
     elif stream.head[_TAR_MAGIC] == b"ustar" or (stream.head and ending.lower().endswith(".tar")):
         if not is_archive(ending):
             findings.note(f"{name} is unpacked as a tar file, by its first bytes")

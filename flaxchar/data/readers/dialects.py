@@ -12,6 +12,8 @@ from flaxchar.config import InputError
 Quoting = Literal["double", "backslash", "none"]
 # What stands for the separator of a table of one column: a noncharacter, which no text contains.
 NO_SEPARATOR = "\uffff"
+# A row with more marks that may end a field is not read in all ways.
+_MOST_MARKS = 40
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is less than some texts
 
 
@@ -78,6 +80,45 @@ def split_line(line: str, separator: str | None) -> list[str]:
         if not end:
             break
     return cells
+
+
+def with_bare_marks(text: str, separator: str | None, columns: int) -> list[list[str]]:
+    """The ways to read a row in which quotation marks inside quoted fields may be written as they are.
+
+    Args:
+      text: the row, which may have several lines.
+      separator: the character between columns.
+      columns: how many the row has.
+
+    Returns:
+      No row, the only one, or two of several.
+
+    Example::
+
+        with_bare_marks('1,"a "b", c",x', ",", 3)  # [["1", 'a "b", c', "x"]]
+    """
+    mark = separator or NO_SEPARATOR
+    ends = [k for k in range(1, len(text)) if text[k] == '"' and text[k + 1 : k + 2] in ("", mark)]
+    if len(ends) > _MOST_MARKS:
+        return []
+    # All rows that begin the text with so many cells: from the position after these, the cells.
+    begun: dict[int, list[list[str]]] = {0: [[]]}
+    for _ in range(columns):
+        longer: dict[int, list[list[str]]] = {}
+        for start, rows in begun.items():
+            if start > len(text):
+                continue  # the row has ended with fewer cells
+            if text[start : start + 1] == '"':
+                cells = [(end + 1, text[start + 1 : end].replace('""', '"')) for end in ends if end > start]
+            else:
+                plain = text.find(mark, start)
+                cells = [(end := len(text) if plain < 0 else plain, text[start:end])]
+                cells = [cell for cell in cells if "\n" not in cell[1]]
+            for end, cell in cells:
+                both = longer.setdefault(end + 1, [])
+                both += [[*row, cell] for row in rows[: 2 - len(both)]]
+        begun = longer
+    return begun.get(len(text) + 1, [])
 
 
 def _lines_from(lines: Sequence[str], start: int) -> Iterator[str]:

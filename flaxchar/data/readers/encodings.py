@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from flaxchar.config import InputError
-from flaxchar.data.readers.guess import control_share, guess_encoding, wide_encoding
+from flaxchar.data.readers.guess import control_share, guess_encoding, is_utf8, wide_encoding
 from flaxchar.data.readers.reading import Findings
 
 _MARKS = (
@@ -24,6 +24,10 @@ _NO_FILES = ("idna", "punycode", "undefined")
 _UNICODE = re.compile(r"utf-(8|16|32)(-[lb]e)?$")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# How ISO-2022-JP, which has no bytes beyond ASCII, begins Japanese characters.
+_JAPANESE = re.compile(rb"\x1b\$[@B]")
+# Control characters of latin-1 that no text has; in cp1252 the same bytes are quotation marks, dashes and the euro.
+_C1 = re.compile("[\x80-\x84\x86-\x9f]")
 # Bytes that go on with a character of UTF-8.
 _CONTINUING = bytes(range(0x80, 0xC0))
 # With a larger share of control characters, a file is no text.
@@ -147,6 +151,13 @@ def _settle(codec: str, head: bytes, name: str, findings: Findings) -> str:
             position = head.index(b"\0")
             line = head.count(b"\n", 0, position) + 1
             raise InputError(f"{name}, line {line}: {_no_text(0, position)}")
+    if codec == "utf-8" and _JAPANESE.search(head):
+        raise InputError(f'{name} is not UTF-8; it looks like ISO-2022-JP: add `encoding="iso2022-jp"`')
+    if not _UNICODE.match(codec) and not head.isascii() and is_utf8(head):
+        findings.note(
+            f"{name} is read as {encoding_name(codec)}, as `encoding` says, but looks like UTF-8; if texts look wrong, "
+            "leave out `encoding`"
+        )
     return codec
 
 
@@ -169,7 +180,7 @@ def _undecodable(error: UnicodeDecodeError, read: bytes, size: int, line: int, c
     sample = read[max(0, len(read) - after - _SAMPLE) : len(read) - after + _SAMPLE]
     position = size - after
     where, is_not = f"{name}, line {line}", f"is not {encoding_name(codec)}"
-    if codec != "utf-8" and _is_utf8(sample):
+    if codec != "utf-8" and _is_mostly_utf8(sample):
         return InputError(
             f"{where}: byte 0x{byte:02x} (number {position + 1} of the file) {is_not}; it looks like UTF-8: leave out "
             "`encoding`"
@@ -177,9 +188,13 @@ def _undecodable(error: UnicodeDecodeError, read: bytes, size: int, line: int, c
     if is_binary(sample):
         return InputError(f"{where}: {_no_text(byte, position)}")
     told = f"{where}: byte 0x{byte:02x} (number {position + 1} of the file) {is_not}"
-    if codec == "utf-8" and after < 4 and error.reason == "unexpected end of data" and _is_utf8(sample[:-after]):
-        return InputError(f"{where}: the file ends within a character of UTF-8; it is cut short")
-    if codec == "utf-8" and _is_utf8(sample):
+    if codec.startswith(("utf-16", "utf-32")) and error.reason == "truncated data":
+        return InputError(f"{where}: the file ends within a character of {encoding_name(codec)}; it is cut short")
+    if codec == "utf-8" and after < 4 and error.reason == "unexpected end of data":
+        before = sample[:-after]
+        if _is_mostly_utf8(before) or (before.isascii() and after > 1):
+            return InputError(f"{where}: the file ends within a character of UTF-8; it is cut short")
+    if codec == "utf-8" and _is_mostly_utf8(sample):
         return InputError(
             f"{told}, though the text around it is; mend that line, or drop such bytes with iconv -c -f utf-8 -t utf-8"
         )
@@ -189,7 +204,7 @@ def _undecodable(error: UnicodeDecodeError, read: bytes, size: int, line: int, c
     return InputError(f'{told}; the file looks like {encoding_name(guess)}: add `encoding="{guess}"`')
 
 
-def _is_utf8(sample: bytes) -> bool:
+def _is_mostly_utf8(sample: bytes) -> bool:
     """Whether there are more characters of several bytes of UTF-8 than bytes that belong to none."""
     text = sample.lstrip(_CONTINUING).decode("utf-8", "replace")
     bad = text.count("\ufffd")
@@ -208,7 +223,7 @@ class _Cleaner:
     def __init__(self, head: bytes, codec: str, name: str, findings: Findings) -> None:
         self.line = 1
         self.with_surrogates = not _UNICODE.match(codec)
-        self._name, self._findings = name, findings
+        self._name, self._findings, self._latin = name, findings, codec == "iso8859-1"
         self._first = True
         self._held = ""  # the end of the last block: half of a pair, or what may be the end-of-file sign of DOS
         # Names that find -print0 writes end with zero bytes.
@@ -233,6 +248,12 @@ class _Cleaner:
         elif text.endswith("\x1a"):
             whole = text.rstrip("\x1a")
             text, self._held = whole, text[len(whole) :]
+        if self._latin and (first := _C1.search(text)) is not None:
+            sentence = (
+                'control characters that are signs such as ’ and € in cp1252, which `encoding="cp1252"` reads: {}'
+            )
+            line = self.line + text.count("\n", 0, first.start())
+            self._findings.count(sentence, f"{self._name}, line {line}", len(_C1.findall(text)))
         if self.with_surrogates:
             text = self._without_surrogates(text, final)
         self.line += text.count("\n")

@@ -7,6 +7,7 @@ them work on a block at a time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,13 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Chunk, chunked
 from flaxchar.data.readers.choose import Entry, choose
 from flaxchar.data.readers.containers import OpenFile, open_files
+from flaxchar.data.readers.dialects import separator_of
 from flaxchar.data.readers.encodings import decode, find_codec
 from flaxchar.data.readers.formats import decide_format
 from flaxchar.data.readers.json_records import read_json
 from flaxchar.data.readers.lines import lines_of
 from flaxchar.data.readers.parquet import read_parquet
-from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, is_no_path, is_read_once
 from flaxchar.data.readers.signatures import HEAD
 from flaxchar.data.readers.tables import read_table
 
@@ -48,6 +50,8 @@ def read_files(
     """
     options, findings = options or ReadOptions(), findings or Findings()
     find_codec(options.encoding)  # complains before anything is read
+    if options.delimiter is not None:
+        separator_of(options.delimiter)
     for path in expand(names, options, findings):
         for file in open_files(path, options, findings):
             yield from _read(file, options, findings)
@@ -67,14 +71,15 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
     """The share of lines that look like running text: blank, indented, or longer than a text may be.
 
     Returns:
-      The share in the first block of each file; None where not all of them are plain text files.
+      The share in the first block of each file; None where not all of them are plain text files, or where one can be
+      read only once.
 
     Raises:
       InputError: a file cannot be read.
     """
     findings = Findings()  # they are told when the files are read
     paths = expand(names, options, findings)
-    if STDIN in paths:
+    if any(map(is_read_once, paths)):
         return None
     count = layout = long = 0
     for file in (file for path in paths for file in open_files(path, options, findings)):
@@ -90,12 +95,34 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
 
 
 def _files_of(name: str, options: ReadOptions, findings: Findings) -> list[str]:
+    if not name:
+        raise InputError("the name of a file is empty; name a file or folder")
+    if name != STDIN and is_no_path(name):
+        raise InputError(f"{name} is an address on the web; download the file, for example with curl -O, and name it")
     folder = Path(name)
     if name == STDIN or not folder.is_dir():
         return [name]
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(_walk(folder, findings)) if path.is_file()}
     entries = [Entry(relative, path.stat().st_size, partial(_head, path)) for relative, path in files.items()]
     return [str(files[chosen]) for chosen in choose(entries, f"the folder {name}", options, findings)]
+
+
+def _walk(folder: Path, findings: Findings) -> Iterator[Path]:
+    """All that lies in a folder and in those within it, linked ones included, each folder once."""
+
+    def tell(error: OSError) -> None:
+        findings.note(f"{error.filename} cannot be read and is left out: {error.strerror}")
+
+    visited = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, onerror=tell, followlinks=True):
+        real = {name: os.path.realpath(os.path.join(parent, name)) for name in sorted(folders)}
+        folders[:] = [name for name, path in real.items() if path not in visited]
+        visited.update(real.values())
+        for name in files:
+            path = Path(parent, name)
+            if path.is_symlink() and not path.exists():
+                findings.note(f"{path} is left out: it is a link to a file that does not exist")
+            yield path
 
 
 def _head(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from flaxchar.config import InputError
 from flaxchar.data.readers.compressions import uncompressed_name
 from flaxchar.data.readers.encodings import is_binary, sample_text
-from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 from flaxchar.data.readers.signatures import unreadable
 from flaxchar.settings import FormatName
 
@@ -154,7 +154,7 @@ def _delimiter(text: str, options: ReadOptions) -> str | None:
             cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
         except csv.Error:
             continue
-        if all(field in cells for field in wanted):
+        if all(find_name(field, cells) is not None for field in wanted):
             return delimiter
         if len(cells) > 1 and all(field.isdecimal() and int(field) <= len(cells) for field in wanted):
             return delimiter

@@ -66,7 +66,7 @@ def guess_encoding(sample: bytes) -> str | None:
 def wide_encoding(head: bytes) -> str | None:
     """UTF-16 or UTF-32 without its byte order mark, told by where the zero bytes stand; None for other bytes."""
     zeros = head.count(0)
-    if not zeros or (zeros < len(head) / 4 and _is_utf8(head) and control_share(head.replace(b"\0", b"")) < 0.05):
+    if not zeros or (zeros < len(head) / 4 and is_utf8(head) and control_share(head.replace(b"\0", b"")) < 0.05):
         return None  # a text with some zero bytes in it
     data = head[: len(head) // 4 * 4]
     quarter = len(data) // 4
@@ -90,9 +90,10 @@ def control_share(data: bytes) -> float:
     return (len(data) - len(data.translate(None, _CONTROLS))) / max(1, len(data))
 
 
-def _is_utf8(head: bytes) -> bool:
+def is_utf8(head: bytes) -> bool:
+    """Whether bytes are UTF-8 throughout; the last character may be cut."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
     return True

@@ -15,7 +15,7 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import is_missing, kind_of, label_name
 from flaxchar.data.readers.json_values import JsonValues
-from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Records that are looked at where no field is named, and how many keys a message shows.
@@ -59,7 +59,9 @@ class _RecordReader:
             return ("text",)
         keys = {key for value in objects for key, item in value.items() if isinstance(item, str)}
         keys -= set(self._options.named)
-        if len(keys) != 1:
+        others = [item for value in objects for item in value.values() if isinstance(item, list)]
+        # Where a list holds objects, as in {"id": "1", "messages": [{…}]}, the texts are in these.
+        if len(keys) != 1 or any(isinstance(item, dict) for items in others for item in items):
             return ("text",)
         self._findings.note(f"{self._path}: the texts are those of {min(keys)!r}, the only key that holds strings")
         return tuple(keys)
@@ -114,12 +116,24 @@ class _RecordReader:
             return self._mended(text, where)
         if is_missing(text):
             return ""
+        if (parts := _parts(text)) is not None:
+            self._findings.count("texts in parts, such as a link between words, joined: {}", where)
+            return self._mended("".join(parts), where)
         if text is _MISSING and not self._options.fields and len(value) == 1:
             key, only = next(iter(value.items()))
             if isinstance(only, list | dict):
                 field, text = key, only  # tell what the only key holds
         if text is _MISSING:
-            raise InputError(f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text")
+            otherwise = (
+                ", or leave out such records with `skip_bad_rows=True`"
+                if self._options.records
+                else ', or read it as plain text with `format="txt"`'
+            )
+            raise InputError(
+                f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text{otherwise}"
+                if value
+                else f"{where}: the object is empty, so there is no {field!r}"
+            )
         if isinstance(text, list | dict):
             raise InputError(f"{where}: {field!r} is {kind_of(text)}, which is no text; {_advice(text, field)}")
         raise InputError(
@@ -154,7 +168,20 @@ def _get(value: dict[str, Any], field: str) -> Any:
         item = value
         for key in field.split("."):
             item = item.get(key, _MISSING) if isinstance(item, dict) else _MISSING
+    if item is _MISSING and not field.isascii() and (position := find_name(field, list(value))) is not None:
+        return list(value.values())[position]
     return item
+
+
+def _parts(value: Any) -> list[str] | None:
+    """The strings of a text that is a list of strings and typed parts, as Telegram writes it; None if it is none.
+
+    A typed part is an object with ``type`` and ``text``: ``["see ", {"type": "link", "text": "example.org"}]``.
+    """
+    if not isinstance(value, list) or not any(isinstance(part, dict) for part in value):
+        return None
+    parts = [part["text"] if isinstance(part, dict) and {"type", "text"} <= part.keys() else part for part in value]
+    return parts if all(isinstance(part, str) for part in parts) else None
 
 
 def _keys(value: dict[str, Any]) -> str:

@@ -98,7 +98,25 @@ class JsonValues:
             return InputError(f"{where}: not JSON: it ends before the value does")
         shown = text[error.pos : error.pos + 20].split("\n", 1)[0]
         problem = error.msg.removesuffix(" at")
-        return InputError(f"{where}: not JSON: {problem} at character {error.colno}, which reads {shown!r}")
+        return InputError(
+            f"{where}: not JSON: {problem} at character {error.colno}, which reads {shown!r}{_advice(text, error.pos)}"
+        )
+
+
+def _advice(text: str, position: int) -> str:
+    """What to do about a fault that is frequent in files written by hand or by ``str`` in Python; else nothing."""
+    rest = text[position : position + 10]
+    if re.match(r"/[/*]|#", rest):
+        return "; JSON has no comments: take them out"
+    if rest.startswith(","):
+        return "; take away this comma"
+    if re.match("[]}]", rest) and text[:position].rstrip().endswith(","):
+        return "; take away the comma before it"
+    if rest.startswith("'"):
+        return "; JSON has double quotation marks: in Python, json.dumps writes them"
+    if re.match("(None|True|False)\\b", rest):
+        return "; JSON has null, true and false: in Python, json.dumps writes them"
+    return ""
 
 
 def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:

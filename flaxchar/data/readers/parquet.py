@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
-from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 from flaxchar.storage import scratch_file
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def read_parquet(data: Iterator[bytes], path: str, options: ReadOptions, finding
       data: the content of the file. It is written to a scratch file, since Parquet is not read in order; a file that
         lies at ``path`` is read there instead.
       path: the file's name, for messages.
-      options: which columns to read, by name, or by number from 1. Where no field is named: ``text``, else the only
-        column that holds text.
+      options: which columns to read, by name, or by number from 1; ``a.b`` is the key ``b`` of the objects in
+        the column ``a``. Where no field is named: ``text``, else the only column that holds text.
       findings: told what is decided and left out.
 
     Raises:
@@ -46,14 +46,14 @@ def read_parquet(data: Iterator[bytes], path: str, options: ReadOptions, finding
             _text_column(schema, options, path, findings)
         ]
         for field in fields:
-            if not _holds_text(schema.field(field).type):
-                raise InputError(f"{path}: the column {field!r} holds {schema.field(field).type}, which is no text")
+            if not _holds_text(kind := _type(schema, field)) and not _is_binary(kind):
+                raise InputError(f"{path}: the column {field!r} holds {kind}, which is no text{_advice(kind, field)}")
         label_field = None if options.label_field is None else _column(schema, options.label_field, path)
         source_field = None if options.source_field is None else _column(schema, options.source_field, path)
         named = [field for field in (label_field, source_field) if field is not None]
         first = 1  # the number of the first row at hand
         for batch in file.iter_batches(_ROWS, columns=list(dict.fromkeys([*fields, *named]))):
-            columns = [batch.column(field).to_pylist() for field in fields]
+            columns = [_texts(batch, field, path, first) for field in fields]
             texts = [" ".join([text or "" for text in row]) for row in zip(*columns, strict=True)]
             if not named:
                 yield from texts
@@ -84,17 +84,76 @@ def _examples(
 def _names(batch: pa.RecordBatch, field: str | None, path: str, first: int) -> list[str | None] | None:
     if field is None:
         return None
-    values = batch.column(field).to_pylist()
+    values = _values(batch, field).to_pylist()
     try:
         return list(map(label_name, values))
     except InputError as error:
         raise InputError(f"{path}, rows from {first} on: in {field!r}, {error}") from None
 
 
-def _column(schema: pa.Schema, field: str, path: str) -> str:
-    """The name of a column that is given by its name or its number."""
+def _values(batch: pa.RecordBatch, field: str) -> Any:
+    """A column, or the part of an object column that a path such as ``translation.de`` names."""
+    import pyarrow.compute as pc
+
+    if field in batch.schema.names:
+        return batch.column(field)
+    name, *keys = field.split(".")
+    return pc.struct_field(batch.column(name), keys)
+
+
+def _texts(batch: pa.RecordBatch, field: str, path: str, first: int) -> list[str | None]:
+    """The texts of a column. Programs such as Impala write texts as bytes, in UTF-8."""
+    values = _values(batch, field).to_pylist()
+    if not _is_binary(_type(batch.schema, field)):
+        return values
+    texts: list[str | None] = []
+    for number, value in enumerate(values, start=first):
+        try:
+            texts.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            raise InputError(f"{path}, row {number}: {field!r} is not UTF-8; write it as text") from None
+    return texts
+
+
+def _type(schema: pa.Schema, field: str) -> Any:
+    """The type of a column, or of the part of an object column that a path names; None if there is none."""
+    import pyarrow as pa
+
     if field in schema.names:
+        return schema.field(field).type
+    name, *keys = field.split(".")
+    if name not in schema.names or not keys:
+        return None
+    kind = schema.field(name).type
+    for key in keys:
+        if not pa.types.is_struct(kind) or kind.get_field_index(key) < 0:
+            return None
+        kind = kind.field(key).type
+    return kind
+
+
+def _advice(kind: Any, field: str) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind) and kind.num_fields:
+        return f"; name one of its keys, such as `fields={field + '.' + kind.field(0).name!r}`"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return "; write each item as a row of its own, as explode does in pandas"
+    return ""
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
+
+
+def _column(schema: pa.Schema, field: str, path: str) -> str:
+    """The name of a column that is given by its name, its path or its number."""
+    if _type(schema, field) is not None:
         return field
+    if (position := find_name(field, schema.names)) is not None:
+        return schema.names[position]
     if field.isdecimal() and 1 <= int(field) <= len(schema.names):
         return schema.names[int(field) - 1]
     raise InputError(f"{path} has no column {field!r}; it has {_listed(schema)}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -112,6 +115,25 @@ class Findings:
 def shown(path: str) -> str:
     """A path as messages name it."""
     return "standard input" if path == STDIN else path
+
+
+def is_no_path(name: str) -> bool:
+    """Whether the name of a file is none of this machine's: standard input, an empty one, or an address on the web."""
+    return name in (STDIN, "") or re.match(r"\w+://", name) is not None
+
+
+def is_read_once(path: str) -> bool:
+    """Whether a file can be read only once: standard input, or a pipe, such as the one of ``<(zcat posts.txt.gz)``."""
+    return path == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
+
+
+def find_name(name: str, names: Sequence[str]) -> int | None:
+    """The position of a column or key: spelled exactly, else in another normal form or with spaces around it."""
+    if name in names:
+        return names.index(name)
+    plain = [unicodedata.normalize("NFC", other).strip() for other in names]
+    wanted = unicodedata.normalize("NFC", name)
+    return plain.index(wanted) if wanted in plain else None
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

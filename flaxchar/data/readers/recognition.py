@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from flaxchar.config import InputError
 from flaxchar.data.readers.dialects import NO_SEPARATOR, Dialect, columns_in_words, separator_of, split_line
+from flaxchar.data.readers.reading import find_name
 
 # The separators that are looked for, and how messages name them.
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
@@ -93,13 +94,16 @@ def recognise(
         )
     if not named:
         return Table(dialect, tuple(int(field) - 1 for field in wanted), None, width, tuple(notes))
-    if missing := [field for field in wanted if _find(field, first) is None]:
+    if missing := [field for field in wanted if find_name(field, first) is None]:
         cells = ", ".join(map(repr, first[:20]))
         raise InputError(
             f"{path} has no column {missing[0]!r}; its header reads {cells}"
             + (" (if these are not the columns, name the `delimiter`)" if len(first) == 1 else "")
         )
-    columns = tuple(column for field in wanted if (column := _find(field, first)) is not None)
+    for field in dict.fromkeys(wanted):
+        if (times := first.count(field)) > 1:
+            notes.append(f"{times} columns are named {field!r}; the first of them is read")
+    columns = tuple(column for field in wanted if (column := find_name(field, first)) is not None)
     return Table(dialect, columns, first, len(first), tuple(notes))
 
 
@@ -111,7 +115,7 @@ def lines_above(lines: Sequence[str], default: str, wanted: Sequence[str], delim
     for above, line in enumerate(lines[:_MOST_ABOVE]):
         for separator in separators:
             names = split_line(line, separator)
-            if (above == 0 or len(names) > 1) and all(_find(field, names) is not None for field in wanted):
+            if (above == 0 or len(names) > 1) and all(find_name(field, names) is not None for field in wanted):
                 return above
     return 0
 
@@ -160,6 +164,8 @@ class _Looks:
             return best
         for dialect in others:
             look, _, _ = self._parse(dialect)
+            if dialect.quoting == "none" and look.width != len(look.first):
+                continue  # fields in marks have separators and line breaks in them
             rather = escaped and dialect.quoting == "backslash" and look.misfits == best.misfits
             if look.misfits < best.misfits or rather:
                 best = look
@@ -206,9 +212,9 @@ def _separator_by_names(looks: _Looks, default: str, wanted: Sequence[str]) -> s
     for separator in (default, *(other for other in _SEPARATORS if other != default)):
         if separator in header:
             first = looks.best(separator).first
-            if len(first) > 1 and all(_find(field, first) is not None for field in wanted):
+            if len(first) > 1 and all(find_name(field, first) is not None for field in wanted):
                 return separator
-    if all(_find(field, looks.best(None).first) is not None for field in wanted):
+    if all(find_name(field, looks.best(None).first) is not None for field in wanted):
         return None
     return _separator_by_widths(looks, default, 2) or default
 
@@ -236,11 +242,3 @@ def _separator_by_widths(looks: _Looks, default: str, least: int) -> str | None:
 def _only_decimal(text: str) -> bool:
     """Whether each comma stands between two digits, as in 3,50."""
     return re.search(r"(?<!\d),|,(?!\d)", text) is None
-
-
-def _find(field: str, header: Sequence[str]) -> int | None:
-    """The column of a name; spaces around the names of the header do not count where nothing else fits."""
-    if field in header:
-        return header.index(field)
-    stripped = [name.strip() for name in header]
-    return stripped.index(field) if field in stripped else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 
 from flaxchar.config import InputError
-from flaxchar.data.readers.dialects import Dialect, columns_in_words, split_line
+from flaxchar.data.readers.dialects import NO_SEPARATOR, Dialect, columns_in_words, split_line, with_bare_marks
 from flaxchar.data.readers.reading import Findings
 from flaxchar.data.readers.recognition import Table
 
@@ -15,6 +16,10 @@ LONGEST_FIELD = 1 << 26
 # A footer is told from a broken row only after this many rows.
 _FEW_ROWS = 3
 _SHOWN = 60
+# A row with bare quotation marks inside a quoted field is looked for in so many lines.
+_MOST_JOINED = 20
+# A bare quotation mark that begins a quotation within a text.
+_OPENING = re.compile(r'["\s(\[{–—-]"[^\s"]')
 
 
 class Rows:
@@ -71,7 +76,7 @@ class Rows:
                     else:
                         break
                 except csv.Error:
-                    ended = begin + reader.line_num < len(lines)
+                    ended = begin + reader.line_num < len(lines) and len(lines) - start >= _MOST_JOINED
                     if not ended and not last and sum(map(len, lines[start:])) < LONGEST_FIELD:
                         begun = lines[start:]
                         break
@@ -99,6 +104,7 @@ class Rows:
         Returns:
           The row, and where the next one begins.
         """
+        broken = parsed is None
         if parsed is not None:
             row, end = parsed
             if end == start + 1 and len(row) == self._width:
@@ -128,9 +134,51 @@ class Rows:
         if parsed is not None:
             return parsed
         row = split_line(first, dialect.separator)
+        if broken and dialect.quoting == "double" and (mended := self._with_bare_marks(lines, start, row)) is not None:
+            self._count("rows with bare quotation marks inside a field in quotation marks, read as text: {}", number)
+            return mended
         if len(row) == self._width:
             self._count("quotation marks that begin a field and do not end it, read as text: {}", number)
         return row, start + 1
+
+    def _with_bare_marks(self, lines: list[str], start: int, as_text: list[str]) -> tuple[list[str], int] | None:
+        """The row that begins in a line, with bare marks inside quoted fields; None where it cannot be told.
+
+        Args:
+          lines: the lines at hand.
+          start: where the row begins.
+          as_text: the line with all marks read as text.
+
+        Returns:
+          The row, and where the next one begins.
+        """
+        separator = self._table.dialect.separator
+        goes_on = lines[start].count('"') % 2 == 1 and not self._ends(lines, start + 1)
+        if not goes_on:
+            rows = with_bare_marks(lines[start], separator, self._width)
+            # "so "he" said" is enclosed in marks, "so" and "so" is not, unless all fields are in marks.
+            enclosed = len(as_text) != self._width or (self._quotes_all and self._table.header is not None)
+            enclosed = enclosed or any(
+                cell[:1] == '"' and _OPENING.match(cell, cell.find('"', 1) - 1) for cell in as_text
+            )
+            return (rows[0], start + 1) if len(rows) == 1 and enclosed else None
+        if len(as_text) == self._width:
+            return None
+        for end in range(start + 2, min(len(lines), start + _MOST_JOINED) + 1):
+            if self._ends(lines, end):
+                rows = with_bare_marks("\n".join(lines[start:end]), separator, self._width)
+                return (rows[0], end) if len(rows) == 1 else None
+        return None
+
+    def _ends(self, lines: list[str], end: int) -> bool:
+        """Whether a row may end before a line, because that line looks like a row by itself or begins one."""
+        if end >= len(lines):
+            return True
+        line, separator = lines[end], self._table.dialect.separator
+        if line.count('"') % 2 == 0:
+            return len(split_line(line, separator)) == self._width
+        before = line[: line.find('"')]
+        return before.endswith(separator or NO_SEPARATOR) or not before
 
     def _swallows(self, lines: list[str], columns: int) -> bool:
         """Whether lines that a quotation mark joins to one row look like rows of their own."""

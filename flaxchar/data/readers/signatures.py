@@ -84,6 +84,14 @@ _SIGNATURES: list[tuple[bytes, Kind]] = [
     (rb"\x04\x22\x4d\x18", Kind("an lz4 file", _UNPACK)),
     (rb"LZIP\x01|\x1f\x9d|MSCF\0", Kind("a packed file", _UNPACK)),
     (rb"PACK\0\0\0", Kind("a Git pack", _NO_TEXT)),
+    (
+        rb"version https://git-lfs\.github\.com/spec/v1\r?\noid ",
+        Kind("a Git LFS pointer", "it only stands for the file; fetch the file itself with git lfs pull"),
+    ),
+    (
+        rb'\s*\{\s*"cells"\s*:\s*\[.*"(?:cell_type|nbformat)"',
+        Kind("a Jupyter notebook", "convert it to plain text, for example with jupyter nbconvert --to markdown"),
+    ),
 ]
 _COMPILED = [(re.compile(pattern, re.DOTALL), kind) for pattern, kind in _SIGNATURES]
 

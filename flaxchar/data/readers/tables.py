@@ -65,6 +65,7 @@ def read_table(
     rows = Rows(table, path, options.skip_bad_rows, findings).read(itertools.chain([first], lines), number)
     if table.header:
         next(rows)
+        rows = _with_nameless_told(rows, table.header, path, findings)
     if not options.named:
         column = columns[0]
         for _, row in rows:
@@ -72,11 +73,29 @@ def read_table(
         return
     for line, row in rows:
         label = None if label_column is None else row[label_column]
-        if label == "":
+        if label is not None and not label.strip():
             findings.count("rows without a label left out: {}", f"{path}, line {line}")
             continue
         source = None if source_column is None else row[source_column]
         yield Example(" ".join([row[column] for column in columns]), label, source)
+
+
+def _with_nameless_told(
+    rows: Iterator[tuple[int, list[str]]], header: list[str], path: str, findings: Findings
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows; those are counted whose text may go on in columns without a name, after the last one with a name."""
+    named = max(column for column, name in enumerate(header) if name.strip()) + 1
+    if named == len(header):
+        return rows
+
+    def told() -> Iterator[tuple[int, list[str]]]:
+        for line, row in rows:
+            if any(map(str.strip, row[named:])):
+                sentence = "rows with cells in columns without a name, which are not read: {}"
+                findings.count(sentence, f"{path}, line {line}")
+            yield line, row
+
+    return told()
 
 
 def _first_lines(lines: Iterator[list[str]]) -> list[str]:

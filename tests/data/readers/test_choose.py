@@ -46,6 +46,17 @@ def test_with_fields_only_files_with_fields_are_read(folder):
     ]
 
 
+def test_tables_without_the_named_columns_are_left_out_and_told(folder, write):
+    path = folder(a_csv="Posts\nid;text\n1;x\n", b_tsv="id\ttext\n2\ty\n", c_csv="id,target\n1,0\n")
+    texts, told = read_and_told([path], ["text"])
+    assert texts == ["x", "y"]
+    assert f"the folder {path}: left out 1 table (c.csv), for lack of the columns that are named" in told
+    with pytest.raises(InputError, match=r"a\.csv has no column 'body'"):
+        read_texts([path], ["body"])
+    write("d/d.csv.gz", "id,text\n3,z\n")
+    assert read_texts([path], ["text"]) == ["x", "y", "z"]
+
+
 def test_tables_among_plain_texts_are_not_mixed_silently(folder):
     path = folder(poem_txt="p\n", data_csv="title,n\nx,1\n")
     message = r"holds 1 table \(data.csv\) and 1 plain text file \(poem.txt\); say with `fields`"
@@ -62,6 +73,18 @@ def test_files_about_the_data_are_left_out_beside_records(folder, write, about):
     texts, told = read_and_told([path])
     assert texts == ["x", "y"]
     assert told == [f"the folder {path}: left out 1 plain text file ({about}), which by name describes the data"]
+
+
+def test_json_about_a_data_set_is_left_out(write, tmp_path):
+    path = str(tmp_path / "d")
+    write("d/state.json", '["y"]')
+    assert read_texts([path]) == ["y"]
+    write("d/dataset_info.json", "{}")
+    write("d/sub/a.json", '["x"]')
+    assert read_and_told([path]) == (
+        ["x"],
+        [f"the folder {path}: left out 2 JSON files (dataset_info.json, state.json), which by name describe the data"],
+    )
 
 
 def test_a_readme_among_plain_texts_is_one_of_them(folder):

@@ -30,6 +30,19 @@ def test_compressed_bytes_tell_how_to_open_them(compress, kind, ending, content)
     assert compression_named("A" + ending.upper()) is compression
 
 
+def test_zstd_files_may_refer_back_over_two_gigabytes():
+    try:
+        from compression import zstd
+    except ImportError:
+        from backports import zstd
+    file = io.BytesIO()
+    with zstd.ZstdFile(file, "w", options={zstd.CompressionParameter.window_log: 31}) as writer:
+        writer.write(b"some text")
+        writer.flush()  # so that the length is not known where the file begins
+    file.seek(0)
+    assert compression_of(file.getvalue()).open(file).read() == b"some text"
+
+
 @pytest.mark.parametrize("text", [b"", b"BZh", b"BZh9 is the beginning of a text", b"PK"])
 def test_texts_are_not_compressed(text):
     assert compression_of(text) is None

@@ -153,3 +153,10 @@ def test_compressed_files_are_read_alike_whatever_the_block(tmp_path_factory, li
     path.write_bytes(COMPRESS[ending]("".join(line + "\n" for line in lines).encode()))
     with small_blocks(block):
         assert read_texts([str(path)]) == lines
+
+
+def test_another_kind_of_archive_is_told_whatever_its_ending(tmp_path):
+    for name in ("a.zip", "a.csv.gz", "a.tar"):
+        (tmp_path / name).write_bytes(b"7z\xbc\xaf\x27\x1c\0\x04")
+        with pytest.raises(InputError, match=f"{name} is a 7z archive; unpack it"):
+            read_texts([str(tmp_path / name)])

@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from flaxchar import InputError
-from flaxchar.data.readers.dialects import Dialect, separator_of, split_line
+from flaxchar.data.readers.dialects import Dialect, separator_of, split_line, with_bare_marks
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,20 @@ def test_the_user_names_a_separator_by_itself_or_in_words(delimiter, separator):
 def test_what_cannot_separate_columns_is_refused(delimiter):
     with pytest.raises(InputError, match=r"`delimiter` is .*; it must be one character"):
         separator_of(delimiter)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "rows"),
+    [
+        ('"9","said "hi" there","x"', 3, [["9", 'said "hi" there', "x"]]),
+        ('1,"a "b", c",', 3, [["1", 'a "b", c', ""]]),
+        ('1,"a ""b"", c",x', 3, [["1", 'a "b", c', "x"]]),
+        ('1,"a\n"b", c",x', 3, [["1", 'a\n"b", c', "x"]]),
+        ('1,"a,x', 3, []),
+        ('"a","b","c"', 2, [['a","b', "c"], ["a", 'b","c']]),
+        ('"a",b', 3, []),
+        ('"",' * 200, 201, []),  # too many marks to try
+    ],
+)
+def test_rows_with_bare_marks_are_read_in_all_ways(text, columns, rows):
+    assert sorted(with_bare_marks(text, ",", columns)) == sorted(rows)

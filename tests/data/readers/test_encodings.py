@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from helpers import read_and_told, read_texts, small_blocks
+from helpers import read_and_told, read_found, read_texts, small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaxchar import InputError
+from flaxchar import Example, InputError
 from flaxchar.data.readers.encodings import find_codec, is_binary
 
 
@@ -55,6 +55,13 @@ def test_utf_16_without_a_mark(write):
             "utf-8",
             r"line 4: .*though the text around it is; mend",
         ),
+        ("ok 😀".encode()[:-1], "utf-8", "line 1: the file ends within a character of UTF-8; it is cut short"),
+        (
+            "größe".encode("utf-16")[:-1],
+            "utf-8",
+            "line 1: the file ends within a character of UTF-16-LE; it is cut short",
+        ),
+        ("名前\n".encode("iso2022_jp"), "utf-8", "looks like ISO-2022-JP: add `encoding=.iso2022-jp.`"),
         ("Größe und Maß".encode()[:-1], "utf-8", "line 1: the file ends within a character of UTF-8; it is cut short"),
         (
             b"abc" + bytes(range(128, 160)) + bytes(range(9)) * 4,
@@ -150,3 +157,21 @@ def test_decisions_do_not_depend_on_the_block(tmp_path_factory, pieces, block):
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
 def test_texts_are_not_binary(text):
     assert not is_binary(text.encode())
+
+
+def test_utf_8_read_in_another_encoding_is_told(write):
+    path = write("a.txt", "grün\n".encode())
+    read, sentences = read_found(path, encoding="latin-1")
+    assert [example.text for example in read] == ["grÃ¼n"]
+    told = "is read as latin-1, as `encoding` says, but looks like UTF-8; if texts look wrong, leave out `encoding`"
+    assert sentences == [f"{path} {told}"]
+    assert read_found(write("b.txt", "grün\n".encode("latin-1")), encoding="latin-1")[1] == []
+
+
+def test_quotation_marks_of_windows_in_latin_1_are_told(write):
+    path = write("a.txt", b"so\nIt\x92s \x93new\x94\n")
+    told = (
+        'control characters that are signs such as ’ and € in cp1252, which `encoding="cp1252"` reads: 3, the first in'
+    )
+    assert read_found(path, encoding="latin-1")[1] == [f"{told} {path}, line 2"]
+    assert read_found(path, encoding="cp1252") == ([Example("so"), Example("It’s “new”")], [])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
+import threading
+from pathlib import Path
 
 import pytest
-from helpers import read_texts, small_blocks
+from helpers import read_found, read_texts, small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flaxchar
 from flaxchar import Config, InputError
-from flaxchar.data.corpus import settle
+from flaxchar.data.corpus import load_corpus, settle
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.log", "A.TXT"])
@@ -25,6 +29,19 @@ def test_plain_text_is_a_text_a_line(write, name, end, mark):
 
 def test_running_text_is_one_text_a_file(write):
     assert read_texts([write("a.txt", "a\r\n\r\nb\r\n")], running=True) == ["a\n\nb\n"]
+
+
+def test_linked_folders_are_read_once_and_links_to_nothing_are_told(write, tmp_path):
+    folder = tmp_path / "all"
+    for name in ("all/a.txt", "other/b.txt"):
+        (tmp_path / name).parent.mkdir()
+        write(name, name)
+    (folder / "linked").symlink_to(tmp_path / "other")
+    (folder / "loop").symlink_to(folder)
+    (folder / "c.txt").symlink_to("nowhere.txt")
+    read, sentences = read_found(str(folder))
+    assert [example.text for example in read] == ["all/a.txt", "other/b.txt"]
+    assert sentences == [f"{folder}/c.txt is left out: it is a link to a file that does not exist"]
 
 
 def test_a_folder_gives_its_files_in_order_of_name(write, tmp_path):
@@ -81,6 +98,25 @@ def test_what_cannot_be_read_is_told_with_its_place(write, name, content, argume
         read_texts([write(name, content)], **arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "the name of a file is empty"),
+        ("https://example.org/a.txt", r"https://example\.org/a\.txt is an address on the web; download"),
+    ],
+)
+def test_names_of_no_file_are_told(name, message):
+    with pytest.raises(InputError, match=message):
+        read_texts([name])
+    with pytest.raises(InputError, match=message):
+        flaxchar.train(None, data=name)
+
+
+def test_a_delimiter_that_is_none_is_told_for_any_file(write):
+    with pytest.raises(InputError, match="`delimiter` is ';;'; it must be one character"):
+        read_texts([write("a.txt", "a\n")], delimiter=";;")
+
+
 def test_missing_and_broken_files(write, tmp_path):
     with pytest.raises(InputError, match="there is no file"):
         read_texts([str(tmp_path / "no.txt")])
@@ -118,8 +154,27 @@ def test_the_look_of_a_file_tells_running_text_from_lists(write, name, content, 
     assert config.data.window is not None  # so that a run that goes on need not look again
 
 
+def test_a_pipe_is_read_once(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=Path(pipe).write_text, args=(PROSE,), daemon=True)
+    writer.start()
+    corpus, config = load_corpus(settle(Config().replace(data=(pipe,)))[0])
+    writer.join()
+    assert (len(corpus.train) + len(corpus.held_out), config.data.window) == (120, 0)
+    assert corpus.name == pipe
+
+
 def test_tables_standard_input_and_what_the_user_says_are_not_looked_at(write):
     table = Config().replace(data=(write("a.csv", PROSE),), fields=("1",))
     for config in (table, Config().replace(data=("-",)), Config().replace(data=(write("b.txt", PROSE),), window=0)):
         assert settle(config)[0].data.window == 0
     assert settle(Config().replace(data=(write("b.txt", PROSE),), window=10))[0].data.window == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "id,{}\n1,a\n"), ("a.dat", "id,{}\n1,a\n"), ("a.jsonl", '{{"id": 1, "{}": "a"}}\n')]
+)
+def test_columns_and_keys_are_found_in_any_normal_form(write, name, content):
+    path = write(name, content.format("gro\u0308\u00dfe"))
+    assert read_texts([path], ["gr\u00f6\u00dfe"]) == ["a"]

@@ -18,6 +18,7 @@ REFUSED = {
     "chat messages",
     "numbers as texts",
     "a broken line",
+    "what Python prints",
     "Parquet without such a column",
     "damaged Parquet",
 }

@@ -90,6 +90,15 @@ def test_records_without_a_label_or_a_source_are_left_out_and_counted(write, fie
     assert sentences == [f"records without a {name} left out: 2, the first in {path}, line 2"]
 
 
+def test_texts_in_parts_are_joined_and_counted(write):
+    parts = [{"type": "bold", "text": "See"}, " this ", {"type": "link", "text": "\ud83d", "href": "x"}, ""]
+    chat = {"name": "x", "messages": [{"id": 1, "text": "a"}, {"id": 2, "text": parts}, {"id": 3, "text": ""}]}
+    path = write("result.json", json.dumps(chat, indent=1))
+    read, sentences = read_found(path)
+    assert [example.text for example in read] == ["a", "See this \ufffd", ""]
+    assert sentences[0] == f"texts in parts, such as a link between words, joined: 1, the first in {path}, item 2"
+
+
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
@@ -123,14 +132,19 @@ CHAT = '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant"
     ("content", "arguments", "message"),
     [
         ('{"text": "a"}\n{', {}, r"a.jsonl, line 2: not JSON"),
-        ('{"txt": "a", "title": "b"}', {}, r"line 1: there is no 'text'.*'txt', 'title'"),
+        ('{"txt": "a", "title": "b"}', {}, r"line 1: there is no 'text'.*'txt', 'title'.*, or.*`format=\"txt\"`"),
         ('{"user": {"name": "b"}, "n": 2}', {}, r"there is no 'text'.*'user.name', 'n'"),
+        ("{}", {}, r"line 1: the object is empty, so there is no 'text'"),
+        ("null", {}, r"line 1: expected an object with a text.*, but it is null"),
+        ('{"text": [{"text": "a"}, {"text": "b"}]}\n{"text": []}', {}, r"'text' is a list of 2 objects"),
         ('{"text": 3}', {}, r"'text' is 3, which is no text but a number"),
         ("[1]", {}, r"item 1: expected an object"),
         ('[{"text": "a"}, {"text": false}]', {}, r"a.jsonl, item 2: 'text' is False"),
         ('{"text": ["a"]}\n{"text": ["b"]}\n', {}, r"line 1: 'text' is a list of 1 text, .*jq -c '\.text\[\]'"),
         (CHAT * 2, {"fields": ["messages"]}, r"'messages' is a list of 2 objects.*'role', 'content'.*`fields`"),
         (CHAT * 2, {}, r"'messages' is a list of 2 objects"),
+        (CHAT.replace("{", '{"id": "1", ', 1) * 2, {}, r"no 'text'; say with `fields` which of 'id', 'messages'"),
+        ('{"a": "x"}\n{"b": "y"}', {"fields": ["a"]}, r"line 2: there is no 'a'.*leave out .* `skip_bad_rows=True`"),
         ('{"text": {"en": "a"}}\n', {}, r"'text' is an object with the keys 'en'.*`fields='text.en'`"),
         ('{"text": "a", "x": ["b", "c"]}', {"label_field": "x"}, r"in 'x', \['b', 'c'\] is a list of 2 texts"),
         ('{"text": "a"}', {"label_field": "x"}, r"there is no 'x'; the keys are 'text'"),

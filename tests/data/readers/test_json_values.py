@@ -86,6 +86,23 @@ def test_what_is_not_json_is_told_with_its_line(text, message):
     assert str(error.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("// titles\n[]", "; JSON has no comments: take them out"),
+        ('{"a": 1} # one\n', "; JSON has no comments: take them out"),
+        ('{"a": 1},\n{"a": 2},\n', "which reads ','; take away this comma"),
+        ('["a",\n]', "; take away th"),  # Python 3.13 points to the comma, older ones to the bracket
+        ("{'a': 1}\n", "; JSON has double quotation marks: in Python, json.dumps writes them"),
+        ("[None]\n", "; JSON has null, true and false: in Python, json.dumps writes them"),
+    ],
+)
+def test_frequent_faults_are_told_with_what_to_do(text, advice):
+    with pytest.raises(InputError, match="not JSON") as error:
+        values_of(text)
+    assert advice in str(error.value)
+
+
 def test_lines_that_are_not_json_are_left_out_where_the_user_wants_it():
     values, sentences = values_of('"a"\n{"b\n"c"\n', skip_bad=True)
     assert values == [(1, "a"), (3, "c")]

@@ -105,3 +105,37 @@ def test_damaged_pages_are_told(write):
     content[100:20_000] = bytes(19_900)
     with pytest.raises(InputError, match=r"a\.parquet is not a whole Parquet file: "):
         read_texts([write("a.parquet", bytes(content))])
+
+
+PAIRS = {"id": [1, 2, 3], "translation": [{"en": "hi", "de": "hallo", "more": {"n": 4.5}}, {"en": "no"}, None]}
+
+
+def test_a_key_within_an_object_is_a_column(write):
+    path = write("a.parquet", parquet(PAIRS))
+    assert read_texts([path], ["translation.de"]) == ["hallo", "", ""]
+    sourced = read_examples([path], ["translation.de"], source_field="translation.en")
+    assert sourced == [Example("hallo", source="hi"), Example("", source="no")]
+    assert read_examples([path], ["translation.en"], label_field="translation.more.n") == [Example("hi", "4.5")]
+
+
+def test_bytes_of_utf_8_are_texts(write):
+    path = write("a.parquet", parquet({"text": [b"a", None, "é".encode()]}))
+    assert read_texts([path], ["text"]) == ["a", "", "é"]
+    path = write("b.parquet", parquet({"text": [b"a", b"\xe9"]}))
+    with pytest.raises(InputError, match=r"b\.parquet, row 2: 'text' is not UTF-8"):
+        read_texts([path])
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("translation", "holds struct<.*>, which is no text; name one of its keys, such as `fields='translation.en'`"),
+        ("translation.fr", "has no column 'translation.fr'; it has 'id' .*, 'translation'"),
+        ("id.x", "has no column 'id.x'"),
+        ("tokens", "holds list<.*>, which is no text; write each item as a row of its own"),
+    ],
+)
+def test_what_is_no_text_is_told_with_what_to_name(write, field, message):
+    path = write("a.parquet", parquet({**PAIRS, "tokens": [["a"]] * 3}))
+    with pytest.raises(InputError, match=message):
+        read_texts([path], [field])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flaxchar.data.readers.reading import Findings, ReadOptions, listed, shown
+from flaxchar.data.readers.reading import Findings, ReadOptions, find_name, listed, shown
 
 
 def test_a_sentence_is_told_once_and_cases_are_counted_with_the_first_place():
@@ -39,3 +39,14 @@ def test_named_fields_ask_for_records():
     assert not ReadOptions().records
     assert ReadOptions(("a",)).records
     assert ReadOptions(source_field="a").records
+
+
+def test_names_are_found_exactly_first_and_in_any_normal_form():
+    names = [" text", "gro\u0308\u00dfe", "text"]
+    assert [find_name(name, names) for name in ("text", " text", "gr\u00f6\u00dfe", "gro\u0308\u00dfe", "x")] == [
+        2,
+        0,
+        1,
+        1,
+        None,
+    ]

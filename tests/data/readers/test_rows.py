@@ -37,6 +37,55 @@ def test_marks_within_a_field_are_text(write):
     assert texts_of(path) == (['5" disk', 'a "b" c', '"a" b', '5" disk'], [UNCLOSED.format(path, 4)])
 
 
+BARE = "rows with bare quotation marks inside a field in quotation marks, read as text: {}, the first in {}, line {}"
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ('"He said "hi" to me"', 'He said "hi" to me'),
+        ('"He said "hi", and left"', 'He said "hi", and left'),
+        ('""Hi", he said"', '"Hi", he said'),
+        ('"a 5" disk, and more"', 'a 5" disk, and more'),
+        ('"one\ntwo "three", four\nfive"', 'one\ntwo "three", four\nfive'),
+    ],
+)
+@pytest.mark.parametrize("others", [ROWS, ""])
+def test_bare_marks_inside_a_field_in_marks_are_text(write, field, text, others):
+    path = write("a.csv", f"id,text,kind\n{others}{f'21,{field},x' + chr(10)}{others}")
+    for block in (1, 1 << 20):
+        with small_blocks(block):
+            read, sentences = texts_of(path)
+        assert (len(read), text in read) == (2 * len(others.splitlines()) + 1, True)
+        assert sentences == [BARE.format(1, path, 2 + len(others.splitlines()))]
+
+
+def test_bare_marks_in_a_table_with_all_fields_in_marks_are_text(write):
+    rows = "".join(f'"{k}","row {k}","x"\n' for k in range(5))
+    path = write("a.csv", f'"id","text","kind"\n{rows}"5","said "hi" there","x"\n"6","a 5" disk","x"\n{rows}')
+    read, sentences = texts_of(path)
+    assert (len(read), read[5:7], sentences) == (12, ['said "hi" there', 'a 5" disk'], [BARE.format(2, path, 7)])
+
+
+def test_a_whole_table_of_bare_marks_is_read(write):
+    for text in ('so "he"\nsaid, {}', 'so "he", {}'):
+        rows = [text.format(k) for k in range(9)]
+        path = write("a.csv", "id,text,day\n" + "".join(f'{k},"{row}",x\n' for k, row in enumerate(rows)))
+        assert texts_of(path) == (rows, [BARE.format(9, path, 2)])
+
+
+@pytest.mark.parametrize("row", ['21,"Yes" and "No",x', '21,"open,x', '21,"a" b,x'])
+def test_marks_that_do_not_enclose_the_whole_field_are_kept(write, row):
+    path = write("a.csv", f"id,text,kind\n{ROWS}{row}\n{ROWS}")
+    assert texts_of(path)[0][20] == row.split(",")[1]
+
+
+def test_a_row_that_can_be_read_in_two_ways_is_refused(write):
+    path = write("a.csv", f'id,text,kind\n{ROWS}21,"a "b", c","d"," e "f" g"\n')
+    with pytest.raises(InputError, match="line 22: the row has"):
+        texts_of(path)
+
+
 def test_a_row_goes_on_over_as_many_lines_and_blocks_as_its_field(write, monkeypatch):
     path = write("a.csv", 'text,id\n"one\n\ntwo\n",1\n"open,2\nthree,3\n')
     for block in (1, 3, 7, 1 << 20):

@@ -72,6 +72,8 @@ def database(tmp_path) -> bytes:
         (zipped(("[Content_Types].xml", b""), ("ppt/a.xml", b"")), "a PowerPoint presentation", "plain text"),
         (zipped(("mimetype", b"application/epub+zip")), "an EPUB e-book", "pandoc"),
         (zipped(("mimetype", b"application/vnd.oasis.opendocument.text")), "an OpenDocument text", "pandoc"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "a Git LFS pointer", "git lfs pull"),
+        (b'{\n "cells": [\n  {\n   "cell_type": "code",\n', "a Jupyter notebook", "plain text"),
         (zipped(("META-INF/MANIFEST.MF", b""), ("A.class", b"")), "a Java archive", "no text"),
     ],
 )

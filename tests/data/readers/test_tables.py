@@ -32,11 +32,30 @@ def test_labels_and_sources_are_columns_too(write):
     assert both[1:] == [Example("a", "x", "b c"), Example("e", "y", "")]
 
 
+def test_cells_in_columns_without_a_name_are_counted(write):
+    rows = 'ham,text,,\nham,My so, much,\nham,"what, now",,\nham,a,b, \n'
+    path = write("spam.csv", f"v1,v2,,\n{rows}")
+    read, sentences = read_found(path, ["v2"], label_field="v1")
+    assert [example.text for example in read] == ["text", "My so", "what, now", "a"]
+    assert sentences == [
+        f"rows with cells in columns without a name, which are not read: 2, the first in {path}, line 3"
+    ]
+    assert read_found(write("index.csv", ",text\n0,a\n"), ["text"])[1] == []
+
+
+def test_a_name_that_several_columns_have_is_told(write):
+    path = write("a.csv", "text,n,text\na,1,b\n")
+    assert read_found(path, ["text"]) == (
+        [Example("a")],
+        [f"{path}: 2 columns are named 'text'; the first of them is read"],
+    )
+
+
 def test_a_row_without_a_label_is_left_out_and_counted(write):
-    path = write("a.csv", "kind,text\nx,a\n,b\ny,c\n")
+    path = write("a.csv", "kind,text\nx,a\n,b\ny,c\n ,d\n")
     read, sentences = read_found(path, ["text"], label_field="kind")
     assert read == [Example("a", "x"), Example("c", "y")]
-    assert sentences == [f"rows without a label left out: 1, the first in {path}, line 3"]
+    assert sentences == [f"rows without a label left out: 2, the first in {path}, line 3"]
 
 
 ROWS = "".join(f"{k},text {k},x\n" for k in range(6))
