@@ -1,4 +1,4 @@
-"""Signals: SIGINT (Ctrl-C), SIGTERM and SIGHUP end a command with one line; a training saves first (``terminal.py``)."""
+"""Signals: SIGINT (Ctrl-C), SIGTERM and SIGHUP end a command with one line; training saves first (``terminal.py``)."""
 
 from __future__ import annotations
 

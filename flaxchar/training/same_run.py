@@ -7,12 +7,14 @@ import os
 import shlex
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.readers.reading import STDIN
-from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.settings import LENGTHS
+
+if TYPE_CHECKING:  # the command compares settings before it imports JAX
+    from flaxchar.data.vocabulary import Vocabulary
 
 # Settings that say where something is.
 PATHS = ("data", "val_data", "data_dir", "init_from")
