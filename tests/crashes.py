@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # A folder as it may be after a crash: the content of each file by its path, None for a folder.
 State = dict[str, bytes | None]
@@ -24,6 +25,8 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.states = folder, []
+        self.promised = None  # what the program has said is durable, kept with each state
+        self.promises = []
         self._contents: dict[int, bytes] = {}  # inode → synchronised content
         self._names: dict[int, dict[str, tuple[int, bool]]] = {}  # inode of a folder → its synchronised names
         self._open: list[int] = []  # keeps every inode that was seen from being used again
@@ -79,8 +82,8 @@ class Disk:
         strict: State = {".": None}
         self._list(os.stat(self.folder).st_ino, "", strict)
         for state in (eager, strict):
-            if not self.states or state != self.states[-1]:
-                self.states.append(state)
+            self.states.append(state)
+            self.promises.append(self.promised)
 
     def _list(self, inode: int, prefix: str, state: State) -> None:
         for name, (child, is_folder) in self._names.get(inode, {}).items():
@@ -95,9 +98,10 @@ class Disk:
             self._open.append(os.open(path, os.O_RDONLY))
         return inode
 
-    def unique(self) -> list[State]:
-        """The states that differ."""
-        return list({repr(sorted(state.items(), key=str)): state for state in self.states}.values())
+    def unique(self) -> list[tuple[State, Any]]:
+        """The states that differ, each with the most that was promised before the crash."""
+        pairs = zip(self.states, self.promises, strict=True)
+        return list({repr(sorted(state.items(), key=str)): (state, promised) for state, promised in pairs}.values())
 
 
 def restore(state: State, folder: Path) -> None:

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import os
 import re
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,36 @@ def reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Orbax from printing the tracebacks of its background threads: the error itself is raised here too."""
-    logger, hook = logging.getLogger("absl"), threading.excepthook
-    disabled = logger.disabled
-    logger.disabled, threading.excepthook = True, lambda _: None
-    try:
-        yield
-    finally:
-        logger.disabled, threading.excepthook = disabled, hook
+    """Keep Orbax' background threads from printing tracebacks: the error itself is raised in the calling thread too.
+
+    The threads of a call that has failed go on for a while, so what they print stays suppressed from then on.
+    """
+    before = sys.unraisablehook, threading.excepthook
+    noise = _Noise(*before)
+    logger = logging.getLogger("absl")
+    logger.addFilter(noise.keep_record)
+    sys.unraisablehook, threading.excepthook = noise.of_callback, noise.of_thread
+    yield  # an error leaves everything as it is
+    logger.removeFilter(noise.keep_record)
+    sys.unraisablehook, threading.excepthook = before
+
+
+class _Noise:
+    """Hooks that drop what comes from Orbax' threads and pass on everything else."""
+
+    def __init__(self, callback_hook: Callable[..., Any], thread_hook: Callable[..., Any]) -> None:
+        self._callback_hook, self._thread_hook = callback_hook, thread_hook
+
+    def keep_record(self, record: logging.LogRecord) -> bool:
+        """Whether a log record comes from elsewhere."""
+        return "_SignalingThread" not in str(record.msg)
+
+    def of_thread(self, error: threading.ExceptHookArgs) -> None:
+        """An error that ends a thread."""
+        if not type(error.thread).__module__.startswith("orbax."):
+            self._thread_hook(error)
+
+    def of_callback(self, error: Any) -> None:
+        """An error in a callback, which no Python code can catch: TensorStore calls an event loop that is gone."""
+        if str(error.exc_value) != "Event loop is closed":
+            self._callback_hook(error)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -25,6 +29,21 @@ def test_what_cannot_be_written_is_raised_and_not_printed(tmp_path, capfd):
         orbax.save(tmp_path / "file" / "c", {"params": {"w": np.arange(3.0)}})
     assert reason(raised.value) == "Not a directory"
     assert capfd.readouterr().err == ""
+
+
+def test_only_orbax_threads_are_silent_after_a_failure(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: told.append(error.exc_value))
+    monkeypatch.setattr(threading, "excepthook", lambda error: told.append(error.exc_value))
+    (tmp_path / "file").write_text("")
+    with pytest.raises((OSError, ValueError)):
+        Orbax().save(tmp_path / "file" / "c", {"params": {"w": np.arange(3.0)}})
+    for error in (RuntimeError("Event loop is closed"), RuntimeError("mine")):
+        sys.unraisablehook(SimpleNamespace(exc_value=error))
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert list(map(str, told)) == ["mine", "division by zero"]
 
 
 def test_the_reason_is_the_systems():
