@@ -162,9 +162,12 @@ def test_two_processes_do_not_train_in_one_folder(texts, tmp_path):
     for line in process.stdout:
         if line.startswith("training for "):
             break
-    result = run_command("train.py", "--workdir", str(path))
-    assert result.returncode == 2
-    assert f"another process is training in {path}" in result.stderr
+    for arguments in ((), ("--time-budget", "1s"), (*command, "--fresh")):
+        result = run_command("train.py", "--workdir", str(path), *arguments)
+        assert result.returncode == 2
+        assert f"another process is training in {path} (process {process.pid} on " in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r"]  # nothing was moved aside
     process.kill()
     process.communicate()
 
