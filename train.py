@@ -1,8 +1,10 @@
 """Train a language model on texts and see what it writes: ``python train.py --help``."""
 
+import signal
 import sys
 
-from flaxchar.commands.main import main
-
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` listens, Ctrl-C ends the process without a traceback
+    from flaxchar.commands.main import main
+
     sys.exit(main(["train", *sys.argv[1:]]))

@@ -239,9 +239,13 @@ class LanguageModel(TrainedModel):
         """Save the model as a run directory of its own, for ``load`` and ``sample.py``.
 
         Raises:
-          InputError: the folder holds something already, or cannot be written.
+          InputError: the folder holds something already, or the path cannot be a folder.
+          StorageError: there is no room or no permission.
         """
         check_path("path", path)
         run = Run.create(Path(path), self.config, self.vocabulary, {}, steps=0)
-        run.checkpoints.save(0, self.params)
-        run.close()
+        try:
+            run.claim()
+            run.checkpoints.save(0, self.params)
+        finally:
+            run.close()

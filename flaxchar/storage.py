@@ -1,4 +1,8 @@
-"""Storage: the user's cache folder, content keys, and files and folders that are written whole or not at all."""
+"""Storage: the user's cache folder, content keys, and files and folders that are written whole or not at all.
+
+A name in a folder is durable once the folder is synchronised, and a file's content once the file is. The functions
+here synchronise both, in this order: content, name.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
+
+
+class StorageError(OSError):
+    """The storage failed: no room, no permission, a folder that has vanished. The message is one whole sentence."""
 
 
 def cache_folder(*parts: str) -> Path:
@@ -61,6 +69,7 @@ def replace_file(path: Path, content: bytes | str) -> None:
     """
     with _beside(path, content) as beside:
         beside.replace(path)
+    sync_folder(path.parent)
 
 
 def create_file(path: Path, content: bytes | str) -> None:
@@ -72,6 +81,57 @@ def create_file(path: Path, content: bytes | str) -> None:
     """
     with _beside(path, content) as beside:
         os.link(beside, path)  # unlike a rename, a link fails if the file exists
+    sync_folder(path.parent)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file all of a text or nothing; a lone surrogate is written as a backslash escape.
+
+    Raises:
+      OSError: the file cannot be written, or is a symbolic link, through which nothing is written.
+    """
+    data = memoryview(text.encode("utf-8", "backslashreplace"))
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable; nothing where there is no file."""
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: those that were added, and those that were removed."""
+    if os.name == "nt":  # Windows cannot open a folder, and keeps names in order by itself
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(path: Path) -> None:
+    """Make everything in a folder durable, but not the folder's own name."""
+    for folder, _, files in os.walk(path, topdown=False):
+        for name in files:
+            sync_file(Path(folder, name))
+        sync_folder(Path(folder))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,28 @@ def test_a_scratch_file_has_no_name_and_needs_no_cache_folder(tmp_path, monkeypa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with storage.scratch_file() as file:
         assert file.write(b"text") == 4
+
+
+def test_a_name_is_durable_after_the_content(tmp_path, monkeypatch):
+    events, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda number: (events.append(stat.S_ISDIR(os.fstat(number).st_mode)), fsync(number))[1]
+    )
+    monkeypatch.setattr(os, "replace", lambda *paths: (events.append("named"), replace(*paths))[1])
+    storage.replace_file(tmp_path / "a", "content")
+    assert events == [False, "named", True]
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "c" / "d").write_text("")
+    events.clear()
+    storage.sync_tree(tmp_path / "b")
+    assert events == [False, True, True]  # the file, its folder, the folder of that
+
+
+def test_a_text_is_appended_whole_or_not_at_all(tmp_path):
+    storage.append_text(tmp_path / "lines", "a\n")
+    storage.append_text(tmp_path / "lines", "\ud800\n")
+    assert (tmp_path / "lines").read_text() == "a\n\\ud800\n"
+    (tmp_path / "link").symlink_to(tmp_path / "lines")
+    with pytest.raises(OSError, match="symbolic"):
+        storage.append_text(tmp_path / "link", "b\n")
+    storage.sync_file(tmp_path / "nothing")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
 
-from flaxchar.commands import process
-from flaxchar.commands.flags import as_flags
-from flaxchar.commands.output import escape_unencodable, form_warnings
-from flaxchar.config import InputError
+from flaxchar.commands import signals
 
 SUMMARIES = {
     "train": "train a language model on texts and see what it writes",
@@ -35,8 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       0 for success, 1 if the work failed, 2 for bad usage or input, 128 + the signal if a signal ended the command.
     """
+    with signals.listen():  # first of all: the imports below take longer than a user may wait to press Ctrl-C
+        try:
+            return _main(sys.argv[1:] if arguments is None else list(arguments))
+        except KeyboardInterrupt as error:
+            return signals.say_interrupted(error)
+
+
+def _main(arguments: list[str]) -> int:
+    """Run a command, and turn errors into one sentence and an exit status."""
+    from flaxchar.commands import process
+    from flaxchar.commands.flags import as_flags
+    from flaxchar.commands.output import escape_unencodable, form_warnings
+    from flaxchar.config import InputError
+    from flaxchar.storage import StorageError
+
     escape_unencodable()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
@@ -50,9 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("flaxchar: interrupted", file=sys.stderr)
-        return 130
+    except StorageError as error:
+        return _fail(as_flags(str(error)), 1, arguments)
+    except OSError as error:
+        reason = error.strerror or (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | os.PathLike) else ""
+        return _fail(f"{where}{reason} (--debug shows where)", 1, arguments)
     except Exception as error:
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         return _fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, arguments)
@@ -78,6 +91,10 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         case "novelty":
             from flaxchar.commands.novelty import novelty as command
         case _:
+            import difflib
+
+            from flaxchar.config import InputError
+
             near = difflib.get_close_matches(name, SUMMARIES, 1)
             advice = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(SUMMARIES)}"
             raise InputError(f"there is no command {name!r}; {advice}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import re
 import signal
 import time
@@ -12,6 +14,7 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from flaxchar.commands import signals
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import counted
 from flaxchar.training import loop
@@ -27,7 +30,7 @@ SHOWN = 100
 
 
 class ConsoleObserver(Observer):
-    """Shows the progress of training, and turns Ctrl-C and SIGTERM into a request to save and stop.
+    """Shows the progress of training, and turns Ctrl-C, SIGTERM and SIGHUP into a request to save and stop.
 
     Attributes:
       interrupted: the signal that asked to stop, or None.
@@ -49,6 +52,7 @@ class ConsoleObserver(Observer):
         self._bar: Progress | None = None
         self._start = (time.monotonic(), 0)  # when this process took its first step, and which
         self._printed = 0.0
+        self._handlers: signals.Handlers = {}  # those before training began
 
     def say(self, line: str) -> None:
         """Print a line, above the progress bar if there is one."""
@@ -67,8 +71,7 @@ class ConsoleObserver(Observer):
         self.say(f"{verb} {counted(at.steps, 'step')} ({epochs:,.1f} epochs{repeats})")
         self.trained = True
         self._start = (time.monotonic(), at.step)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._interrupt)
+        self._handlers = signals.handle(self._interrupt)
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
@@ -121,16 +124,21 @@ class ConsoleObserver(Observer):
         return self.interrupted is not None
 
     def close(self) -> None:
-        """Remove the bar and restore the default handling of signals."""
+        """Remove the bar and restore the handling of signals before training."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self.interrupted is None:  # else a second signal still ends the process at once
+            signals.restore(self._handlers)
+        self._handlers = {}
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = signal.Signals(number)
-        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
+        signals.next_one_ends_the_process()
+        signals.leave_terminal(number)
+        if self._bar is not None:  # the process may end without `close`, which shows the cursor again
+            with contextlib.suppress(OSError):
+                os.write(1, b"\x1b[?25h")
 
 
 def _shown(sample: Sample) -> str:

@@ -1,10 +1,20 @@
-"""Checkpoints of a run, by Orbax: the last one, and the best one on the held-out texts."""
+"""Checkpoints of a run, by Orbax: the last one, and the best one on the held-out texts.
+
+A checkpoint is a folder named by its step, ``checkpoints/60``. It is written under another name, with the checksums of
+its files as the last of them, made durable, and renamed. Before it is deleted, it is renamed too. So a folder named by
+a step is a whole checkpoint at every instant, also after a kill or a power cut.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import math
-import time
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +24,31 @@ import numpy as np
 
 from flaxchar.config import InputError
 from flaxchar.models.charlm import Params
-from flaxchar.training.devices import Layout, agree
-from flaxchar.training.state import TrainState
+from flaxchar.storage import StorageError, sync_folder, sync_tree
+from flaxchar.training.checksums import DamagedError, check_files, read_checksums, write_checksums
+from flaxchar.training.orbax import Orbax, reason
 
-# A run is saved at least this often, seconds.
-SAVE_EVERY = 60.0
-# Seconds that saving a checkpoint of a small model takes, about.
-SAVE_SECONDS = 0.05
+# The file of a checkpoint with its held-out result.
+_METRICS = "metrics/metrics"
+
+
+class GoneError(InputError):
+    """A checkpoint was replaced by the process that trains, between listing and reading."""
 
 
 class Checkpoints:
     """The checkpoints in a folder, named by step. A checkpoint is saved whole or not at all."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a folder, which need not exist before the first ``save``."""
-        self._path = path.absolute()
-        self._manager: Any = None
-        self._writing = False
+    def __init__(self, path: Path, checked: bool = False) -> None:
+        """Open a folder, which need not exist before the first ``save``.
+
+        Args:
+          path: the folder.
+          checked: whether a checkpoint without checksums is damaged; False for runs of older versions.
+        """
+        self._path, self._checked = path.absolute(), checked
+        self._orbax = Orbax()
+        self._cleaned = False
 
     def save(
         self, step: int, params: Params, training: dict[str, Any] | None = None, bits_per_character: float | None = None
@@ -38,42 +56,74 @@ class Checkpoints:
         """Save a checkpoint, and delete those that are then neither the last nor the best.
 
         Args:
-          step: steps taken so far. A step that is already the last checkpoint is not saved again.
+          step: steps taken so far. A step that is already a checkpoint is not saved again.
           params: the parameters.
           training: a pytree of arrays that the run needs to go on; None for a model that will not be trained further.
           bits_per_character: the held-out result, where there is one.
-        """
-        import orbax.checkpoint as ocp
 
-        manager = self._open(writing=True)
-        if manager.latest_step() == step:
+        Raises:
+          StorageError: there is no room or no permission; the checkpoints before are unchanged.
+        """
+        if step in self.steps():
             return
         items = {"params": params} if training is None else {"params": params, "training": training}
-        manager.save(
-            step,
-            args=ocp.args.Composite(
-                # Copies: on a CPU, NumPy's view of an array is the array itself, whose buffer the next step reuses.
-                **{name: ocp.args.StandardSave(jax.tree.map(np.array, item)) for name, item in items.items()}
-            ),
-            metrics=None if bits_per_character is None else {"bits_per_character": bits_per_character},
-            force=True,
-        )
+        # Copies: on a CPU, NumPy's view of an array is the array itself, whose buffer the next step reuses.
+        copies = {name: jax.tree.map(np.array, item) for name, item in items.items()}
+        try:
+            self._clean()
+            self._write(step, copies, bits_per_character)
+            self._delete_superseded()
+        except InputError:
+            raise
+        except Exception as error:  # Orbax wraps the system's errors in others
+            raise StorageError(
+                f"cannot save the checkpoint of step {step} in {self._path}: {reason(error)}; training "
+                "goes on from the last checkpoint when it is started again"
+            ) from error
+
+    def _write(self, step: int, items: dict[str, Any], bits_per_character: float | None) -> None:
+        """Write a checkpoint under another name, make it durable, and name it."""
+        temporary = Path(tempfile.mkdtemp(prefix=f".{step}.", dir=self._path))
+        try:
+            new = temporary / "checkpoint"
+            self._orbax.save(new, items)
+            if bits_per_character is not None:
+                (new / _METRICS).parent.mkdir()
+                (new / _METRICS).write_text(json.dumps({"bits_per_character": bits_per_character}))
+            write_checksums(new)
+            sync_tree(new)
+            new.rename(self._path / str(step))
+            sync_folder(self._path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, in order."""
+        try:
+            return sorted(int(name) for name in os.listdir(self._path) if name.isascii() and name.isdigit())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be read: {error.strerror}") from error
 
     def last_step(self) -> int | None:
         """The step of the last checkpoint; None where there is none."""
-        return self._open().latest_step() if self._path.is_dir() else None
+        return max(self.steps(), default=None)
 
     def best(self) -> tuple[int, float | None] | None:
-        """The step of the best checkpoint and its bits per character; where none was evaluated, the last step."""
-        last = self.last_step()
-        if last is None:
-            return None
-        manager = self._open()
-        step = manager.best_step()
-        if step is None:
-            return last, None
-        metrics = manager.metrics(step)
-        return step, metrics["bits_per_character"] if metrics else None
+        """The step of the best checkpoint and its bits per character; where none was evaluated, the last step.
+
+        Raises:
+          DamagedError: the result of a checkpoint is damaged.
+          GoneError: a checkpoint was replaced meanwhile.
+        """
+        steps = self.steps()
+        results = {step: bits for step in steps if (bits := self._result(step)) is not None}
+        if not results:
+            return (steps[-1], None) if steps else None
+        # The first of several that are equally good, which is the one whose parameters training has kept.
+        best = min(results, key=lambda step: (math.inf if math.isnan(results[step]) else results[step], step))
+        return best, results[best]
 
     def restore(self, step: int, params: Params, training: dict[str, Any] | None = None) -> tuple[Params, Any]:
         """Read back what ``save`` was given, to the bit.
@@ -84,106 +134,129 @@ class Checkpoints:
           training: the same for ``training``; None to leave it unread.
 
         Raises:
-          InputError: the checkpoint is damaged, or has other parameters.
+          DamagedError: the checkpoint is damaged, or has other parameters.
+          GoneError: the checkpoint was replaced meanwhile.
         """
-        import orbax.checkpoint as ocp
-
         items = {"params": params} if training is None else {"params": params, "training": training}
         shapes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), items)
-        try:
-            read = self._open().restore(
-                step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore(item) for name, item in shapes.items()})
-            )
-        except (ValueError, KeyError, OSError) as error:
-            raise InputError(
-                f"the checkpoint of step {step} in {self._path} is damaged, or was written by another version of "
-                "flaxchar (`debug` shows what could not be read)"
-            ) from error
+        with self._reading(step) as folder:
+            self._check(step, tuple(f"{name}/" for name in items))
+            try:
+                read = self._orbax.restore(folder, shapes)
+            except (ValueError, KeyError, OSError) as error:
+                raise DamagedError(
+                    "it cannot be read, or was written by another version of flaxchar (`debug` shows what could not "
+                    "be read)"
+                ) from error
         # Copies: a step reuses its arguments' buffers, which it must not do with NumPy's.
         restored = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), {name: read[name] for name in items})
         return restored["params"], restored.get("training")
 
+    def damage(self, step: int) -> str | None:
+        """Compare all files of a checkpoint with their checksums.
+
+        Returns:
+          A sentence that names the damage; None where the checkpoint is whole.
+        """
+        try:
+            self._result(step)
+            with self._reading(step):
+                self._check(step)
+        except DamagedError as error:
+            return str(error)
+        return None
+
+    def set_aside(self, step: int) -> Path:
+        """Rename a checkpoint, so that it is none any more, and return its new path."""
+        number = 0
+        while os.path.lexists(aside := self._path / f"{step}.damaged{f'.{number}' if number else ''}"):
+            number += 1
+        (self._path / str(step)).rename(aside)
+        sync_folder(self._path)
+        return aside
+
     def close(self) -> None:
-        """Let go of Orbax' manager."""
-        if self._manager is not None:
-            self._manager.close()
-            self._manager = None
+        """Let go of Orbax."""
+        self._orbax.close()
 
-    def _open(self, writing: bool = False) -> Any:
-        """Orbax' manager; from the first ``writing`` on, one that writes and deletes."""
-        # Imported here: Orbax takes as long to import as everything else, and `--help` needs none of it.
-        import orbax.checkpoint as ocp
-        from orbax.checkpoint import checkpoint_managers
+    def _result(self, step: int) -> float | None:
+        """The held-out bits per character of a checkpoint; None where there is no result."""
+        with self._reading(step) as folder:
+            self._check(step, (_METRICS,))
+            try:
+                return float(json.loads((folder / _METRICS).read_bytes())["bits_per_character"])
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError as error:
+                raise StorageError(f"{folder / _METRICS} cannot be read: {error.strerror}") from error
+            except (ValueError, TypeError, KeyError) as error:
+                raise DamagedError(f"{_METRICS} cannot be read") from error
 
-        if self._manager is None or (writing and not self._writing):
-            self.close()
-            self._writing = writing
-            # Orbax warns that checkpoints saved between evaluations have no metrics, which is intended.
-            logging.getLogger("absl").setLevel(logging.ERROR)
+    def _check(self, step: int, within: tuple[str, ...] = ("",)) -> None:
+        folder = self._path / str(step)
+        digests = read_checksums(folder)
+        if digests is not None:
+            check_files(folder, digests, within)
+        elif self._checked:
+            raise DamagedError("its checksums are missing")
 
-            def quality(metrics: dict[str, float]) -> float:
-                bits = metrics["bits_per_character"]
-                return -math.inf if math.isnan(bits) else -bits
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[Path]:
+        """The folder of a checkpoint, to read in; tells a damaged checkpoint from one that was replaced meanwhile."""
+        folder = self._path / str(step)
+        before = _identity(folder)
+        try:
+            yield folder
+        except DamagedError as error:
+            if before is None or _identity(folder) != before:
+                raise GoneError(
+                    f"the checkpoint of step {step} in {self._path} was replaced while it was read"
+                ) from error
+            raise DamagedError(f"the checkpoint of step {step} in {self._path} is damaged: {error}") from error
 
-            best = checkpoint_managers.BestN(get_metric_fn=quality, n=1, keep_checkpoints_without_metrics=False)
-            keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(1), best])
-            if writing:
-                self._path.mkdir(exist_ok=True)
-            self._manager = ocp.CheckpointManager(
-                self._path,
-                options=ocp.CheckpointManagerOptions(
-                    preservation_policy=keep,
-                    best_fn=quality,
-                    best_mode="max",
-                    read_only=not writing,
-                    enable_async_checkpointing=False,
-                    # Each process by itself: Orbax need not wait for the processes that do not write.
-                    create=False,
-                    multiprocessing_options=ocp.options.MultiprocessingOptions(
-                        primary_host=jax.process_index(), active_processes={jax.process_index()}
-                    )
-                    if jax.process_count() > 1
-                    else ocp.options.MultiprocessingOptions(),
-                    cleanup_tmp_directories=writing,
-                ),
-            )
-        return self._manager
+    def _clean(self) -> None:
+        """Before the first checkpoint is written: make the folder, and remove what a killed process left in it."""
+        if self._cleaned:
+            return
+        if self._path.is_symlink():
+            raise StorageError(f"{self._path} is a symbolic link, and nothing is written through links")
+        if not self._path.is_dir():
+            self._path.mkdir()
+            sync_folder(self._path.parent)
+        for entry in self._path.iterdir():
+            if entry.name.startswith(".") or ".orbax-checkpoint-tmp" in entry.name:
+                _remove(entry)
+        self._cleaned = True
 
-
-class Saver:
-    """Saves a run's state, now and then or when asked to."""
-
-    def __init__(self, layout: Layout, checkpoints: Checkpoints | None) -> None:
-        """``checkpoints``: where to save; None on the processes that do not write."""
-        self._layout, self._checkpoints = layout, checkpoints
-        self._saved_at = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether the last save is longer ago than ``SAVE_EVERY``. Collective: every process must ask."""
-        return agree(time.monotonic() - self._saved_at > SAVE_EVERY)
-
-    def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
-        """Save the state after ``step``. Collective: every process must call it."""
-        params, training = self._layout.fetch((state.evaluation_params, _training_items(state)))
-        if self._checkpoints is not None:
-            self._checkpoints.save(step, params, training, bits_per_character)
-        self._saved_at = time.monotonic()
-
-
-def import_orbax() -> None:
-    """Import Orbax, which takes most of a second, before the first checkpoint needs it."""
-    import orbax.checkpoint  # noqa: F401
+    def _delete_superseded(self) -> None:
+        """Delete the checkpoints that are neither the last nor the best."""
+        try:
+            best = self.best()
+        except DamagedError as error:  # the new one is saved; which of the others is the best cannot be known
+            logging.getLogger(__name__).warning("%s; no checkpoint is deleted", error)
+            return
+        assert best is not None
+        for step in self.steps()[:-1]:
+            if step != best[0]:
+                doomed = Path(tempfile.mkdtemp(prefix=f".{step}.", dir=self._path)) / "superseded"
+                (self._path / str(step)).rename(doomed)
+                sync_folder(self._path)  # the name goes before the content, whatever happens
+                _remove(doomed.parent)
 
 
-def restore_state(checkpoints: Checkpoints, step: int, state: TrainState) -> TrainState:
-    """Read the state that a ``Saver`` saved after ``step``; ``state`` gives structure, shapes and dtypes."""
-    params, training = checkpoints.restore(step, state.evaluation_params, _training_items(state))
-    own, average = (training["params"], params) if "params" in training else (params, None)
-    return TrainState(jnp.int32(step), own, training["opt_state"], training["carry"], average)
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another that has its name later; None where there is none."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
-def _training_items(state: TrainState) -> dict[str, Any]:
-    """What a run needs to go on, besides the evaluation parameters."""
-    items = {"opt_state": state.opt_state, "carry": state.carry}
-    # Where the average is saved as the model, the parameters themselves are saved beside it.
-    return items if state.average is None else {**items, "params": state.params}
+def _remove(path: Path) -> None:
+    """Remove a folder with everything in it, or a file or link; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -72,6 +72,11 @@ class Metrics:
             self._run.append(METRICS, [{"step": report.step, "epoch": round(report.epoch, 4), **results}])
         self._run.append(SAMPLES, [{"step": report.step, **dataclasses.asdict(sample)} for sample in report.samples])
 
+    def sync(self) -> None:
+        """Make what is recorded durable, before the checkpoint that it belongs to is."""
+        if self._run is not None:
+            self._run.sync_lines()
+
     def _bits_and_characters(self, progress: Progress) -> tuple[float, float]:
         """Bits per character of a stretch of steps, and the number of characters it has read."""
         characters = progress.tokens * self._characters_per_token

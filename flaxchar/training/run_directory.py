@@ -7,11 +7,12 @@
     metrics.jsonl     training and held-out losses, one JSON object a line
     baselines.json    bits per character of n-grams and compressors on the held-out texts
     samples.jsonl     what the model wrote at each evaluation
-    lock              held by the process that trains
+    lock              held by the process that trains; says which it is, and since when
     checkpoints/      Orbax checkpoints, named by step: the last, and the best on the held-out texts
 
-The JSON files and the checkpoints appear whole or not at all. Lines are appended to the two ``.jsonl`` files: a process
-that is killed may leave a half-written last line there, which readers skip and the next process removes.
+The JSON files and the checkpoints appear whole or not at all, and carry checksums, which are verified when they are
+read. ``config.json`` is written last: it makes the folder a run. Lines are appended to the two ``.jsonl`` files. Those
+after the last checkpoint, which an interrupted process has left, are removed by the next one.
 """
 
 from __future__ import annotations
@@ -22,23 +23,32 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import jax
 
 from flaxchar.config import Config, InputError
-from flaxchar.data.vocabulary import Vocabulary, vocabulary_from_format_1
+from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
-from flaxchar.storage import replace_file
-from flaxchar.training.checkpoints import Checkpoints
-from flaxchar.training.folders import check_free
-from flaxchar.training.same_run import changed_settings, list_changes, relocated, with_paths
+from flaxchar.storage import StorageError, sync_file
+from flaxchar.training.checkpoints import Checkpoints, GoneError
+from flaxchar.training.checksums import DamagedError
+from flaxchar.training.folders import check_free, make_folder, remove_leftovers
+from flaxchar.training.lock import FolderLock
+from flaxchar.training.run_files import append_lines, forget_lines_after, read_lines, read_sealed, write_sealed
+from flaxchar.training.run_record import read_record, read_run, write_record, write_run
+from flaxchar.training.same_run import (
+    changed_settings,
+    check_settings,
+    check_texts,
+    check_vocabulary,
+    relocated,
+    with_paths,
+)
 from flaxchar.training.stretches import Stretch
 
-FORMAT = 2
-# The version that reads format 1 in full; this one reads finished runs of it, and goes on with some.
-FORMAT_1_VERSION = "flaxchar 0.1.0 at commit bf90fbd"
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+# How often a reader begins anew because the run was replaced while it read.
+_TRIES = 50
 
 
 class Run:
@@ -62,8 +72,8 @@ class Run:
         """Use ``create`` or ``open``."""
         self.path, self.record, self.vocabulary = path, record, vocabulary
         self.config = relocated(Config.from_dict(record["config"]), record.get("folder"), path)
-        self.checkpoints = Checkpoints(path / "checkpoints")
-        self._lock: filelock.BaseFileLock | None = None
+        self.checkpoints = Checkpoints(path / "checkpoints", checked="checksums" in record)
+        self._lock: FolderLock | None = None
 
     @staticmethod
     def exists(path: Path) -> bool:
@@ -71,7 +81,15 @@ class Run:
         return (path / "config.json").is_file()
 
     @classmethod
-    def create(cls, path: Path, config: Config, vocabulary: Vocabulary, texts: dict[str, Any], steps: int) -> Run:
+    def create(
+        cls,
+        path: Path,
+        config: Config,
+        vocabulary: Vocabulary,
+        texts: dict[str, Any],
+        steps: int,
+        lock: FolderLock | None = None,
+    ) -> Run:
         """Begin a run in a new or empty folder.
 
         Args:
@@ -80,27 +98,31 @@ class Run:
           vocabulary: the vocabulary.
           texts: what identifies the texts; compared when the run is resumed.
           steps: how many steps the run will take.
+          lock: the lock of the folder, which the run then holds until ``close``; None to lock it only now.
 
         Raises:
-          InputError: the folder holds something else, or cannot be written.
+          InputError: the folder holds something else, another process trains in it, or it cannot be a folder.
+          StorageError: there is no room or no permission.
         """
+        held = lock
         if cls.exists(path):
             raise InputError(f"{path} already holds a run; name another folder, or move that one away")
-        check_free(path)
-        record = {
-            "format": FORMAT,
-            "config": config.to_dict(),
-            "texts": texts,
-            "steps": steps,
-            "folder": str(path.absolute()),
-        }
+        if held is None:
+            check_free(path)
+            make_folder(path)
+            held = FolderLock.acquire(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            _write_json(path / "vocabulary.json", vocabulary.to_dict())
-            _write_json(path / "config.json", record)  # last: this file makes the folder a run
-        except OSError as error:
-            raise InputError(f"cannot write in {path}: {error.strerror}; name another folder as `workdir`") from error
-        return cls(path, record, vocabulary)
+            if cls.exists(path):
+                raise InputError(f"another process has begun a run in {path}; name another folder")
+            check_free(path)
+            remove_leftovers(path)
+            record = write_run(path, config, vocabulary, texts, steps)
+            run = cls(path, record, vocabulary)
+            run._lock = lock
+            return run
+        finally:
+            if lock is None:
+                held.release()
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -108,16 +130,15 @@ class Run:
 
         Raises:
           InputError: there is no run in the folder, or its files are damaged.
+          StorageError: its files cannot be read.
         """
         if not path.is_dir():
             raise InputError(f"there is no folder {path}; train a model in it first, with `workdir`")
         if not cls.exists(path):
-            raise InputError(f"{path} holds no run (no config.json); train a model in it first, with `workdir`")
-        record = _read_json(path / "config.json")
-        if not isinstance(record, dict) or record.get("format") not in (1, FORMAT):
-            raise InputError(f"{path / 'config.json'} was not written by this version of flaxchar")
+            raise InputError(f"{path} holds no run yet (no config.json); train a model in it first, with `workdir`")
+        record, vocabulary = read_run(path)
         try:
-            return cls(path, record, _read_vocabulary(path, record))
+            return cls(path, record, vocabulary)
         except (KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged: a setting is missing or of the wrong kind ({error})") from error
 
@@ -138,96 +159,113 @@ class Run:
         """Record that the run is trained further."""
         self.record["stretches"] = [stretch._asdict() for stretch in stretches]
         self.record["steps"] = stretches[-1].steps
-        _write_json(self.path / "config.json", self.record)
+        write_record(self.path, self.record)
 
     def record_paths(self, config: Config) -> None:
-        """Record where the texts are now, if they have moved."""
+        """Record where the texts are now, if they have moved.
+
+        Raises:
+          InputError: another process is training in the folder.
+        """
         recorded = self.record["config"]["data"]
         paths = {name: _plain(getattr(config.data, name)) for name in ("data", "val_data", "data_dir")}
         if paths == {name: _plain(recorded.get(name)) for name in paths}:
             return
-        self.config = with_paths(self.config, config)
-        recorded |= paths
-        self.record["folder"] = str(self.path.absolute())
+        held = self._lock is not None
         try:
-            _write_json(self.path / "config.json", self.record)
-        except OSError as error:  # a run that can only be read: the next command is told the path again
-            logging.getLogger(__name__).warning("%s cannot be written: %s", self.path, error)
+            self.claim()
+            self.config = with_paths(self.config, config)
+            recorded |= paths
+            self.record["folder"] = str(self.path.absolute())
+            write_record(self.path, self.record)
+        except StorageError as error:  # a run that can only be read: the next command is told the path again
+            logging.getLogger(__name__).warning("%s", error)
+        finally:
+            if not held:
+                self._release()
 
     def check_settings(self, config: Config, preset: str | None = None, given: Collection[str] | None = None) -> None:
-        """Compare a configuration with the one the run was begun with, without its length and its paths.
-
-        Args:
-          config: the configuration.
-          preset: the preset that it begins with, if the user named one.
-          given: names of the settings that the user gave; None if that is not known.
-
-        Raises:
-          InputError: they differ; the message lists all differences.
-        """
-        if changes := changed_settings(self.config, config):
-            raise InputError(
-                f"the run in {self.path} was begun with other settings: {list_changes(changes, preset, given)}; leave "
-                "them out to go on with it, or begin anew with `fresh`, which moves the old run aside"
-            )
+        """Compare a configuration with the one the run was begun with; see ``same_run.check_settings``."""
+        check_settings(self.path, self.config, config, preset, given)
 
     def check_texts(self, texts: dict[str, Any]) -> None:
-        """Compare what identifies some texts with the texts that the run was begun with.
-
-        Raises:
-          InputError: the texts differ, or the run has none because its model was saved by itself.
-        """
-        if not self.record["texts"]:
-            raise InputError(f"{self.path} holds a model that was saved by itself: there is no training to go on with")
-        if self.record["texts"]["sha256"] == texts["sha256"]:
-            return
-        if self.record["format"] == 1 and (self.vocabulary.labels or self.vocabulary.source_end is not None):
-            # In format 1 the hash of texts with labels or sources was computed in another way.
-            raise InputError(
-                f"{self.path} holds an unfinished run of an older version with labels or sources; finish it with "
-                f"{FORMAT_1_VERSION}, or begin anew with `fresh`, which moves the old run aside"
-            )
-        raise InputError(
-            f"the texts have changed since the run in {self.path} was begun; bring them back, or begin anew with "
-            "`fresh`, which moves the old run aside"
-        )
+        """Compare what identifies some texts with the texts of the run; see ``same_run.check_texts``."""
+        check_texts(self.path, self.record, self.vocabulary, texts)
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Compare the vocabulary of some texts, encoded to go on with the run, with the run's own.
-
-        Raises:
-          InputError: they differ, because an older version began the run and the texts were not encoded like it.
-        """
-        if (vocabulary.word_rule, vocabulary.spelling) != (self.vocabulary.word_rule, self.vocabulary.spelling):
-            raise InputError(
-                f"{self.path} holds a run of an older version, which cut words otherwise or did not count the spelling "
-                "of unknown ones; begin anew with `fresh`, which moves the old run aside"
-            )
+        """Compare the vocabulary of some texts with the run's own; see ``same_run.check_vocabulary``."""
+        check_vocabulary(self.path, self.vocabulary, vocabulary)
 
     def claim(self) -> None:
         """Lock the folder for this process, until ``close`` or the end of the process, however it ends.
 
         Raises:
-          InputError: another process is training in it.
+          InputError: another process is training in it, or has changed or replaced the run since it was opened.
         """
         if self._lock is not None:
             return
-        lock = filelock.FileLock(self.path / "lock", blocking=False)
+        lock = FolderLock.acquire(self.path)
         try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise InputError(f"another process is training in {self.path}; wait for it, or stop it") from None
-        except (OSError, NotImplementedError) as error:  # a file system without locks
-            logging.getLogger(__name__).warning("%s cannot be locked: %s", self.path, error)
-        else:
-            self._lock = lock
+            if not self.exists(self.path) or read_record(self.path) != self.record:
+                raise InputError(
+                    f"another process has just changed the run in {self.path}; give the command again to go on with it"
+                )
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
 
-    def load_model(self) -> TrainedModel:
-        """Load the model of the best checkpoint.
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def recover(self) -> None:
+        """Set damaged checkpoints aside, so that the newest whole one is the last. A warning names each.
 
         Raises:
-          InputError: there is no checkpoint yet, or it is damaged.
+          InputError: another process is training in the folder, or no checkpoint is whole.
         """
+        damaged = {step: damage for step in self.checkpoints.steps() if (damage := self.checkpoints.damage(step))}
+        whole = [step for step in self.checkpoints.steps() if step not in damaged]
+        if damaged and not whole:
+            raise InputError(
+                f"{'; '.join(damaged.values())}; no checkpoint is whole: begin anew with `fresh`, which moves the old "
+                "run aside"
+            )
+        for step, damage in damaged.items():
+            self.claim()
+            aside = self.checkpoints.set_aside(step)
+            logging.getLogger(__name__).warning(
+                "%s; it is now %s, and the run goes on from step %s", damage, aside.name, f"{whole[-1]:,}"
+            )
+
+    def load_model(self) -> TrainedModel:
+        """Load the model of the best checkpoint, also while another process trains or begins anew.
+
+        Raises:
+          InputError: there is no checkpoint yet, or the best one is damaged.
+        """
+        run: Run = self
+        for _ in range(_TRIES):
+            trained, damage = None, None
+            try:
+                trained = run._load_best()
+            except GoneError:
+                pass
+            except DamagedError as error:
+                damage = error
+            again = Run.open(self.path)
+            if changed_settings(run.config, again.config) or run.vocabulary != again.vocabulary:
+                trained = damage = None  # a new run took the folder meanwhile
+            if damage is not None:
+                raise DamagedError(f"{damage}{run._whole_checkpoint()}") from damage
+            if trained is not None:
+                return trained
+            run = again
+        raise InputError(f"{self.path} is being replaced again and again by another process")
+
+    def _load_best(self) -> TrainedModel:
         best = self.checkpoints.best()
         if best is None:
             raise InputError(
@@ -237,33 +275,50 @@ class Run:
         params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
         return TrainedModel(params, self.vocabulary, self.config)
 
+    def _whole_checkpoint(self) -> str:
+        """What to do where the best checkpoint is damaged and another one is whole; empty where none is."""
+        whole = [step for step in self.checkpoints.steps() if self.checkpoints.damage(step) is None]
+        if not whole:
+            return ""
+        return f"; that of step {whole[-1]} is whole: to use it instead, move the damaged folder away"
+
     def append(self, name: str, records: Iterable[dict[str, Any]]) -> None:
         """Append lines to ``METRICS`` or ``SAMPLES``."""
-        with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        append_lines(self.path / name, records)
 
     def read(self, name: str, until: int) -> list[dict[str, Any]]:
         """Records of ``METRICS`` or ``SAMPLES`` of steps up to ``until``."""
-        return [json.loads(line) for line in self._lines(name, until)]
+        return [json.loads(line) for line in read_lines(self.path / name, until)]
+
+    def sync_lines(self) -> None:
+        """Make the lines durable, before a checkpoint that comes after them is."""
+        for name in (METRICS, SAMPLES):
+            sync_file(self.path / name)
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps that an interrupted run took after its last checkpoint: it takes them again."""
         for name in (METRICS, SAMPLES):
-            if (self.path / name).exists():
-                replace_file(self.path / name, "".join(line + "\n" for line in self._lines(name, step)))
-
-    def _lines(self, name: str, until: int) -> list[str]:
-        """Whole lines of a file whose step is ``until`` or less; none where there is no file."""
-        path = self.path / name
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-        return [line for line in lines if _step_of(line, default=until + 1) <= until]
+            forget_lines_after(self.path / name, step)
 
     def baselines(self, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Bits per character of other models on the held-out texts: read, or measured now and kept."""
         path = self.path / "baselines.json"
-        if not path.exists():
-            _write_json(path, measure())
-        return _read_json(path)
+        if path.exists():
+            try:
+                return read_sealed(path, required="checksums" in self.record)
+            except DamagedError as error:
+                logging.getLogger(__name__).warning("%s; the baselines are measured anew", error)
+        table = measure()
+        held = self._lock is not None
+        try:
+            self.claim()
+            write_sealed(path, table)
+        except InputError:  # another process trains here by now, perhaps on other texts
+            pass
+        finally:
+            if not held:
+                self._release()
+        return table
 
     @property
     def has_baselines(self) -> bool:
@@ -272,42 +327,9 @@ class Run:
 
     def close(self) -> None:
         """Release the lock and the checkpoints."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._release()
         self.checkpoints.close()
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _read_vocabulary(path: Path, record: dict[str, Any]) -> Vocabulary:
-    """Read a run's vocabulary, in the format of its version."""
-    values = _read_json(path / "vocabulary.json")
-    if record["format"] == FORMAT:
-        return Vocabulary.from_dict(values)
-    config = record["config"]
-    sourced = config["data"]["source_field"] is not None or config["model"]["head"] == "classifier"
-    return vocabulary_from_format_1(values, labelled="labels" in values, sourced=sourced)
-
-
-def _step_of(line: str, default: int) -> int:
-    """The step of a line of a ``.jsonl`` file; ``default`` for a half-written line."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return default
-
-
-def _write_json(path: Path, value: Any) -> None:
-    replace_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: the run is damaged") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error

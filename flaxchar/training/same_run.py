@@ -7,14 +7,82 @@ import os
 import shlex
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flaxchar.config import Config
+from flaxchar.config import Config, InputError
 from flaxchar.data.readers.reading import STDIN
 from flaxchar.settings import LENGTHS
 
+if TYPE_CHECKING:  # the command compares settings before it imports JAX
+    from flaxchar.data.vocabulary import Vocabulary
+
 # Settings that say where something is.
 PATHS = ("data", "val_data", "data_dir", "init_from")
+# The version that reads format 1 in full; this one reads finished runs of it, and goes on with some.
+FORMAT_1_VERSION = "flaxchar 0.1.0 at commit bf90fbd"
+
+
+def check_settings(
+    path: Path, saved: Config, config: Config, preset: str | None = None, given: Collection[str] | None = None
+) -> None:
+    """Compare a configuration with the one a run was begun with, without its length and its paths.
+
+    Args:
+      path: the folder of the run.
+      saved: the configuration of the run.
+      config: the configuration.
+      preset: the preset that it begins with, if the user named one.
+      given: names of the settings that the user gave; None if that is not known.
+
+    Raises:
+      InputError: they differ; the message lists all differences.
+    """
+    if changes := changed_settings(saved, config):
+        raise InputError(
+            f"the run in {path} was begun with other settings: {list_changes(changes, preset, given)}; leave "
+            "them out to go on with it, or begin anew with `fresh`, which moves the old run aside"
+        )
+
+
+def check_texts(path: Path, record: dict[str, Any], vocabulary: Vocabulary, texts: dict[str, Any]) -> None:
+    """Compare what identifies some texts with the texts that a run was begun with.
+
+    Args:
+      path: the folder of the run.
+      record: the content of its ``config.json``.
+      vocabulary: its vocabulary.
+      texts: what identifies the texts.
+
+    Raises:
+      InputError: the texts differ, or the run has none because its model was saved by itself.
+    """
+    if not record["texts"]:
+        raise InputError(f"{path} holds a model that was saved by itself: there is no training to go on with")
+    if record["texts"]["sha256"] == texts["sha256"]:
+        return
+    if record["format"] == 1 and (vocabulary.labels or vocabulary.source_end is not None):
+        # In format 1 the hash of texts with labels or sources was computed in another way.
+        raise InputError(
+            f"{path} holds an unfinished run of an older version with labels or sources; finish it with "
+            f"{FORMAT_1_VERSION}, or begin anew with `fresh`, which moves the old run aside"
+        )
+    raise InputError(
+        f"the texts have changed since the run in {path} was begun; bring them back, or begin anew with "
+        "`fresh`, which moves the old run aside"
+    )
+
+
+def check_vocabulary(path: Path, saved: Vocabulary, vocabulary: Vocabulary) -> None:
+    """Compare the vocabulary of some texts, encoded to go on with a run, with the run's own.
+
+    Raises:
+      InputError: they differ, because an older version began the run and the texts were not encoded like it.
+    """
+    if (vocabulary.word_rule, vocabulary.spelling) != (saved.word_rule, saved.spelling):
+        raise InputError(
+            f"{path} holds a run of an older version, which cut words otherwise or did not count the spelling "
+            "of unknown ones; begin anew with `fresh`, which moves the old run aside"
+        )
 
 
 def changed_settings(saved: Config, config: Config) -> list[tuple[str, Any, Any]]:

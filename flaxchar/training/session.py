@@ -21,14 +21,14 @@ from flaxchar.models.charlm import count_params, make_model
 from flaxchar.models.trained import TrainedModel
 from flaxchar.settings import DEFAULT_TIME_BUDGET
 from flaxchar.training.best import Best
-from flaxchar.training.checkpoints import SAVE_SECONDS, Saver, import_orbax, restore_state
 from flaxchar.training.devices import Layout, agree, leads, make_layout
 from flaxchar.training.evaluate import Evaluator
-from flaxchar.training.folders import move_aside
 from flaxchar.training.initial import take_over
 from flaxchar.training.loop import Progress, fit, log_interval
 from flaxchar.training.metrics import Metrics, held_out_results
+from flaxchar.training.new_run import NewRun
 from flaxchar.training.optimizers import make_optimizer
+from flaxchar.training.orbax import import_orbax
 from flaxchar.training.plan import (
     TIMING_SHARE,
     Costs,
@@ -43,6 +43,7 @@ from flaxchar.training.plan import (
 )
 from flaxchar.training.reporting import Observer, Report, describe
 from flaxchar.training.run_directory import Run
+from flaxchar.training.saver import SAVE_SECONDS, Saver, restore_state
 from flaxchar.training.state import TrainState, copy_tree, init_state
 from flaxchar.training.step import TrainStep
 from flaxchar.training.stretches import (
@@ -83,13 +84,14 @@ def train_corpus(
       The model that did best on the held-out texts, or the last one where nothing is held out.
 
     Raises:
-      InputError: the run in ``path`` was begun with other texts or settings, a sample prompt cannot be encoded, or
-        there is no run to take the first weights from.
+      InputError: the run in ``path`` was begun with other texts or settings, another process trains in it, a sample
+        prompt cannot be encoded, or there is no run to take the first weights from.
+      StorageError: the run cannot be written. The same call goes on from the last checkpoint once it can.
     """
     started = time.monotonic() if started is None else started
     layout = make_layout(config.training) if layout is None else layout
     session = _Session(corpus, config, observer or Observer(), layout)
-    run = None
+    run, new = None, None
     try:
         # What depends on files or on the clock is decided by the main process.
         if path is not None and agree(Run.exists(path) and not fresh):
@@ -97,14 +99,18 @@ def train_corpus(
             session.resume(run, started, reserved, more_time)
         else:
             session.take_over()
-            session.plan(started, reserved)
             if path is not None and leads():
-                run = session.begin_run(path)
+                new = NewRun(path, fresh)
+            session.plan(started, reserved)
+            if new is not None:
+                run = session.begin_run(new)
         session.fit(run if leads() else None, path is not None)
         return session.best_model()
     finally:
         if run is not None:
             run.close()
+        if new is not None:
+            new.close()
 
 
 class _Session:
@@ -185,13 +191,11 @@ class _Session:
         most = most_evaluations(tokens, len(self.corpus.held_out.ids))
         return evaluation_steps(steps, self.batches.steps_per_epoch, most)
 
-    def begin_run(self, path: Path) -> Run:
+    def begin_run(self, new: NewRun) -> Run:
         """Create the run directory, and move an older run aside."""
-        if Run.exists(path):
-            self.observer.prepared([f"the run in {path} is now {move_aside(path)}"])
-        run = Run.create(path, self.config, self.corpus.vocabulary, self.corpus.record, self.steps)
-        run.claim()
-        return run
+        if (aside := new.move_aside()) is not None:
+            self.observer.prepared([f"the run in {new.path} is now {aside}"])
+        return new.begin(self.config, self.corpus.vocabulary, self.corpus.record, self.steps)
 
     def resume(self, run: Run, started: float, reserved: float, more_time: bool) -> None:
         """Go on from the last checkpoint of a run; train it further where the settings ask for more than it has."""
@@ -200,13 +204,17 @@ class _Session:
         run.check_vocabulary(self.corpus.vocabulary)
         if leads():
             run.record_paths(self.config)
+            run.recover()
         self.stretches, checkpoints = run.stretches, run.checkpoints
-        last = checkpoints.last_step()
-        unfinished = last is None or last < self.steps
-        if leads() and unfinished:
+        if leads() and (checkpoints.last_step() or 0) < self.steps:
             run.claim()
+        saved = agree(-1 if (step := checkpoints.last_step()) is None else step)  # read with the lock held
+        last = None if saved < 0 else saved
+        unfinished = last is None or last < self.steps
         if last is None:
             self.take_over()
+            if leads():
+                run.forget_after(-1)
         else:
             state = restore_state(checkpoints, last, self.state)
             best_step, bits = checkpoints.best() or (last, None)
@@ -301,6 +309,7 @@ class _Session:
 
     def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
         """Save the state, where the run is kept."""
+        self.metrics.sync()
         if self.saver is not None:
             self.saver.save(state, step, bits_per_character)
 

@@ -96,7 +96,7 @@ def folder_best(path):
         run.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_save_and_leave_with_a_line(texts, tmp_path, number):
     path = tmp_path / "r"
     process = subprocess.Popen(
@@ -163,9 +163,12 @@ def test_two_processes_do_not_train_in_one_folder(texts, tmp_path):
     for line in process.stdout:
         if line.startswith("training for "):
             break
-    result = run_command("train.py", "--workdir", str(path))
-    assert result.returncode == 2
-    assert f"another process is training in {path}" in result.stderr
+    for arguments in ((), ("--time-budget", "1s"), (*command, "--fresh")):
+        result = run_command("train.py", "--workdir", str(path), *arguments)
+        assert result.returncode == 2
+        assert f"another process is training in {path} (process {process.pid} on " in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r"]  # nothing was moved aside
     process.kill()
     process.communicate()
 

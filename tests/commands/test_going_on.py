@@ -23,6 +23,7 @@ def project(run, texts, tmp_path):
     config.write_text(config.read_text().replace(str(texts), "/old/project/headlines.txt"))
     record = json.loads(config.read_text())
     record["folder"] = "/somewhere/else/r"
+    del record["sha256"]  # as a user is told to do who edits the file
     config.write_text(json.dumps(record))
     return project
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, SMALL, environment, python, run_command
+from helpers import ROOT, environment, python, run_command
 
 from flaxchar.commands.main import SUMMARIES, main
 
@@ -152,14 +152,16 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path):
     assert f"the checkpoint of step 60 in {path}/checkpoints is damaged" in result.stderr
 
 
-def test_a_failure_of_the_work_is_status_1_and_debug_shows_where(texts, tmp_path):
+def test_a_failure_of_the_work_is_status_1_and_debug_shows_where(run, tmp_path):
     """Samples that cannot be written, because a folder stands in the file's place."""
     path = tmp_path / "r"
-    (path / "samples.jsonl").mkdir(parents=True)
-    command = ("train.py", "--data", texts, "--workdir", str(path), "--steps", "2", *SMALL)
+    shutil.copytree(run, path)
+    (path / "samples.jsonl").unlink()
+    (path / "samples.jsonl").mkdir()
+    command = ("train.py", "--workdir", str(path), "--steps", "70")
     result = run_command(*command)
     assert result.returncode == 1
-    assert result.stderr.startswith("flaxchar: IsADirectoryError: ")
+    assert result.stderr == f"flaxchar: cannot write {path / 'samples.jsonl'}: Is a directory\n"
     assert result.stderr.count("\n") == 1
     result = run_command(*command, "--debug")
     assert result.returncode == 1

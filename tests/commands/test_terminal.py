@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from flaxchar.commands.signals import NUMBERS
 from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
 from flaxchar.models.evaluation import Evaluation
 from flaxchar.training.loop import Progress
@@ -13,7 +14,15 @@ from flaxchar.training.reporting import Report, Sample
 
 
 @pytest.fixture
-def observer(capsys):
+def handlers():
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def observer(capsys, handlers):
     observer = ConsoleObserver(floor=0.5401)
     yield observer
     observer.close()
@@ -59,9 +68,16 @@ def test_a_signal_asks_to_stop_and_the_next_one_stops(observer):
     signal.raise_signal(signal.SIGTERM)
     assert observer.should_stop()
     assert observer.interrupted == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     observer.close()
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # the process is about to end
+
+
+def test_after_training_signals_are_handled_as_before(observer, handlers):
+    observer.planned(Report(0, 100, 0.0), steps_per_epoch=50)
+    assert signal.getsignal(signal.SIGHUP) == observer._interrupt
+    observer.close()
+    assert [signal.getsignal(number) for number in handlers] == list(handlers.values())
 
 
 def test_texts_are_shown_on_one_line():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from helpers import environment
 
 from flaxchar import Config, InputError, Vocabulary
+from flaxchar.training.checksums import sealed
 from flaxchar.training.run_directory import Run
 
 VOCABULARY = Vocabulary.build(["añ\ud800😀\n"])
@@ -35,7 +37,7 @@ def test_lines_after_a_step_are_forgotten_and_half_lines_too(run):
     run.forget_after(2)
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     assert [line[:10] for line in lines] == ['{"step": 1', '{"step": 2']
-    assert {path.name for path in run.path.iterdir()} == {"config.json", "vocabulary.json", "metrics.jsonl"}
+    assert {path.name for path in run.path.iterdir()} == {"config.json", "vocabulary.json", "metrics.jsonl", "lock"}
     assert [record["step"] for record in run.read("metrics.jsonl", until=1)] == [1]
     assert run.read("samples.jsonl", until=1) == []
 
@@ -47,7 +49,13 @@ def test_a_run_is_never_begun_where_one_is(run):
 
 def test_a_run_of_another_version_is_refused(run):
     path = run.path / "config.json"
-    path.write_text(path.read_text().replace('"hidden"', '"hidden_units"'))
+    text = path.read_text()
+    path.write_text(text.replace('"hidden"', '"hidden_units"'))
+    with pytest.raises(InputError, match="does not match its checksum"):
+        Run.open(run.path)
+    record = json.loads(path.read_text())
+    del record["sha256"]
+    path.write_text(json.dumps(sealed(record)))
     with pytest.raises(InputError, match="hidden_units"):
         Run.open(run.path)
     path.write_text('{"format": 99}')
@@ -82,6 +90,7 @@ def test_baselines_are_measured_once(run):
 
 CLAIMS = """
 import pathlib, sys
+from flaxchar.training.checksums import sealed
 from flaxchar.training.run_directory import Run
 run = Run.open(pathlib.Path(sys.argv[1]))
 run.claim()

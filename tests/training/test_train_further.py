@@ -121,6 +121,7 @@ def test_the_best_model_is_that_of_the_whole_run(tmp_path):
     # A further stretch that brings nothing but noise: its results are worse, so the first best stays.
     config = json.loads((tmp_path / "r" / "config.json").read_text())
     config["config"]["training"]["learning_rate"] = 3.0
+    del config["sha256"]
     (tmp_path / "r" / "config.json").write_text(json.dumps(config))
     trained = train(tmp_path / "r", 60, learning_rate=3.0, clip_norm=0.25)
     run = Run.open(tmp_path / "r")

@@ -1,0 +1,121 @@
+"""Orbax as it is used here: items of arrays in a folder, without its tracebacks; imported at the first use."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from flaxchar.storage import StorageError
+
+
+class Orbax:
+    """Writes and reads folders of arrays. Each process works by itself: those that do not write are not waited for."""
+
+    def __init__(self) -> None:
+        self._checkpointer: Any = None
+
+    def save(self, folder: Path, items: Mapping[str, Any]) -> None:
+        """Write items, pytrees of NumPy arrays by name, into a new folder."""
+        import orbax.checkpoint as ocp
+
+        args = ocp.args.Composite(**{name: ocp.args.StandardSave(item) for name, item in items.items()})
+        with _quiet():
+            self._open().save(folder, args=args)
+
+    def restore(self, folder: Path, items: Mapping[str, Any]) -> Any:
+        """Read items back; ``items`` gives their structure, shapes and dtypes.
+
+        Raises:
+          ValueError, KeyError, OSError: an item cannot be read, or is another.
+        """
+        import orbax.checkpoint as ocp
+
+        args = ocp.args.Composite(**{name: ocp.args.StandardRestore(item) for name, item in items.items()})
+        with _quiet():
+            return self._open().restore(folder, args=args)
+
+    def close(self) -> None:
+        """Let go of Orbax' threads."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
+
+    def _open(self) -> Any:
+        if self._checkpointer is None:
+            # Imported here: Orbax takes as long to import as everything else, and `--help` needs none of it.
+            import orbax.checkpoint as ocp
+
+            alone = ocp.options.MultiprocessingOptions()
+            if jax.process_count() > 1:
+                this = jax.process_index()
+                alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+            handler = ocp.CompositeCheckpointHandler(
+                composite_options=ocp.CompositeOptions(multiprocessing_options=alone)
+            )
+            self._checkpointer = ocp.Checkpointer(handler, multiprocessing_options=alone)
+        return self._checkpointer
+
+
+def import_orbax() -> None:
+    """Import Orbax, which takes most of a second, before the first checkpoint needs it."""
+    import orbax.checkpoint  # noqa: F401
+
+
+def reason(error: BaseException) -> str:
+    """The system's reason for an error in a few words, also where Orbax has wrapped it."""
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(code[1]))
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StorageError):
+            return str(cause)
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Orbax' background threads from printing tracebacks: the error itself is raised in the calling thread too.
+
+    The threads of a call that has failed go on for a while, so what they print stays suppressed from then on.
+    """
+    before = sys.unraisablehook, threading.excepthook
+    noise = _Noise(*before)
+    logger = logging.getLogger("absl")
+    logger.addFilter(noise.keep_record)
+    sys.unraisablehook, threading.excepthook = noise.of_callback, noise.of_thread
+    yield  # an error leaves everything as it is
+    logger.removeFilter(noise.keep_record)
+    sys.unraisablehook, threading.excepthook = before
+
+
+class _Noise:
+    """Hooks that drop what comes from Orbax' threads and pass on everything else."""
+
+    def __init__(self, callback_hook: Callable[..., Any], thread_hook: Callable[..., Any]) -> None:
+        self._callback_hook, self._thread_hook = callback_hook, thread_hook
+
+    def keep_record(self, record: logging.LogRecord) -> bool:
+        """Whether a log record comes from elsewhere."""
+        return "_SignalingThread" not in str(record.msg)
+
+    def of_thread(self, error: threading.ExceptHookArgs) -> None:
+        """An error that ends a thread."""
+        if not type(error.thread).__module__.startswith("orbax."):
+            self._thread_hook(error)
+
+    def of_callback(self, error: Any) -> None:
+        """An error in a callback, which no Python code can catch: TensorStore calls an event loop that is gone."""
+        if str(error.exc_value) != "Event loop is closed":
+            self._callback_hook(error)

@@ -1,0 +1,55 @@
+"""Orbax' errors in a few words, and without its threads' tracebacks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from flaxchar.training.orbax import Orbax, reason
+
+
+def test_items_come_back(tmp_path):
+    orbax = Orbax()
+    orbax.save(tmp_path / "c", {"params": {"w": np.arange(3.0)}})
+    np.testing.assert_array_equal(
+        orbax.restore(tmp_path / "c", {"params": {"w": np.zeros(3)}})["params"]["w"], [0, 1, 2]
+    )
+    orbax.close()
+    orbax.close()
+
+
+def test_what_cannot_be_written_is_raised_and_not_printed(tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    orbax = Orbax()
+    with pytest.raises((OSError, ValueError)) as raised:
+        orbax.save(tmp_path / "file" / "c", {"params": {"w": np.arange(3.0)}})
+    assert reason(raised.value) == "Not a directory"
+    assert capfd.readouterr().err == ""
+
+
+def test_only_orbax_threads_are_silent_after_a_failure(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: told.append(error.exc_value))
+    monkeypatch.setattr(threading, "excepthook", lambda error: told.append(error.exc_value))
+    (tmp_path / "file").write_text("")
+    with pytest.raises((OSError, ValueError)):
+        Orbax().save(tmp_path / "file" / "c", {"params": {"w": np.arange(3.0)}})
+    for error in (RuntimeError("Event loop is closed"), RuntimeError("mine")):
+        sys.unraisablehook(SimpleNamespace(exc_value=error))
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert list(map(str, told)) == ["mine", "division by zero"]
+
+
+def test_the_reason_is_the_systems():
+    assert reason(ValueError("RESOURCE_EXHAUSTED: … [os_error_code='28']")) == "No space left on device"
+    wrapped = ValueError("x")
+    wrapped.__cause__ = OSError(30, "Read-only file system")
+    assert reason(wrapped) == "Read-only file system"
+    assert reason(ValueError("one\ntwo")) == "one"
+    assert reason(ValueError()) == "ValueError"
