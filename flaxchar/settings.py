@@ -20,6 +20,8 @@ DEFAULT_TIME_BUDGET = "2m"
 # The settings that say how long to train; a run has at most one of them.
 LENGTHS = ("epochs", "steps", "time_budget")
 DEFAULT_WORD_VOCABULARY = 10_000
+# The largest vocabulary. Compression gives each id an interval of 2^24 (analysis/range_coder.py).
+MOST_TOKENS = 10_000_000
 DEFAULT_WINDOW = 256
 
 
@@ -100,6 +102,7 @@ class DataConfig:
         "Keep this many of the most frequent characters or words; all others become one unknown token. Without it: "
         "all characters, or 10,000 words.",
         least=1,
+        most=MOST_TOKENS,
     )
     bos: bool = setting(
         True, "Feed <eos> before each text, so that the first character is predicted too. Off with labels or sources."

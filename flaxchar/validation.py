@@ -8,13 +8,15 @@ same declarations.
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 # Upper limit of whole numbers whose setting declares none. Steps are counted in int32.
 MOST = 1_000_000_000
+# Messages show at most this many characters of a value.
+_SHOWN = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Setting:
     def allows(self, value: float) -> bool:
         """Whether a number is finite and within the range."""
         return (
-            math.isfinite(value)
+            abs(value) <= sys.float_info.max  # whole numbers of any size compare exactly; NaN and infinity do not fit
             and (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
             and (self.most is None or value <= self.most)
@@ -101,7 +103,7 @@ def problems(section: Any) -> Iterator[str]:
         kind, optional = types[field.name]
         value = getattr(section, field.name)
         if not (optional and value is None) and not _fits(value, kind, describe(field)):
-            yield f"`{field.name}` is {value!r}; it must be {expected(kind, describe(field))}"
+            yield f"`{field.name}` is {shown(value)}; it must be {expected(kind, describe(field))}"
 
 
 def problem(name: str, value: Any, kind: Any, **limits: float) -> str | None:
@@ -110,13 +112,35 @@ def problem(name: str, value: Any, kind: Any, **limits: float) -> str | None:
     Numbers of other libraries, such as NumPy's, count as Python's.
     """
     declared = Setting("", **limits)  # type: ignore[arg-type]
+    given: Any = value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        given: Any = int(value)
-    else:
-        given = float(value) if kind is float and isinstance(value, numbers.Real) else value
+        given = int(value)
+    elif kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            given = float(value)
+        except OverflowError:  # a fraction beyond the largest float
+            given = None
     if _fits(given, kind, declared):
         return None
-    return f"`{name}` is {value!r:.60}; it must be {expected(kind, declared)}"
+    return f"`{name}` is {shown(value)}; it must be {expected(kind, declared)}"
+
+
+def shown(value: Any) -> str:
+    """A value for a message: the beginning of its ``repr``, on one line, whatever it is.
+
+    Example::
+
+        shown(-1)  # "-1"
+        shown(["a"] * 1000)  # the first 60 characters and "…"
+    """
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return f"{'-' if value < 0 else ''}10^{int((abs(value).bit_length() - 1) * 0.30103)} or more"
+    cut = isinstance(value, str | bytes | list | tuple) and len(value) > _SHOWN
+    try:
+        text = " ".join(repr(value[:_SHOWN] if cut else value).split("\n"))
+    except Exception:  # the object's own code, or a number within it that is too large to print
+        return f"an object of type {type(value).__name__}"
+    return text[:_SHOWN] + "…" if cut or len(text) > _SHOWN else text
 
 
 def expected(kind: Any, declared: Setting) -> str:
@@ -135,7 +159,7 @@ def _fits(value: Any, kind: Any, declared: Setting) -> bool:
         return isinstance(value, str) and value in get_args(kind)
     if kind in (int, float):
         numeric = isinstance(value, int | kind) and not isinstance(value, bool)
-        limit = MOST if kind is int and declared.most is None else math.inf
+        limit = MOST if kind is int and declared.most is None else sys.float_info.max
         return numeric and value <= limit and declared.allows(value)
     if get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(isinstance(item, str) for item in value)

@@ -27,11 +27,14 @@ import jax
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary, vocabulary_from_format_1
+from flaxchar.json_files import MOST_VOCABULARY_BYTES, read_json
 from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
+from flaxchar.sizes import count_parameters
 from flaxchar.storage import replace_file
 from flaxchar.training.checkpoints import Checkpoints
 from flaxchar.training.folders import check_free
+from flaxchar.training.record import read_record
 from flaxchar.training.same_run import changed_settings, list_changes, relocated, with_paths
 from flaxchar.training.stretches import Stretch
 
@@ -58,10 +61,10 @@ class Run:
         run.close()
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], vocabulary: Vocabulary) -> None:
+    def __init__(self, path: Path, record: dict[str, Any], config: Config, vocabulary: Vocabulary) -> None:
         """Use ``create`` or ``open``."""
         self.path, self.record, self.vocabulary = path, record, vocabulary
-        self.config = relocated(Config.from_dict(record["config"]), record.get("folder"), path)
+        self.config = relocated(config, record.get("folder"), path)
         self.checkpoints = Checkpoints(path / "checkpoints")
         self._lock: filelock.BaseFileLock | None = None
 
@@ -100,7 +103,7 @@ class Run:
             _write_json(path / "config.json", record)  # last: this file makes the folder a run
         except OSError as error:
             raise InputError(f"cannot write in {path}: {error.strerror}; name another folder as `workdir`") from error
-        return cls(path, record, vocabulary)
+        return cls(path, record, config, vocabulary)
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -113,13 +116,8 @@ class Run:
             raise InputError(f"there is no folder {path}; train a model in it first, with `workdir`")
         if not cls.exists(path):
             raise InputError(f"{path} holds no run (no config.json); train a model in it first, with `workdir`")
-        record = _read_json(path / "config.json")
-        if not isinstance(record, dict) or record.get("format") not in (1, FORMAT):
-            raise InputError(f"{path / 'config.json'} was not written by this version of flaxchar")
-        try:
-            return cls(path, record, _read_vocabulary(path, record))
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path} is damaged: a setting is missing or of the wrong kind ({error})") from error
+        record, config = read_record(path / "config.json", (1, FORMAT))
+        return cls(path, record, config, _read_vocabulary(path, record["format"], config))
 
     @property
     def steps(self) -> int:
@@ -179,7 +177,7 @@ class Run:
         """
         if not self.record["texts"]:
             raise InputError(f"{self.path} holds a model that was saved by itself: there is no training to go on with")
-        if self.record["texts"]["sha256"] == texts["sha256"]:
+        if self.record["texts"].get("sha256") == texts["sha256"]:
             return
         if self.record["format"] == 1 and (self.vocabulary.labels or self.vocabulary.source_end is not None):
             # In format 1 the hash of texts with labels or sources was computed in another way.
@@ -234,6 +232,9 @@ class Run:
                 f"{self.path} holds no checkpoint yet: its training was stopped before the first was saved"
             )
         model = make_model(self.vocabulary, self.config.model)
+        # Before shapes are computed, let alone allocated: settings of somebody else may claim any size.
+        count = count_parameters(self.config.model, model.vocab, model.source_end is not None)
+        self.checkpoints.check_size(best[0], count)
         params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
         return TrainedModel(params, self.vocabulary, self.config)
 
@@ -263,7 +264,7 @@ class Run:
         path = self.path / "baselines.json"
         if not path.exists():
             _write_json(path, measure())
-        return _read_json(path)
+        return read_json(path)
 
     @property
     def has_baselines(self) -> bool:
@@ -282,14 +283,21 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _read_vocabulary(path: Path, record: dict[str, Any]) -> Vocabulary:
-    """Read a run's vocabulary, in the format of its version."""
-    values = _read_json(path / "vocabulary.json")
-    if record["format"] == FORMAT:
-        return Vocabulary.from_dict(values)
-    config = record["config"]
-    sourced = config["data"]["source_field"] is not None or config["model"]["head"] == "classifier"
-    return vocabulary_from_format_1(values, labelled="labels" in values, sourced=sourced)
+def _read_vocabulary(path: Path, written_format: int, config: Config) -> Vocabulary:
+    """Read a run's vocabulary, in the format of its version, and check that it fits the settings."""
+    path = path / "vocabulary.json"
+    values = read_json(path, MOST_VOCABULARY_BYTES)
+    try:
+        if written_format == 1:
+            sourced = config.data.source_field is not None or config.model.head == "classifier"
+            vocabulary = vocabulary_from_format_1(values, labelled="labels" in values, sourced=sourced)
+        else:
+            vocabulary = Vocabulary.from_dict(values)
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from error
+    if vocabulary.unit != config.data.unit or vocabulary.classifies != (config.model.head == "classifier"):
+        raise InputError(f"{path} is damaged: it does not belong to the settings in config.json")
+    return vocabulary
 
 
 def _step_of(line: str, default: int) -> int:
@@ -302,12 +310,3 @@ def _step_of(line: str, default: int) -> int:
 
 def _write_json(path: Path, value: Any) -> None:
     replace_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: the run is damaged") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
