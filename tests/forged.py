@@ -28,7 +28,7 @@ def deflated(text: str) -> bytes:
 @functools.cache
 def bomb() -> bytes:
     """600 MiB of white space in a list, deflated to half a megabyte."""
-    deflater = zlib.compressobj(1)
+    deflater = zlib.compressobj(9)
     parts = [deflater.compress(b"[")] + [deflater.compress(bytes([32]) * (1 << 20)) for _ in range(600)]
     return b"".join([*parts, deflater.compress(b"]"), deflater.flush()])
 

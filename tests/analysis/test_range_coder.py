@@ -52,8 +52,7 @@ def test_a_decoder_ends_with_its_data():
         decoder.take(5, 1 << 20)
     decoder.finish()
     with pytest.raises(Damaged):
-        for _ in range(100):
-            decoder.take(5, 1 << 20)
+        list(map(decoder.take, [5] * 100, [1 << 20] * 100))
     with pytest.raises(Damaged, match="goes on after"):
         Decoder(bytes(9)).finish()
     with pytest.raises(Damaged, match="stands for nothing"):
