@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from flaxchar.settings import LENGTHS, DataConfig, ModelConfig, TrainingConfig
 from flaxchar.sizes import too_large
-from flaxchar.validation import conflicts, problems, shown
+from flaxchar.validation import conflicts, path_problem, problems, shown
 
 # The longest time budget: a year, in seconds.
 _LONGEST = 365 * 24 * 3600
@@ -118,6 +118,8 @@ class Config:
             raise InputError(f"{' and '.join(lengths)} each say how long to train; give one of them")
         for conflict in conflicts(self.data, self.model, from_python):
             raise InputError(conflict)
+        if self.training.init_from is not None and (wrong := path_problem("`init_from`", self.training.init_from)):
+            raise InputError(wrong)
         if self.training.time_budget is not None:
             parse_duration(self.training.time_budget)
         for problem in too_large(self.model, self.training) if training else ():

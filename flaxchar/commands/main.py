@@ -11,6 +11,7 @@ from flaxchar.commands import process
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import escape_unencodable, form_warnings
 from flaxchar.config import InputError
+from flaxchar.validation import shown
 
 SUMMARIES = {
     "train": "train a language model on texts and see what it writes",
@@ -80,7 +81,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         case _:
             near = difflib.get_close_matches(name, SUMMARIES, 1)
             advice = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(SUMMARIES)}"
-            raise InputError(f"there is no command {name!r}; {advice}")
+            raise InputError(f"there is no command {shown(name)}; {advice}")
     return command(arguments)
 
 
