@@ -41,7 +41,11 @@ def method_calls() -> Iterator[BadCall]:
             result = getattr(lm, method)(*before, **{argument: value})
             return next(result) if method == "stream" else result
 
-        return BadCall(call, f"{method}({argument}={value!r:.40})" if value != 10**5000 else method, argument if told is None else told)
+        return BadCall(
+            call,
+            f"{method}({argument}={value!r:.40})" if value != 10**5000 else method,
+            argument if told is None else told,
+        )
 
     for method in ("generate", "stream", "likeliest"):
         for argument, values in (

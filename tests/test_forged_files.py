@@ -20,7 +20,13 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS)
+QUICK = ("text", "sources")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def lm(request):
     return untrained_model(["abc abd\n", "hello, world"], **MODELS[request.param])
 

@@ -22,22 +22,33 @@ def read_record(path: Path, formats: tuple[int, ...]) -> tuple[dict[str, Any], C
         the file and the key.
     """
     record = read_json(path)
+    try:
+        return record, check_record(record, formats)
+    except InputError as error:
+        raise InputError(f"{path} {error}") from error
+
+
+def check_record(record: Any, formats: tuple[int, ...]) -> Config:
+    """Check the values of a ``config.json``, fill in sections that older versions did not write; return the settings.
+
+    Raises:
+      InputError: a value cannot be; the message goes on after the name of the file.
+    """
     if not isinstance(record, dict) or type(record.get("format")) is not int or record["format"] not in formats:
-        raise InputError(f"{path} was not written by this version of flaxchar")
+        raise InputError("was not written by this version of flaxchar")
     try:
         for problem in _problems(record):
             raise InputError(problem)
         config = Config.from_dict(record["config"])
         for section, settings in config.to_dict().items():
-            # Runs of older versions lack the settings that came later.
             record["config"].setdefault(section, settings)
         for stretch in record.get("stretches") or ():
             if stretch["time_budget"] is not None:
                 parse_duration(stretch["time_budget"])
     except InputError as error:
         # In these messages a parameter is a key of the file, no flag.
-        raise InputError(f"{path} cannot be used: {str(error).replace('`', chr(39))}") from error
-    return record, config
+        raise InputError(f"cannot be used: {str(error).replace('`', chr(39))}") from error
+    return config
 
 
 def _problems(record: dict[str, Any]) -> Iterator[str]:
