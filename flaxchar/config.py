@@ -8,7 +8,11 @@ import re
 from typing import Any, get_type_hints
 
 from flaxchar.settings import LENGTHS, DataConfig, ModelConfig, TrainingConfig
-from flaxchar.validation import conflicts, problems
+from flaxchar.sizes import too_large
+from flaxchar.validation import conflicts, path_problem, problems, shown
+
+# The longest time budget: a year, in seconds.
+_LONGEST = 365 * 24 * 3600
 
 
 class InputError(ValueError):
@@ -41,21 +45,26 @@ class Config:
     def from_dict(cls, values: dict[str, Any]) -> Config:
         """The inverse of ``to_dict``.
 
+        The values may come from a file that somebody else wrote, so they are checked like those of flags.
+
         Raises:
-          InputError: a setting is unknown, as in a run written by a later version.
+          InputError: a setting is unknown, as in a run written by a later version; or a value cannot be used.
         """
-        sections = {}
+        if not isinstance(values, dict):
+            raise InputError(f"the settings are {shown(values)}; they must be an object of sections")
+        sections: dict[str, Any] = {}
         for section in dataclasses.fields(cls):
             kind = get_type_hints(cls)[section.name]
             known = {field.name for field in dataclasses.fields(kind)}
             given = values.get(section.name, {})
-            if unknown := sorted(set(given) - known):
-                raise InputError(
-                    f"the settings hold {', '.join(unknown)}, which this version of flaxchar does not know; "
-                    "use the version that wrote them"
-                )
+            if not isinstance(given, dict):
+                raise InputError(f"the settings' section {section.name} is {shown(given)}; it must be an object")
+            _refuse_unknown(set(given) - known)
             sections[section.name] = kind(**{name: _as_tuple(value) for name, value in given.items()})
-        return cls(**sections)
+        _refuse_unknown(set(values) - set(sections))
+        config = cls(**sections)
+        config.validate(from_python=True, training=False)
+        return config
 
     def replace(self, **settings: Any) -> Config:
         """A copy with some settings changed, each by its own name; lists become tuples.
@@ -91,11 +100,12 @@ class Config:
         theirs = other.by_name()
         return [(name, ours, theirs[name]) for name, ours in self.by_name().items() if ours != theirs[name]]
 
-    def validate(self, from_python: bool = False) -> None:
+    def validate(self, from_python: bool = False, training: bool = True) -> None:
         """Check the type and range of every setting, then which settings exclude or need each other.
 
         Args:
           from_python: whether the texts come from Python with their labels and sources, so that no field is needed.
+          training: whether a network is to be trained, whose size is then compared with this machine's memory.
 
         Raises:
           InputError: a setting cannot work; the message is about the first one found.
@@ -108,15 +118,19 @@ class Config:
             raise InputError(f"{' and '.join(lengths)} each say how long to train; give one of them")
         for conflict in conflicts(self.data, self.model, from_python):
             raise InputError(conflict)
+        if self.training.init_from is not None and (wrong := path_problem("`init_from`", self.training.init_from)):
+            raise InputError(wrong)
         if self.training.time_budget is not None:
             parse_duration(self.training.time_budget)
+        for problem in too_large(self.model, self.training) if training else ():
+            raise InputError(problem)
 
 
 def parse_duration(text: str) -> float:
     """Seconds in ``90``, ``90s``, ``2m``, ``1.5h`` or ``1h30m``.
 
     Raises:
-      InputError: the text is not a time in this form, or the time is 0.
+      InputError: the text is not a time in this form, or the time is 0 or longer than a year.
     """
     match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
     try:
@@ -124,9 +138,18 @@ def parse_duration(text: str) -> float:
     except ValueError:
         hours = minutes = seconds = 0.0
     total = 3600 * hours + 60 * minutes + seconds
-    if total <= 0:
-        raise InputError(f"`time_budget` is {text!r}; it must be a time such as 90s, 2m or 1h30m")
+    if not 0 < total <= _LONGEST:
+        raise InputError(f"`time_budget` is {shown(text)}; it must be a time such as 90s, 2m or 1h30m, at most 8760h")
     return total
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    if names:
+        listed = ", ".join(name if name.isidentifier() else shown(name) for name in sorted(names)[:5])
+        raise InputError(
+            f"the settings hold {listed:.200}, which this version of flaxchar does not know; use the version that "
+            "wrote them"
+        )
 
 
 def _as_tuple(value: Any) -> Any:

@@ -105,14 +105,20 @@ class LanguageModel(TrainedModel):
         label: str | None = None,
         source: str | None = None,
     ) -> Iterator[str]:
-        """Write text number ``sample`` of ``generate`` and yield it in pieces, the prompt first; arguments as there."""
+        """Write text number ``sample`` of ``generate`` and yield it in pieces, the prompt first; arguments as there.
+
+        Raises:
+          InputError: as ``generate``, at once and not with the first piece.
+        """
         check_process()
         check("sample", sample, int, least=0, most=2**32 - 1)
+        check("seed", seed, int, least=0, most=2**32 - 1)
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p)
+        sampling.validate()
         bos = self.config.data.bos
         pieces = stream(self.model, self.params, self.vocabulary, begin.ids, sample, begin.size, seed, sampling, bos)
-        yield from begin.followed_by(map(self.vocabulary.decode, pieces))
+        return begin.followed_by(map(self.vocabulary.decode, pieces))
 
     def likeliest(
         self,

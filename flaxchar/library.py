@@ -14,7 +14,7 @@ from flaxchar.data.examples import Example
 from flaxchar.data.from_python import examples_from, file_settings
 from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.data.starts import settle_beginning
-from flaxchar.generation.arguments import check_path
+from flaxchar.generation.arguments import check, check_path
 from flaxchar.kernels.forks import check_process
 from flaxchar.language_model import LanguageModel
 from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
@@ -22,6 +22,7 @@ from flaxchar.training.devices import make_layout
 from flaxchar.training.initial import known_tokens, with_network
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
+from flaxchar.validation import shown
 
 # Settings that say how files are read; they have no place where ``train`` is given the texts themselves.
 _FILE_SETTINGS = ("dataset", "data", "data_dir", "val_data", *({*ReadOptions._fields} - {"running"}))
@@ -93,6 +94,16 @@ def train(
     check_process()
     if workdir is not None:
         check_path("workdir", workdir)
+    check("fresh", fresh, bool)
+    if devices is not None:
+        check("devices", devices, int, least=1)
+    if config is not None and not isinstance(config, Config):
+        raise InputError(
+            f"`config` is {shown(config)}; it must be a Config, such as flaxchar.Config().replace(hidden=64)"
+        )
+    if settings.get("init_from") is not None:
+        check_path("init_from", settings["init_from"])
+        settings["init_from"] = str(settings["init_from"])
     files = file_settings(texts, labels, sources, held_out, settings)
     if files is None and (misplaced := [name for name in _FILE_SETTINGS if name in settings]):
         raise InputError(f"`{misplaced[0]}` says how files are read; `train` is given the texts themselves")
@@ -100,14 +111,12 @@ def train(
     if preset is not None and config is not None:
         raise InputError("`preset` and `config` both say which settings to begin with; give one of them")
     if preset is not None and preset not in (*PRESETS, *SIZED_PRESETS):
-        raise InputError(f"`preset` is {preset!r}; it must be one of {', '.join((*SIZED_PRESETS, *PRESETS))}")
+        raise InputError(f"`preset` is {shown(preset)}; it must be one of {', '.join((*SIZED_PRESETS, *PRESETS))}")
 
     path = None if workdir is None else Path(workdir)
     run = Run.open(path) if path is not None and Run.exists(path) and not fresh else None
     if run is not None and preset is None and config is None:
         config = run.config  # as on the command line, a run goes on with its own settings
-    if isinstance(settings.get("init_from"), Path):
-        settings["init_from"] = str(settings["init_from"])
     settings = with_network(settings, run)
     settled = resolve(settings, preset, config)
     settled.validate(from_python=files is None)

@@ -20,6 +20,10 @@ DEFAULT_TIME_BUDGET = "2m"
 # The settings that say how long to train; a run has at most one of them.
 LENGTHS = ("epochs", "steps", "time_budget")
 DEFAULT_WORD_VOCABULARY = 10_000
+# What is written at once, at most: tokens of a text, texts, tokens of all texts; and the width of a beam search.
+MOST_SIZE, MOST_SAMPLES, MOST_WRITTEN, MOST_BEAMS = 1_000_000, 1_000_000, 1_000_000_000, 1_000
+# The largest vocabulary. Compression gives each id an interval of 2^24 (analysis/range_coder.py).
+MOST_TOKENS = 10_000_000
 DEFAULT_WINDOW = 256
 
 
@@ -33,6 +37,7 @@ class DataConfig:
         None,
         "Name of a data set of TensorFlow Datasets (TFDS), or headlines, which comes with flaxchar. Without `dataset` "
         "and `data`: AG News if it is prepared or can be downloaded, else headlines.",
+        filled=True,
     )
     data: tuple[str, ...] = setting(
         (),
@@ -50,11 +55,13 @@ class DataConfig:
         None,
         "Column, JSON key or TFDS feature that holds the label (class) of each text. The model learns to write a text "
         "given its label; after training it can write texts for a label and classify texts.",
+        filled=True,
     )
     source_field: str | None = setting(
         None,
         "Column, JSON key or TFDS feature that holds the source of each text, such as the article of a headline. The "
         "model learns to write a text given its source.",
+        filled=True,
     )
     data_dir: str | None = setting(
         None,
@@ -62,7 +69,9 @@ class DataConfig:
         "~/tensorflow_datasets.",
     )
     encoding: str = setting(
-        "utf-8", "Encoding of the files, such as cp1252. Files that begin with a byte order mark are read by that."
+        "utf-8",
+        "Encoding of the files, such as cp1252. Files that begin with a byte order mark are read by that.",
+        filled=True,
     )
     format: FormatName | None = setting(
         None, "How to read the files, whatever their names. Without it: by their endings, else by their content."
@@ -100,6 +109,7 @@ class DataConfig:
         "Keep this many of the most frequent characters or words; all others become one unknown token. Without it: "
         "all characters, or 10,000 words.",
         least=1,
+        most=MOST_TOKENS,
     )
     bos: bool = setting(
         True, "Feed <eos> before each text, so that the first character is predicted too. Off with labels or sources."

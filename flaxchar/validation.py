@@ -8,13 +8,18 @@ same declarations.
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 # Upper limit of whole numbers whose setting declares none. Steps are counted in int32.
 MOST = 1_000_000_000
+# Bytes of a path and of a name in it, at most: what Linux and most file systems take.
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255
+# Messages show at most this many characters of a value.
+_SHOWN = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Setting:
       positional: whether the command line takes the values without a flag.
       repeated: whether the flag is repeated for each value instead of being followed by all values.
       may_be_empty: whether the flag may come without a value.
+      filled: whether an empty string is refused.
       switch: whether the flag only turns the setting on, without a ``--no-`` form.
     """
 
@@ -47,6 +53,7 @@ class Setting:
     positional: bool = False
     repeated: bool = False
     may_be_empty: bool = False
+    filled: bool = False
     switch: bool = False
 
     @property
@@ -58,7 +65,7 @@ class Setting:
     def allows(self, value: float) -> bool:
         """Whether a number is finite and within the range."""
         return (
-            math.isfinite(value)
+            abs(value) <= sys.float_info.max  # whole numbers of any size compare exactly; NaN and infinity do not fit
             and (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
             and (self.most is None or value <= self.most)
@@ -101,7 +108,7 @@ def problems(section: Any) -> Iterator[str]:
         kind, optional = types[field.name]
         value = getattr(section, field.name)
         if not (optional and value is None) and not _fits(value, kind, describe(field)):
-            yield f"`{field.name}` is {value!r}; it must be {expected(kind, describe(field))}"
+            yield f"`{field.name}` is {shown(value)}; it must be {expected(kind, describe(field))}"
 
 
 def problem(name: str, value: Any, kind: Any, **limits: float) -> str | None:
@@ -110,13 +117,35 @@ def problem(name: str, value: Any, kind: Any, **limits: float) -> str | None:
     Numbers of other libraries, such as NumPy's, count as Python's.
     """
     declared = Setting("", **limits)  # type: ignore[arg-type]
+    given: Any = value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        given: Any = int(value)
-    else:
-        given = float(value) if kind is float and isinstance(value, numbers.Real) else value
+        given = int(value)
+    elif kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            given = float(value)
+        except OverflowError:  # a fraction beyond the largest float
+            given = None
     if _fits(given, kind, declared):
         return None
-    return f"`{name}` is {value!r:.60}; it must be {expected(kind, declared)}"
+    return f"`{name}` is {shown(value)}; it must be {expected(kind, declared)}"
+
+
+def shown(value: Any) -> str:
+    """A value for a message: the beginning of its ``repr``, on one line, whatever it is.
+
+    Example::
+
+        shown(-1)  # "-1"
+        shown(["a"] * 1000)  # the first 60 characters and "…"
+    """
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return f"{'-' if value < 0 else ''}10^{int((abs(value).bit_length() - 1) * 0.30103)} or more"
+    cut = isinstance(value, str | bytes | list | tuple) and len(value) > _SHOWN
+    try:
+        text = " ".join(repr(value[:_SHOWN] if cut else value).split("\n"))
+    except Exception:  # the object's own code, or a number within it that is too large to print
+        return f"an object of type {type(value).__name__}"
+    return text[:_SHOWN] + "…" if cut or len(text) > _SHOWN else text
 
 
 def expected(kind: Any, declared: Setting) -> str:
@@ -126,7 +155,7 @@ def expected(kind: Any, declared: Setting) -> str:
     if kind is int and declared.most is None:
         declared = dataclasses.replace(declared, most=MOST)
     names = {int: "a whole number", float: "a finite number", str: "a string", bool: "True or False"}
-    name = names.get(kind, "a tuple of strings")
+    name = "a string, not empty" if kind is str and declared.filled else names.get(kind, "a tuple of strings")
     return f"{name}, {declared.range}" if declared.range else name
 
 
@@ -135,11 +164,36 @@ def _fits(value: Any, kind: Any, declared: Setting) -> bool:
         return isinstance(value, str) and value in get_args(kind)
     if kind in (int, float):
         numeric = isinstance(value, int | kind) and not isinstance(value, bool)
-        limit = MOST if kind is int and declared.most is None else math.inf
+        limit = MOST if kind is int and declared.most is None else sys.float_info.max
         return numeric and value <= limit and declared.allows(value)
     if get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    return isinstance(value, kind)
+    return isinstance(value, kind) and not (declared.filled and not value)
+
+
+def path_problem(what: str, value: Any) -> str | None:
+    """Say why something cannot be the path of a file or folder on any disk; None if it can.
+
+    Args:
+      what: what the message calls it.
+      value: what was given.
+    """
+    if not isinstance(value, str | os.PathLike):
+        return f"{what} is {shown(value)}; it must be a path, as a string or a Path"
+    try:
+        path = os.fsencode(value)
+    except (TypeError, ValueError):
+        return f"{what} is {shown(value)}; it must be a path that this system can encode"
+    must = None
+    if not path:
+        must = "must not be empty"
+    elif b"\0" in path:
+        must = "must not hold the character NUL"
+    elif len(path) > _LONGEST_PATH:
+        must = f"must have at most {_LONGEST_PATH:,} bytes, and it has {len(path):,}"
+    elif (longest := max(map(len, path.split(os.sep.encode())))) > _LONGEST_NAME:
+        must = f"must have names of at most {_LONGEST_NAME} bytes, and one has {longest:,}"
+    return None if must is None else f"{what} is {shown(os.fspath(value))}; it {must}"
 
 
 def conflicts(data: Any, model: Any, from_python: bool = False) -> Iterator[str]:
@@ -147,6 +201,12 @@ def conflicts(data: Any, model: Any, from_python: bool = False) -> Iterator[str]
 
     ``from_python`` has the same meaning as for ``Config.validate``.
     """
+    for name, value in (("data_dir", data.data_dir), *(("data", item) for item in data.data)):
+        if value is not None and (problem := path_problem(f"`{name}`", value)):
+            yield problem
+    for item in data.val_data:
+        if problem := path_problem("`val_data`", item):
+            yield problem
     if data.dataset and data.data:
         yield "`dataset` and `data` each say what to train on; give one of them"
     if data.val_data and not data.data:

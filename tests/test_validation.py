@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 from typing import Literal
 
 import pytest
 
-from flaxchar.validation import describe, expected, problems, setting
+from flaxchar.validation import describe, expected, problem, problems, setting, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +53,42 @@ def test_good_values_have_no_problems():
     ],
 )
 def test_a_problem_names_the_setting_its_value_and_what_it_must_be(name, value, must_be):
-    (problem,) = problems(dataclasses.replace(Settings(), **{name: value}))
-    assert problem.startswith(f"`{name}` is {value!r}; it must be {must_be}")
+    (told,) = problems(dataclasses.replace(Settings(), **{name: value}))
+    assert told.startswith(f"`{name}` is {value!r}; it must be {must_be}")
 
 
 def test_problems_come_in_the_order_of_the_fields():
-    assert [problem.split("`")[1] for problem in problems(Settings(count=0, share=2, kind="z"))] == [
+    assert [told.split("`")[1] for told in problems(Settings(count=0, share=2, kind="z"))] == [
         "count", "share", "kind",
     ]  # fmt: skip
 
 
 def test_numbers_without_a_range_need_no_words_for_it():
     assert expected(float, describe(dataclasses.fields(Settings)[4])) == "a finite number"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, -(10**400), 1e400, 10**5000, Fraction(10**400), [10**5000]],
+    ids=lambda value: type(value).__name__,
+)
+def test_numbers_beyond_every_float_are_refused_and_can_be_shown(value):
+    for kind in (int, float):
+        told = problem("rate", value, kind, least=0)
+        assert told.startswith("`rate` is ")
+        assert len(told) < 200
+    assert len(list(problems(dataclasses.replace(Settings(), count=value, rate=value)))) == 2
+
+
+def test_a_value_is_shown_on_one_line_however_long_it_is():
+    class Rude:
+        def __repr__(self):
+            raise ValueError
+
+    assert shown("a") == "'a'"
+    assert shown("a" * 10**6) == "'" + "a" * 59 + "…"
+    assert shown(list(range(10**5))).startswith("[0, 1, 2")
+    assert shown(2 * 10**70) == "10^70 or more"
+    assert shown(-2 * 10**70) == "-10^70 or more"
+    assert shown(Rude()) == "an object of type Rude"
+    assert "\n" not in shown({"a": 1, "b\n": "c\n"})

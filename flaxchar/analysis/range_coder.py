@@ -7,9 +7,13 @@ interval's lower end later overflows, the carry is added to the bytes already wr
 
 from __future__ import annotations
 
+from flaxchar.analysis.packing import Damaged
+
 # The intervals of all symbols add up to at most 2^24, because float32 probabilities have 24 bits of precision.
 FREQUENCY_BITS = 24
 _TOP = 1 << 64
+# A decoder reads this many bytes ahead. The encoder leaves out at most as many, which are zero.
+_AHEAD = 8
 # An interval narrower than this writes its top byte; only a carry can still change that byte.
 _RENORMALIZE = 1 << 48
 
@@ -59,23 +63,44 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes the bytes of ``Encoder``: for each symbol find the interval that holds ``target()``, then ``take`` it."""
+    """Decodes the bytes of ``Encoder``: for each symbol find the interval that holds ``target()``, then ``take`` it.
+
+    Bytes that no encoder wrote are noticed as soon as they fall beside the intervals, or have been used up: what is
+    decoded is bounded by the length of the data, by as much as the model compresses.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 8
-        self._value, self._range = int.from_bytes(data[:8].ljust(8, b"\0"), "big"), _TOP
+        self._data, self._at = data, _AHEAD
+        self._value, self._range = int.from_bytes(data[:_AHEAD].ljust(_AHEAD, b"\0"), "big"), _TOP
 
     def target(self) -> int:
         """A number within the interval of the next symbol."""
         return min(self._value // (self._range >> FREQUENCY_BITS), (1 << FREQUENCY_BITS) - 1)
 
     def take(self, start: int, size: int) -> None:
-        """Consume the symbol whose interval is ``[start, start + size)``."""
+        """Consume the symbol whose interval is ``[start, start + size)``.
+
+        Raises:
+          Damaged: the data is in no symbol's interval, or has ended before.
+        """
         unit = self._range >> FREQUENCY_BITS
         self._value -= unit * start
         self._range = unit * size
+        if self._value >= self._range:
+            raise Damaged("its code stands for nothing")
         while self._range < _RENORMALIZE:
+            if self._at >= len(self._data) + _AHEAD:
+                raise Damaged("its code ends before its content")
             byte = self._data[self._at] if self._at < len(self._data) else 0
             self._value = (self._value << 8) | byte
             self._range <<= 8
             self._at += 1
+
+    def finish(self) -> None:
+        """Check that all bytes have been read.
+
+        Raises:
+          Damaged: more bytes follow.
+        """
+        if self._at < len(self._data):
+            raise Damaged("its code goes on after its content")

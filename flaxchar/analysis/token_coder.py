@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
@@ -97,7 +98,11 @@ def encode_tokens(
 def decode_tokens(
     trained: TrainedModel, scripts: Sequence[Script], data: bytes, length: int = 1
 ) -> list[list[int | str]]:
-    """Decode what ``encode_tokens`` coded by scripts of the same kind: the tokens of each row."""
+    """Decode what ``encode_tokens`` coded by scripts of the same kind: the tokens of each row.
+
+    Raises:
+      Damaged: the data was coded by other scripts or with other probabilities.
+    """
     decoder, spelling = Decoder(data), _spelling_coder(trained)
     rows: list[list[int | str]] = [[] for _ in scripts]
 
@@ -111,7 +116,17 @@ def decode_tokens(
         return token
 
     _follow(trained, scripts, decode, length)
+    decoder.finish()
     return rows
+
+
+def most_tokens(size: int, vocab: int) -> int:
+    """The most tokens that ``size`` bytes can code, by a model that is as sure of every token as one can be.
+
+    A token of all the probability still leaves an interval of 1 to each other id, see ``_advance``.
+    """
+    bits = (vocab - 1) / (math.log(2) * 2**FREQUENCY_BITS)  # -log2(1 - (vocab - 1) / 2^24), or less
+    return int(8 * (size + 16) / bits)
 
 
 def _spelling_coder(trained: TrainedModel) -> SpellingCoder | None:

@@ -60,6 +60,9 @@ def compare(arguments: Sequence[str]) -> int:
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     for combination in combinations:
         resolve({**settings, **combination}, options.preset).validate()
+    folder = Path(options.workdir)
+    if not next(parent for parent in (folder, *folder.absolute().parents) if parent.exists()).is_dir():
+        raise InputError(f"`workdir` is {folder}, which is a file or lies within one; name a folder")
     process.prepare(options.devices)
 
     from flaxchar.data.cache import load_encoded
@@ -73,8 +76,10 @@ def compare(arguments: Sequence[str]) -> int:
     facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
     configs = [resolve({**settings, **combination}, options.preset, corpus=facts) for combination in combinations]
     layouts = [make_layout(config.training, options.devices) for config in configs]
-    folder = Path(options.workdir)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"`workdir` is {folder}, where no folder can be made: {error.strerror}") from error
     for line in corpus.report:
         print(as_flags(line), flush=True)
     outcomes: list[Outcome] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,7 +96,10 @@ def decompress(arguments: Sequence[str]) -> int:
     from flaxchar.analysis.compression import decompress as decompress_content
 
     content = decompress_content(lm, data, options.file)
-    restored = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else _as_json_lines(content)
+    try:
+        restored = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else _as_json_lines(content)
+    except UnicodeEncodeError:
+        raise InputError(f"{options.file} holds half of a surrogate pair, which no file of text can hold") from None
     _create(output, restored)
     print(f"{output}: {len(restored):,} bytes from {len(data):,}")
     return 0
@@ -118,7 +122,11 @@ def _check_output(output: Path) -> None:
 
 def _read(name: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+        if name == STDIN:
+            return sys.stdin.buffer.read()
+        if stat.S_ISCHR(mode := Path(name).stat().st_mode) or stat.S_ISBLK(mode):
+            raise InputError(f"{name} is a device, not a file")
+        return Path(name).read_bytes()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
 

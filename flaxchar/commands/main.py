@@ -94,10 +94,11 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             import difflib
 
             from flaxchar.config import InputError
+            from flaxchar.validation import shown
 
             near = difflib.get_close_matches(name, SUMMARIES, 1)
             advice = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(SUMMARIES)}"
-            raise InputError(f"there is no command {name!r}; {advice}")
+            raise InputError(f"there is no command {shown(name)}; {advice}")
     return command(arguments)
 
 

@@ -11,6 +11,7 @@ from flaxchar.commands import process
 from flaxchar.commands.options import DrawOptions, parse
 from flaxchar.commands.output import counted, print_json
 from flaxchar.config import InputError
+from flaxchar.settings import MOST_SAMPLES
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class NoveltyOptions(DrawOptions):
     The training texts must still be where they were read.
     """
 
-    num_samples: int = setting(200, "Number of texts to write, for each label if there are several.", least=1)
+    num_samples: int = setting(
+        200, "Number of texts to write, for each label if there are several.", least=1, most=MOST_SAMPLES
+    )
     label: str | None = setting(
         None, "Label to write for, with a model trained with --label-field. Without it: every label in turn."
     )

@@ -9,15 +9,15 @@ import dataclasses
 import itertools
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import decoded
 from flaxchar.commands.parser import VALUE, Parser
 from flaxchar.config import Config, InputError
-from flaxchar.settings import FormatName
-from flaxchar.validation import problems, setting, types_of
+from flaxchar.settings import MOST_SIZE, FormatName
+from flaxchar.validation import path_problem, problems, setting, types_of
 
 if TYPE_CHECKING:
     from flaxchar.data.examples import Example
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options")
 # Options that name files and folders.
-_PATHS = frozenset({"data", "val_data", "data_dir", "workdir", "output", "file", "files"})
+_PATHS = frozenset({"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files"})
+_POSITIONAL_PATHS = frozenset({"file", "files"})
 # Heading of the options that say how texts are drawn.
 DRAWING = "How texts are drawn"
 
@@ -53,9 +54,13 @@ class FieldOptions(ModelOptions):
     fields: tuple[str, ...] = setting(
         (), "Columns or JSON keys that hold the text, as for train.", heading="Texts", alias="target_field"
     )
-    label_field: str | None = setting(None, "Column or JSON key that holds the label of each text.", heading="Texts")
-    source_field: str | None = setting(None, "Column or JSON key that holds the source of each text.", heading="Texts")
-    encoding: str = setting("utf-8", "Encoding of the files, such as cp1252.", heading="Texts")
+    label_field: str | None = setting(
+        None, "Column or JSON key that holds the label of each text.", heading="Texts", filled=True
+    )
+    source_field: str | None = setting(
+        None, "Column or JSON key that holds the source of each text.", heading="Texts", filled=True
+    )
+    encoding: str = setting("utf-8", "Encoding of the files, such as cp1252.", heading="Texts", filled=True)
     format: FormatName | None = setting(
         None,
         "How to read the files, whatever their names. Without it: by their endings, else by their content.",
@@ -125,7 +130,11 @@ class DrawOptions(ModelOptions):
         heading=DRAWING,
     )
     size: int = setting(
-        300, "Longest text, in characters (words for a model of words), prompt included.", least=1, heading=DRAWING
+        300,
+        "Longest text, in characters (words for a model of words), prompt included.",
+        least=1,
+        most=MOST_SIZE,
+        heading=DRAWING,
     )
     seed: int = setting(0, "The same seed gives the same texts.", least=0, most=2**32 - 1, heading=DRAWING)
     json: bool = setting(False, "Print one JSON object per text.", heading="What is printed", switch=True)
@@ -184,9 +193,19 @@ def parse(
     options = kind(**{name: value for name, value in values.items() if name in own})
     settings = {name: value for name, value in values.items() if name not in own}
     checked = Config().replace(**{name: value for name, value in settings.items() if name not in several})
-    for problem in itertools.chain(*map(problems, (options, *vars(checked).values()))):
+    for problem in itertools.chain(*map(problems, (options, *vars(checked).values())), _path_problems(values)):
         raise InputError(problem)
     return Parsed(options, settings, frozenset(values))
+
+
+def _path_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each path among the options that no file can have."""
+    for name in sorted(_PATHS & values.keys()):
+        given = values[name]
+        for path in given if isinstance(given, tuple) else (given,):
+            what = "the name of a file" if name in _POSITIONAL_PATHS else f"`{name}`"
+            if path is not None and (problem := path_problem(what, path)):
+                yield problem
 
 
 def _as_given(name: str, value: Any) -> Any:

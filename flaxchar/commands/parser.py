@@ -16,10 +16,12 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from flaxchar.commands.flags import SETTINGS, as_flags, flag
 from flaxchar.config import InputError
 from flaxchar.presets import describe_by_corpus
-from flaxchar.validation import Setting, describe, types_of
+from flaxchar.validation import Setting, describe, shown, types_of
 
 # Stands before an argument that begins with a dash and is a value. No argument of a process can hold this character.
 VALUE = "\0"
+# Characters of an unknown option that are shown.
+_SHOWN = 60
 # What looks like a flag, as -The and --- do not.
 _FLAG_LIKE = re.compile(r"--[a-z][a-z-]*(=.*)?", re.DOTALL)
 
@@ -63,7 +65,7 @@ class Parser(argparse.ArgumentParser):
             name = argument.partition("=")[0]
             is_flag = name in self._option_string_actions
             if needs and (is_flag or argument == "--" or _FLAG_LIKE.fullmatch(argument)):
-                raise InputError(f"{taker} needs a value; if {argument} is the value, write {taker}={argument}")
+                raise InputError(f"{taker} needs a value; if {argument:.60} is the value, write {taker}={argument:.60}")
             if is_flag:
                 nargs = self._option_string_actions[name].nargs
                 taker = "" if nargs == 0 or "=" in argument else name
@@ -119,14 +121,14 @@ class Parser(argparse.ArgumentParser):
         name = argument.partition("=")[0]
         if not name.startswith("-"):
             advice = "name files with --data" if "--data" in self.flags else f"{self.prog} --help lists the options"
-            return f"{argument!r} belongs to no option; {advice}"
+            return f"{shown(argument)} belongs to no option; {advice}"
         if os.path.exists(argument):
             return (
                 f"{self.prog} has no option {argument}; for the file of that name write {os.path.join('.', argument)}"
             )
         near = difflib.get_close_matches(name, self.flags, 1)
         advice = f"did you mean {near[0]}?" if near else f"{self.prog} --help lists the options"
-        return f"{self.prog} has no option {name}; {advice}"
+        return f"{self.prog} has no option {name[:_SHOWN]}{'…' if len(name) > _SHOWN else ''}; {advice}"
 
 
 def _positional_usage(kind: type) -> str:

@@ -13,6 +13,7 @@ from flaxchar.commands.flags import flag
 from flaxchar.commands.options import DRAWING, DrawOptions, parse
 from flaxchar.commands.output import counted, print_json
 from flaxchar.config import InputError
+from flaxchar.settings import MOST_BEAMS, MOST_SAMPLES, MOST_WRITTEN
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SampleOptions(DrawOptions):
     prompt: tuple[str, ...] = setting(
         (), "Beginning of the texts; repeat the flag for several beginnings.", repeated=True
     )
-    num_samples: int = setting(5, "Number of texts for each prompt.", least=1)
+    num_samples: int = setting(5, "Number of texts for each prompt.", least=1, most=MOST_SAMPLES)
     label: str | None = setting(None, "Label (class) to write for, with a model trained with --label-field.")
     source: str | None = setting(None, "Source to write from, with a model trained with --source-field.")
     unknown: Literal["error", "drop"] = setting(
@@ -49,6 +50,7 @@ class SampleOptions(DrawOptions):
         None,
         "Write the most probable text that a beam search of this width finds, one for each prompt.",
         least=1,
+        most=MOST_BEAMS,
         heading=DRAWING,
     )
     novel: bool = setting(
@@ -142,7 +144,8 @@ def _novel_texts(lm: LanguageModel, options: SampleOptions, prompt: str) -> Iter
 
     known = set(read_corpus(lm).train.texts)
     wanted = options.num_samples
-    for factor in itertools.takewhile(lambda factor: factor <= _MOST_TRIES, (2**k for k in itertools.count())):
+    most = max(1, min(_MOST_TRIES, MOST_SAMPLES // wanted, MOST_WRITTEN // (wanted * options.size)))
+    for factor in itertools.takewhile(lambda factor: factor <= most, (2**k for k in itertools.count())):
         samples = [(number, text) for number, text in _texts(lm, options, prompt, factor * wanted) if text not in known]
         if len(samples) >= wanted:
             break

@@ -11,6 +11,7 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import label_name
 from flaxchar.data.readers.reading import Findings, is_no_path
+from flaxchar.validation import shown
 
 
 def examples_from(
@@ -74,8 +75,8 @@ def _items(values: Iterable[Any], name: str) -> Iterable[Any]:
         )
     columns = getattr(values, "column_names", getattr(values, "columns", None))  # pyarrow and datasets; pandas
     if columns is not None:
-        shown = ", ".join(map(repr, list(columns)[:5]))
-        raise InputError(f"`{name}` is a table with the columns {shown}; pass one of them, as {name}[column]")
+        names = ", ".join(map(repr, list(columns)[:5]))
+        raise InputError(f"`{name}` is a table with the columns {names}; pass one of them, as {name}[column]")
     if isinstance(values, io.IOBase):
         raise InputError(
             f"`{name}` is an open file; pass its path, as a pathlib.Path, or its lines: file.read().splitlines()"
@@ -83,7 +84,7 @@ def _items(values: Iterable[Any], name: str) -> Iterable[Any]:
     try:
         iter(values)
     except TypeError:
-        raise InputError(f"`{name}` is {values!r:.60}; it must be a list or another iterable") from None
+        raise InputError(f"`{name}` is {shown(values)}; it must be a list or another iterable") from None
     # The items of a pyarrow column are scalars of its own; it knows how to become a list of Python objects.
     return values.to_pylist() if hasattr(values, "to_pylist") else values
 
@@ -96,7 +97,7 @@ def _example(item: Any, fields: dict[str, Any], where: str) -> Example:
     elif isinstance(item, tuple) and len(item) == 2:
         example = Example(*item)._replace(**fields)
     else:
-        raise InputError(f"{where} is {item!r:.60}; each item must be a text, an Example or a pair (text, label)")
+        raise InputError(f"{where} is {shown(item)}; each item must be a text, an Example or a pair (text, label)")
     text, label, source = example
     try:
         label = label_name(label)
@@ -106,7 +107,7 @@ def _example(item: Any, fields: dict[str, Any], where: str) -> Example:
         if value is None and what != "text":
             continue
         if not isinstance(value, str):
-            raise InputError(f"{where} has the {what} {value!r:.60}; it must be a str, not {type(value).__name__}")
+            raise InputError(f"{where} has the {what} {shown(value)}; it must be a str, not {type(value).__name__}")
     return Example(text, label, source)
 
 
@@ -148,6 +149,8 @@ def file_settings(
     for name in ("data", "val_data"):
         if name in given:
             values = [given[name]] if isinstance(given[name], str | Path) else given[name]
+            if not (isinstance(values, list | tuple) and all(isinstance(value, str | Path) for value in values)):
+                raise InputError(f"`{name}` is {shown(values)}; it must be a file, as a string or a Path, or several")
             given[name] = tuple(
                 str(value) if is_no_path(str(value)) else str(Path(value).absolute()) for value in values
             )

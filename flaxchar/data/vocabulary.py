@@ -18,6 +18,7 @@ from flaxchar.data.labels import find_label
 from flaxchar.data.spelling import Speller, Spelling
 from flaxchar.data.texts import Texts
 from flaxchar.data.tokens import Tokens, Unknown, count_tokens, first_characters
+from flaxchar.data.vocabulary_values import check_vocabulary
 from flaxchar.data.words import WordRule
 from flaxchar.settings import Unit
 
@@ -256,13 +257,18 @@ class Vocabulary(Tokens):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
-        """The inverse of ``to_dict``."""
+        """The inverse of ``to_dict``.
+
+        Raises:
+          InputError: the values are something else; the message names the key.
+        """
+        check_vocabulary(values)
         return cls(
             tuple(values["tokens"]),
             values["unit"],
             values["has_unknown"],
             tuple(values.get("labels", ())),
-            tuple(values["label_ids"]) if "labels" in values else (),
+            tuple(values.get("label_ids", ())),
             values.get("source_end"),
             word_rule=values.get("word_rule", "runs"),
             spelling=Spelling.from_dict(values["spelling"]) if "spelling" in values else None,
@@ -279,11 +285,18 @@ def vocabulary_from_format_1(values: dict[str, Any], labelled: bool, sourced: bo
 
     Returns:
       A vocabulary with the same ids. The characters count as text where the run had no labels or sources.
+
+    Raises:
+      InputError: the values are something else.
     """
+    check_vocabulary(values, nameless=False)
     labels = tuple(values.get("labels", ())) if labelled else ()
     tokens: list[str | None] = list(values["tokens"])
-    label_ids = tuple(tokens.index(chr(_FORMAT_1_LABEL + number)) + 1 for number in range(len(labels)))
-    source_end = tokens.index(_FORMAT_1_SOURCE_END) + 1 if sourced else None
+    try:
+        label_ids = tuple(tokens.index(chr(_FORMAT_1_LABEL + number)) + 1 for number in range(len(labels)))
+        source_end = tokens.index(_FORMAT_1_SOURCE_END) + 1 if sourced else None
+    except ValueError:
+        raise InputError("the vocabulary's 'tokens' lack the characters of its labels or sources") from None
     for k in (*label_ids, *([] if source_end is None else [source_end])):
         tokens[k - 1] = None
     return Vocabulary(tuple(tokens), values["unit"], values["has_unknown"], labels, label_ids, source_end)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from flaxchar.config import InputError
-from flaxchar.validation import problem
+from flaxchar.validation import path_problem, problem
 
 
 def check(name: str, value: Any, kind: Any, **limits: float) -> None:
@@ -33,7 +32,7 @@ def check_path(name: str, value: Any) -> None:
     """Check that an argument names a file or folder.
 
     Raises:
-      InputError: it is neither a ``str`` nor a ``Path``.
+      InputError: it is neither a ``str`` nor a ``Path``, or no file can have that name.
     """
-    if not isinstance(value, str | os.PathLike):
-        raise InputError(f"`{name}` is {value!r:.60}; it must be a path, as a string or a Path")
+    if (wrong := path_problem(f"`{name}`", value)) is not None:
+        raise InputError(wrong)

@@ -12,6 +12,7 @@ from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.generation.arguments import check
 from flaxchar.generation.generate import lead_in
 from flaxchar.models.charlm import CharLM, Params
+from flaxchar.settings import MOST_BEAMS
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -60,9 +61,9 @@ def beam_search(
       result is the best unfinished one.
 
     Raises:
-      InputError: ``beams`` is less than 1.
+      InputError: ``beams`` is less than 1, or more than 1,000.
     """
-    check("beams", beams, int, least=1)
+    check("beams", beams, int, least=1, most=MOST_BEAMS)
     eos, banned = vocabulary.eos, list(vocabulary.never_written)
     given, parents = lead_in(prompt, eos, bos), np.zeros(beams, np.int32)
     carry = model.initial_step_carry(beams, len(given))

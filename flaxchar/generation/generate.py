@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from flaxchar.config import InputError
 from flaxchar.data.vocabulary import PAD, Vocabulary
 from flaxchar.generation.arguments import check
 from flaxchar.generation.decode import DecodeState, decode
@@ -24,12 +25,13 @@ from flaxchar.kernels.cpu import NATIVE_CELLS
 from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.layers import with_embedding
+from flaxchar.settings import MOST_SAMPLES, MOST_WRITTEN
 
 # Rows of JAX's loop. They are always this many, filled up where fewer samples are asked for: a matrix product may round
 # differently for another number of rows, and sample i must not depend on how many samples are drawn.
 JAX_ROWS = 16
-# In the native kernel a row does not depend on the others; this number only bounds the memory.
-NATIVE_ROWS = 4096
+# In the native kernel a row does not depend on the others; these numbers of rows and of tokens only bound the memory.
+NATIVE_ROWS, _BUFFER = 4096, 1 << 26
 # Tokens drawn between two pieces of a stream.
 STREAM_TOKENS = 8
 
@@ -164,11 +166,17 @@ def generate(
       The ids of each text after its prompt, without ``<eos>``.
 
     Raises:
-      InputError: ``sampling`` defines no distribution.
+      InputError: ``sampling`` defines no distribution, or too much is to be written at once.
     """
     sampling.validate()
+    check("num_samples", num_samples, int, least=1, most=MOST_SAMPLES)
+    if num_samples * size > MOST_WRITTEN:
+        raise InputError(
+            f"`num_samples` is {num_samples:,} and `size` is {size:,}, which may make {num_samples * size:,} tokens; "
+            f"at most {MOST_WRITTEN:,} are written at once"
+        )
     texts = []
-    at_once = NATIVE_ROWS if _runs_natively(model) else JAX_ROWS
+    at_once = max(1, min(NATIVE_ROWS, _BUFFER // (2 * size))) if _runs_natively(model) else JAX_ROWS
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
         rows = len(samples) if _runs_natively(model) else JAX_ROWS

@@ -12,6 +12,7 @@ from flaxchar.data.starts import before_a_text
 from flaxchar.generation.arguments import check
 from flaxchar.generation.given import given_label, given_text
 from flaxchar.models.trained import TrainedModel
+from flaxchar.settings import MOST_SIZE
 
 
 class Prompt(NamedTuple):
@@ -71,7 +72,7 @@ def encode_prompt(
             'the model names the label of a text (it was trained with `head="classifier"`); it cannot write text'
         )
     check("prompt", text, str)
-    check("size", size, int, least=1)
+    check("size", size, int, least=1, most=MOST_SIZE)
     check("unknown", unknown, Literal["error", "drop"])
     for name, value in (("label", label), ("source", source)):
         if value is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, Key
 
-from flaxchar.config import InputError
 from flaxchar.data.batches import AnyArray
+from flaxchar.generation.arguments import check
 
 
 class Sampling(NamedTuple):
@@ -35,19 +33,9 @@ class Sampling(NamedTuple):
 
     def validate(self) -> None:
         """Raise ``InputError`` if a value is outside its range."""
-        if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature >= 0):
-            raise InputError(
-                f"`temperature` is {self.temperature!r}; it must be a number, 0 (the most probable text) or above"
-            )
-        whole = isinstance(self.top_k, numbers.Integral) and not isinstance(self.top_k, bool)
-        if not (whole and 0 <= int(self.top_k) < 2**31):
-            raise InputError(f"`top_k` is {self.top_k!r}; it must be a whole number, 1 or more, or 0 for no limit")
-        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
-            raise InputError(f"`top_p` is {self.top_p!r}; it must be a number above 0 and at most 1")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+        check("temperature", self.temperature, float, least=0)
+        check("top_k", self.top_k, int, least=0, most=2**31 - 1)
+        check("top_p", self.top_p, float, above=0, most=1)
 
 
 def next_token_logits(

@@ -125,6 +125,25 @@ class Checkpoints:
         best = min(results, key=lambda step: (math.inf if math.isnan(results[step]) else results[step], step))
         return best, results[best]
 
+    def check_size(self, step: int, parameters: int) -> None:
+        """Compare the number of parameters that settings and vocabulary make with a checkpoint's, reading none of them.
+
+        Raises:
+          InputError: they differ, or the checkpoint's description cannot be read.
+        """
+        import orbax.checkpoint as ocp
+
+        try:
+            described = ocp.StandardCheckpointHandler().metadata(self._path / str(step) / "params").tree
+            saved = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(described))
+        except Exception as error:  # Orbax' own: whatever a damaged description leads to
+            raise InputError(f"the checkpoint of step {step} in {self._path} is damaged") from error
+        if saved != parameters:
+            raise InputError(
+                f"the checkpoint of step {step} in {self._path} has {saved:,} parameters, but the settings and the "
+                f"vocabulary beside it make {parameters:,}: one of them is damaged"
+            )
+
     def restore(self, step: int, params: Params, training: dict[str, Any] | None = None) -> tuple[Params, Any]:
         """Read back what ``save`` was given, to the bit.
 

@@ -29,6 +29,7 @@ from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import init_params, make_model
 from flaxchar.models.trained import TrainedModel
+from flaxchar.sizes import count_parameters
 from flaxchar.storage import StorageError, sync_file
 from flaxchar.training.checkpoints import Checkpoints, GoneError
 from flaxchar.training.checksums import DamagedError
@@ -272,6 +273,9 @@ class Run:
                 f"{self.path} holds no checkpoint yet: its training was stopped before the first was saved"
             )
         model = make_model(self.vocabulary, self.config.model)
+        # Before shapes are computed, let alone allocated: settings of somebody else may claim any size.
+        count = count_parameters(self.config.model, model.vocab, model.source_end is not None)
+        self.checkpoints.check_size(best[0], count)
         params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
         return TrainedModel(params, self.vocabulary, self.config)
 

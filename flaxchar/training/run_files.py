@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from flaxchar import json_files
 from flaxchar.config import InputError
 from flaxchar.storage import StorageError, append_text, replace_file
 from flaxchar.training.checksums import DamagedError, sealed, unsealed
@@ -23,21 +24,17 @@ def write_json(path: Path, value: Any) -> None:
         replace_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, most: int = json_files.MOST_BYTES) -> Any:
+    """Read a JSON file of a run, which somebody else may have written: ``json_files.read_json``.
 
     Raises:
-      InputError: the file is missing or is no JSON.
+      DamagedError: the file is missing, no regular file, larger than ``most`` bytes, or no JSON.
       StorageError: the file cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing: the run is damaged") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{path} cannot be read: {error}") from error
+        return json_files.read_json(path, most)
+    except InputError as error:
+        raise DamagedError(str(error)) from error
 
 
 def write_sealed(path: Path, record: dict[str, Any]) -> None:

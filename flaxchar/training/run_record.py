@@ -8,7 +8,9 @@ from typing import Any
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary, vocabulary_from_format_1
+from flaxchar.json_files import MOST_VOCABULARY_BYTES
 from flaxchar.training.checksums import DamagedError, file_digest, sealed, unsealed
+from flaxchar.training.record import check_record
 from flaxchar.training.run_files import read_json, write_json
 
 FORMAT = 2
@@ -58,21 +60,36 @@ def read_run(path: Path) -> tuple[dict[str, Any], Vocabulary]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read ``config.json`` and compare it with its checksum."""
-    record = read_json(path / "config.json")
-    if not isinstance(record, dict) or record.get("format") not in (1, FORMAT):
-        raise InputError(f"{path / 'config.json'} was not written by this version of flaxchar")
-    return unsealed(record, path / "config.json")
+    """Read ``config.json``, check its values, and compare it with its checksum.
+
+    Raises:
+      InputError: a value cannot be, or the file is damaged; the message names the file and the key.
+    """
+    file = path / "config.json"
+    record = read_json(file)
+    try:
+        check_record(record, (1, FORMAT))
+    except InputError as error:
+        raise InputError(f"{file} {error}") from error
+    return unsealed(record, file)
 
 
 def _read_vocabulary(path: Path, record: dict[str, Any]) -> Vocabulary:
     """Read a run's vocabulary, in the format of its version, and compare it with its checksum."""
     file = path / "vocabulary.json"
-    values = read_json(file)
-    if "checksums" in record and file_digest(file) != record["checksums"][file.name]:
+    values = read_json(file, MOST_VOCABULARY_BYTES)
+    if "checksums" in record and file_digest(file) != record["checksums"].get(file.name):
         raise DamagedError(f"{file} does not match its checksum: the vocabulary is damaged")
-    if record["format"] == FORMAT:
-        return Vocabulary.from_dict(values)
-    config = record["config"]
-    sourced = config["data"]["source_field"] is not None or config["model"]["head"] == "classifier"
-    return vocabulary_from_format_1(values, labelled="labels" in values, sourced=sourced)
+    config = Config.from_dict(record["config"])
+    classifies = config.model.head == "classifier"
+    try:
+        if record["format"] == FORMAT:
+            vocabulary = Vocabulary.from_dict(values)
+        else:
+            sourced = config.data.source_field is not None or classifies
+            vocabulary = vocabulary_from_format_1(values, labelled="labels" in values, sourced=sourced)
+    except InputError as error:
+        raise InputError(f"{file} cannot be used: {error}") from error
+    if vocabulary.unit != config.data.unit or vocabulary.classifies != classifies:
+        raise DamagedError(f"{file} is damaged: it does not belong to the settings in config.json")
+    return vocabulary

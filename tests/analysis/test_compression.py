@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT, python, untrained_model
 
 from flaxchar import Example, InputError, LanguageModel
-from flaxchar.analysis import compression
+from flaxchar.analysis import bodies
 from flaxchar.analysis.compression import compress, decompress
 from flaxchar.analysis.score import score_examples
 from flaxchar.data.headlines import generate_headlines
@@ -31,7 +31,7 @@ def lm(request):
     "text", ["", "a", "abc abd", "abc\n\nhello,\n", "\n", "Zoë 😀 \udcff \r\n\0 abc", "cab " * 70], ids=repr
 )
 def test_any_text_is_restored(lm, text, monkeypatch):
-    monkeypatch.setattr(compression, "TOKENS_PER_ROW", 100)  # the longest text takes two rows
+    monkeypatch.setattr(bodies, "TOKENS_PER_ROW", 100)  # the longest text takes two rows
     coded = compress(lm, text)
     assert decompress(lm, coded) == text
     assert compress(lm, text) == coded

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flaxchar.analysis.packing import Damaged
 from flaxchar.analysis.range_coder import Decoder, Encoder
 
 TOTAL = 1 << 24
@@ -38,3 +40,20 @@ def test_carries_reach_through_what_is_written():
     for start, size in intervals:
         assert start <= decoder.target() < start + size
         decoder.take(start, size)
+
+
+def test_a_decoder_ends_with_its_data():
+    encoder = Encoder()
+    for _ in range(100):
+        encoder.encode(5, 1 << 20)
+    data = encoder.finish()
+    decoder = Decoder(data)
+    for _ in range(100):
+        decoder.take(5, 1 << 20)
+    decoder.finish()
+    with pytest.raises(Damaged):
+        list(map(decoder.take, [5] * 100, [1 << 20] * 100))
+    with pytest.raises(Damaged, match="goes on after"):
+        Decoder(bytes(9)).finish()
+    with pytest.raises(Damaged, match="stands for nothing"):
+        Decoder(b"\xff" * 8).take(0, 1 << 23)

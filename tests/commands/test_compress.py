@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import zlib
+
+from flaxchar.analysis.packing import varint
 
 
 def test_a_file_is_compressed_and_restored_byte_for_byte(run, run_here, tmp_path):
@@ -50,3 +53,21 @@ def test_problems_with_files_are_reported_before_the_model_is_loaded(tmp_path, r
         assert (result.returncode, result.stdout) == (2, "")
         assert told in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_forged_file_leaves_nothing(run, run_here, tmp_path):
+    """``tests/test_forged_files.py`` has the ways to forge one."""
+    source = tmp_path / "a.txt"
+    source.write_text("Today Iraq\n")
+    assert run_here("compress", str(source), "--workdir", str(run)).returncode == 0
+    source.unlink()
+    forged = tmp_path / "a.txt.flaxchar"
+    data = forged.read_bytes()
+    body = varint(10**30 % 2**62) + data[26:]
+    forged.write_bytes(data[:21] + zlib.crc32(body).to_bytes(4, "big") + body)
+    result = run_here("decompress", str(forged), "--workdir", str(run))
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"{forged} is damaged: it claims" in result.stderr
+    assert not source.exists()
+    result = run_here("decompress", "/dev/zero", "--output", str(source), "--workdir", str(run))
+    assert (result.returncode, result.stderr) == (2, "flaxchar: /dev/zero is a device, not a file\n")
