@@ -27,9 +27,9 @@ def deflated(text: str) -> bytes:
 
 @functools.cache
 def bomb() -> bytes:
-    """600 MiB of white space in a list, deflated to half a megabyte."""
+    """200 MiB of white space in a list, deflated to 200 KB."""
     deflater = zlib.compressobj(9)
-    parts = [deflater.compress(b"[")] + [deflater.compress(bytes([32]) * (1 << 20)) for _ in range(600)]
+    parts = [deflater.compress(b"[")] + [deflater.compress(bytes([32]) * (1 << 20)) for _ in range(200)]
     return b"".join([*parts, deflater.compress(b"]"), deflater.flush()])
 
 
@@ -66,7 +66,7 @@ def forged_texts(lm: LanguageModel) -> dict[str, bytes]:
         "exceptions that are not deflated": text_body(5, b"abc", noise),
         "half of the exceptions": text_body(5, deflated('[[0, "x"]]')[:-6], noise),
         "exceptions and more": text_body(5, deflated('[[0, "x"]]') + b"more", noise),
-        "exceptions of 600 MB": text_body(5, bomb(), noise),
+        "exceptions of 200 MB": text_body(5, bomb(), noise),
         "exceptions without tokens": text_body(0, deflated('[[7, "x"]]'), b""),
         "code without tokens": text_body(0, b"", noise),
         "code after the tokens": text_body(1, b"", noise * 100),
