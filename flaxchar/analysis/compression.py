@@ -106,7 +106,7 @@ def fingerprint(trained: TrainedModel) -> bytes:
     """Eight bytes that tell a model from others."""
     data = trained.config.data
     described = [dataclasses.asdict(trained.config.model), trained.vocabulary.to_dict(), data.bos, not data.running]
-    digest = hashlib.sha256(json.dumps(described).encode("ascii"))
+    digest = hashlib.sha256(json.dumps(described, allow_nan=False).encode("ascii"))
     for leaf in jax.tree.leaves(trained.params):
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.digest()[:8]
@@ -257,13 +257,13 @@ def _text_bytes(text: str) -> bytes:
 
 
 def _example_bytes(examples: list[Example]) -> bytes:
-    return _text_bytes(json.dumps(examples, ensure_ascii=False))
+    return _text_bytes(json.dumps(examples, ensure_ascii=False, allow_nan=False))
 
 
 def _deflate(records: list[list[Any]]) -> bytes:
-    written = json.dumps(records)
+    written = json.dumps(records, allow_nan=False)
     if json.loads(written) != records:  # two halves of a surrogate pair, escaped, would be read as one character
-        written = json.dumps(records, ensure_ascii=False)
+        written = json.dumps(records, ensure_ascii=False, allow_nan=False)
     return zlib.compress(_text_bytes(written), 9) if records else b""
 
 

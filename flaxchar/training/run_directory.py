@@ -28,7 +28,7 @@ import jax
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary, vocabulary_from_format_1
 from flaxchar.models.charlm import init_params, make_model
-from flaxchar.models.trained import TrainedModel
+from flaxchar.models.trained import TrainedModel, all_finite
 from flaxchar.storage import replace_file
 from flaxchar.training.checkpoints import Checkpoints
 from flaxchar.training.folders import check_free
@@ -235,12 +235,17 @@ class Run:
             )
         model = make_model(self.vocabulary, self.config.model)
         params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+        if not all_finite(params):
+            raise InputError(
+                f"the model in {self.path} holds parameters that are not finite numbers: its training has diverged; "
+                "train it anew with a lower `learning_rate`"
+            )
         return TrainedModel(params, self.vocabulary, self.config)
 
     def append(self, name: str, records: Iterable[dict[str, Any]]) -> None:
         """Append lines to ``METRICS`` or ``SAMPLES``."""
         with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+            file.writelines(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
 
     def read(self, name: str, until: int) -> list[dict[str, Any]]:
         """Records of ``METRICS`` or ``SAMPLES`` of steps up to ``until``."""
@@ -301,7 +306,7 @@ def _step_of(line: str, default: int) -> int:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    replace_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    replace_file(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _read_json(path: Path) -> Any:
