@@ -3,6 +3,7 @@
 from .config import Config as Config  # all settings of a run: .data, .model, .training
 from .config import FormWarning as FormWarning  # a text was taken in another form, which the model knows
 from .config import InputError as InputError  # raised for input that cannot be used
+from .config import TrainingDiverged as TrainingDiverged  # raised if loss or gradient explodes
 from .data.batches import Batch as Batch  # inputs, targets, mask
 from .data.batches import TextBatches as TextBatches  # batch k of separate texts
 from .data.batches import WindowBatches as WindowBatches  # batch k of running text

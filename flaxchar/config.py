@@ -23,6 +23,10 @@ class InputError(ValueError):
     """
 
 
+class TrainingDiverged(RuntimeError):
+    """Training has failed: loss or gradient exploded again and again; the message says which settings to try."""
+
+
 class FormWarning(UserWarning):
     """A text was taken in another normal form, or with other quotation marks and the like, as the model knows them."""
 

@@ -83,6 +83,7 @@ def train(
 
     Raises:
       InputError: a setting or a text cannot be used.
+      TrainingDiverged: loss or gradient exploded, also at lower learning rates; the message says what to try.
       TypeError: there is no setting of that name.
       RuntimeError: this process was forked from one that had used JAX.
 

@@ -187,7 +187,9 @@ class TrainingConfig:
     optimizer: OptimizerName = setting(
         "muon", "Optimiser, from Optax. muon trains the layers' matrices and Adam everything else."
     )
-    learning_rate: float = setting(0.02, "Highest learning rate, reached at the end of the warm-up.", above=0)
+    learning_rate: float = setting(
+        0.02, "Highest learning rate, reached at the end of the warm-up.", above=0, most=1e38
+    )
     schedule: ScheduleName = setting(
         "cosine", "Learning rate after the warm-up: constant, or falling to 0 along a cosine."
     )

@@ -135,7 +135,7 @@ def fingerprint(trained: TrainedModel) -> bytes:
     """Eight bytes that tell a model from others."""
     data = trained.config.data
     described = [dataclasses.asdict(trained.config.model), trained.vocabulary.to_dict(), data.bos, not data.running]
-    digest = hashlib.sha256(json.dumps(described).encode("ascii"))
+    digest = hashlib.sha256(json.dumps(described, allow_nan=False).encode("ascii"))
     for leaf in jax.tree.leaves(trained.params):
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.digest()[:8]
@@ -150,7 +150,7 @@ def _text_bytes(text: str) -> bytes:
 
 
 def _example_bytes(examples: list[Example]) -> bytes:
-    return _text_bytes(json.dumps(examples, ensure_ascii=False))
+    return _text_bytes(json.dumps(examples, ensure_ascii=False, allow_nan=False))
 
 
 def _checksum(data: bytes) -> bytes:

@@ -71,9 +71,9 @@ def deflate(records: list[list[Any]]) -> bytes:
     """
     if not records:
         return b""
-    written = json.dumps(records)
+    written = json.dumps(records, allow_nan=False)
     if json.loads(written) != records:  # two halves of a surrogate pair, escaped, would be read as one character
-        written = json.dumps(records, ensure_ascii=False)
+        written = json.dumps(records, ensure_ascii=False, allow_nan=False)
     data = written.encode("utf-8", "surrogatepass")
     result = zlib.compress(data, 9)
     if len(data) > most_inflated(len(result)):

@@ -16,13 +16,13 @@ from jax import Array
 
 from flaxchar.analysis.classify import class_nats
 from flaxchar.config import InputError
-from flaxchar.data.batches import Batch, WindowBatches, fit_width, pad_texts
+from flaxchar.data.batches import LONGEST_SCORED, Batch, WindowBatches, by_length, text_windows
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.examples import Example, Examples
 from flaxchar.data.texts import Texts
 from flaxchar.data.unknown import UnknownTokens, find_unknown
-from flaxchar.models.charlm import CharLM, Params, starting_carry
-from flaxchar.models.losses import token_losses
+from flaxchar.models.charlm import CharLM, Params
+from flaxchar.models.evaluation import token_scores, window_carry
 from flaxchar.models.trained import TrainedModel
 
 # Texts, or tokens of running text, that are scored before an adapting model learns from them.
@@ -95,13 +95,22 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
     batches = _running(trained, encoded, adapt) if running else _separate(trained, encoded, adapt)
     params, carry = trained.params, None
     for indices, batch in batches:
-        carry = trained.model.initial_carry(len(batch.inputs)) if carry is None or bool(batch.fresh) else carry
+        if carry is None or bool(batch.fresh):
+            carry = (
+                trained.model.initial_carry(1)
+                if running
+                else window_carry(trained.model, encoded, indices, len(batch.inputs), trained.config.data.bos)
+            )
         losses, carry, params = _score_batch(trained.model, params, carry, batch, adapt=adapt)
         losses = np.asarray(losses, np.float64)
         owners = token_text[indices] if running else np.broadcast_to(indices[:, None], losses.shape)
         chosen = np.asarray(batch.mask)
         np.add.at(nats, owners[chosen], losses[chosen])
         np.add.at(counted, owners[chosen], 1)
+    if not np.isfinite(nats).all():
+        raise InputError(
+            "the model gives no finite score: its training has diverged, or the text is unlike any it knows"
+        )
     unknown, spelling = _find_unknown(trained, [example.text for example in examples])
     characters = counted if vocabulary.unit == "char" else _characters(trained, examples)
     return Scores(nats + spelling, characters, missing, unknown)
@@ -151,14 +160,17 @@ def _separate(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterat
     """Batches of separate texts, and which text is in each row: in order for an adapting model, else by length."""
     bos, eos = trained.config.data.bos, trained.vocabulary.eos
     lengths = texts.lengths + bos
-    order = np.arange(len(texts)) if adapt else np.argsort(lengths, kind="stable")
-    rows = ADAPT_TEXTS if adapt else SCORE_ROWS
-    widths = [WIDTH_STEP * k for k in range(1, int(lengths.max()) // WIDTH_STEP + 2)]
-    for start in range(0, len(order), rows):
-        chosen = order[start : start + rows]
-        width = fit_width(widths, int(lengths[chosen].max()))
-        batch = pad_texts([texts[i] for i in chosen], rows, width, eos, bos, texts.source_end)
-        yield np.concatenate([chosen, np.zeros(rows - len(chosen), np.int64)]), batch
+    if adapt:
+        order = [np.arange(k, min(k + ADAPT_TEXTS, len(texts))) for k in range(0, len(texts), ADAPT_TEXTS)]
+    else:
+        order = by_length(lengths, SCORE_ROWS)
+    for chosen in order:
+        longest = int(lengths[chosen].max())
+        width = min(max(1, -(-longest // WIDTH_STEP)) * WIDTH_STEP, LONGEST_SCORED)
+        # Few texts are longer than a window. Empty rows beside them would cost a multiple of their time.
+        rows = ADAPT_TEXTS if adapt else SCORE_ROWS if longest <= LONGEST_SCORED else len(chosen)
+        for batch in text_windows(texts, chosen, rows, width, eos, bos):
+            yield np.concatenate([chosen, np.zeros(rows - len(chosen), np.int64)]), batch
 
 
 def _running(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterator[tuple[np.ndarray, Batch]]:
@@ -183,8 +195,7 @@ def _score_batch(
     """Nats of each target ``[batch, time]``, the carry after them, and the parameters, with ``adapt`` one step on."""
 
     def losses(params: Params) -> tuple[Array, tuple]:
-        logits, after = model.apply({"params": params}, batch.inputs, starting_carry(batch, carry))
-        nats = token_losses(logits, batch.targets, batch.mask)
+        nats, _, after = token_scores(model, params, carry, batch)
         return nats.sum() / jnp.maximum(batch.mask.sum(), 1), (nats, after)
 
     if not adapt:

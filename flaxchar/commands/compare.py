@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from flaxchar.commands import process
 from flaxchar.commands.comparison import Outcome, table, write_report
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.config import Config, InputError
+from flaxchar.config import Config, InputError, TrainingDiverged
 from flaxchar.presets import CorpusFacts, resolve
 from flaxchar.settings import LENGTHS
 from flaxchar.validation import setting
@@ -116,7 +117,7 @@ def _train(
     try:
         _check_length(path, config)
         trained = train_corpus(corpus, config, path, started=started, layout=layout)
-    except InputError as error:
+    except (InputError, TrainingDiverged) as error:
         return outcome._replace(failure=as_flags(str(error)))
     except Exception as error:
         print(f"{outcome.name} failed: {error}", file=sys.stderr)
@@ -154,11 +155,11 @@ def _read_metrics(outcome: Outcome, path: Path) -> Outcome:
         record: dict[str, Any] = json.loads(line)
         seconds += record.get("seconds", 0.0)
         training = record.get("bits_per_character", training)
-        if (bits := record.get("held_out_bits_per_character")) is not None:
+        if (bits := record.get("held_out_bits_per_character")) is not None and math.isfinite(bits):
             curve.append((record["step"], round(seconds, 2), bits))
             if best is None or bits < best[2]:
                 best, training_at_best = curve[-1], training
-    assert best is not None, "texts are held out, so every run evaluates at its end"
+    assert best is not None, "texts are held out, so a run that has not diverged has a finite evaluation"
     steps, seconds, held_out = best
     return outcome._replace(
         steps=steps, seconds=seconds, held_out=held_out, training=training_at_best, curve=tuple(curve)

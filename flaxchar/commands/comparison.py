@@ -63,8 +63,12 @@ def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         *table(outcomes),
     ]
     replace_file(folder / "compare.md", "\n".join(text) + "\n")
-    records = [outcome._asdict() for outcome in outcomes]
-    replace_file(folder / "compare.json", json.dumps(records, indent=1) + "\n")
+    # JSON has no NaN: the results of a run that failed are null.
+    records = [
+        {name: None if value != value else value for name, value in outcome._asdict().items()}  # noqa: PLR0124
+        for outcome in outcomes
+    ]
+    replace_file(folder / "compare.json", json.dumps(records, indent=1, allow_nan=False) + "\n")
     replace_file(folder / "compare.png", draw([outcome for outcome in outcomes if outcome.failure is None]))
 
 

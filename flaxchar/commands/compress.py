@@ -108,7 +108,7 @@ def decompress(arguments: Sequence[str]) -> int:
 def _as_json_lines(examples: Sequence[Example]) -> bytes:
     """Examples as a .jsonl file that ``--fields text`` and ``--label-field label`` read."""
     records = [{name: value for name, value in example._asdict().items() if value is not None} for example in examples]
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+    lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
     return "".join(lines).encode("utf-8", "backslashreplace")
 
 

@@ -43,7 +43,7 @@ def _main(arguments: list[str]) -> int:
     from flaxchar.commands import process
     from flaxchar.commands.flags import as_flags
     from flaxchar.commands.output import escape_unencodable, form_warnings
-    from flaxchar.config import InputError
+    from flaxchar.config import InputError, TrainingDiverged
     from flaxchar.storage import StorageError
 
     escape_unencodable()
@@ -56,6 +56,8 @@ def _main(arguments: list[str]) -> int:
             return _run(arguments[0], arguments[1:])
     except InputError as error:
         return _fail(as_flags(str(error)), 2, arguments)
+    except TrainingDiverged as error:
+        return _fail(as_flags(str(error)), 1, arguments)
     except BrokenPipeError:
         # The reader of our output has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -25,7 +25,7 @@ def escape_unencodable() -> None:
 def print_json(record: dict[str, Any]) -> None:
     """Print a record as a line of JSON: in ASCII where stdout is not UTF-8."""
     # Half of a surrogate pair is written as an escape by `escape_unencodable`, which is valid in JSON.
-    print(json.dumps(record, ensure_ascii=not _is_utf8(sys.stdout.encoding)))
+    print(json.dumps(record, ensure_ascii=not _is_utf8(sys.stdout.encoding), allow_nan=False))
 
 
 def _is_utf8(encoding: str | None) -> bool:

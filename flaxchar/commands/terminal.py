@@ -18,6 +18,7 @@ from flaxchar.commands import signals
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.output import counted
 from flaxchar.training import loop
+from flaxchar.training.divergence import MOST_NATS
 from flaxchar.training.reporting import SOURCE_END, Observer, Report, Sample
 
 # Seconds between plain lines where there is no terminal.
@@ -35,6 +36,7 @@ class ConsoleObserver(Observer):
     Attributes:
       interrupted: the signal that asked to stop, or None.
       trained: whether training began or went on in this process.
+      skipped: updates that were skipped in this process, because loss or gradient had exploded.
     """
 
     def __init__(self, floor: float | None, quiet: bool = False, per: Literal["char", "text"] = "char") -> None:
@@ -53,6 +55,7 @@ class ConsoleObserver(Observer):
         self._start = (time.monotonic(), 0)  # when this process took its first step, and which
         self._printed = 0.0
         self._handlers: signals.Handlers = {}  # those before training began
+        self.skipped = 0
 
     def say(self, line: str) -> None:
         """Print a line, above the progress bar if there is one."""
@@ -86,14 +89,13 @@ class ConsoleObserver(Observer):
     def progressed(self, progress: loop.Progress, steps: int, bits_per_character: float, characters: float) -> None:
         """Move the bar, or print a plain line every few seconds."""
         now = time.monotonic()
+        self.skipped += progress.skipped
         start, first_step = self._start
         seconds_left = (now - start) / max(1, progress.step - first_step) * (steps - progress.step)
         per_second = characters / max(1e-9, progress.seconds)
         speed = f"{per_second:,.0f} texts/s" if self._per == "text" else f"{per_second / 1000:,.0f}k chars/s"
-        figures = (
-            f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/{self._per}  "
-            f"{speed}  {_clock(seconds_left)} left"
-        )
+        loss = f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/{self._per}"
+        figures = f"{loss if progress.tokens else 'loss exploded'}  {speed}  {_clock(seconds_left)} left"
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.step, figures=figures)
         elif now - self._printed > PLAIN_INTERVAL:
@@ -107,6 +109,8 @@ class ConsoleObserver(Observer):
         held_out = (
             "nothing held out"
             if result is None
+            else f"training has diverged: the held-out loss is {result.loss:.3g}"
+            if not result.loss <= MOST_NATS
             else f"held-out {result.bits_per_character:.4f} bits/{self._per}{floor}, loss {result.loss:.4f}, "
             f"accuracy {result.accuracy:.1%}"
         )
@@ -114,6 +118,13 @@ class ConsoleObserver(Observer):
         for sample in report.samples:
             temperature = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
             self.say(f"  {temperature} | {_shown(sample)}")
+
+    def set_back(self, step: int, to: int, share: float) -> None:
+        """Say that training diverged and where it goes on."""
+        self.say(
+            f"step {step:,}: training has diverged (loss or gradient is huge, infinite or NaN); going on with the "
+            f"model of step {to:,} at {share:g} of the learning rate"
+        )
 
     def off_budget(self, seconds: float, budget: float) -> None:
         """Say how long the command will take instead of its time budget."""

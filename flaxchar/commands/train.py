@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
+from flaxchar.commands.output import counted
 from flaxchar.config import Config, InputError
 from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
 from flaxchar.validation import setting
@@ -202,6 +203,8 @@ def _report(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int
             f"the run is complete ({ending.last:,} steps); to train further: python train.py --workdir {folder} "
             f"--steps {2 * ending.last}, or --time-budget 10m"
         )
+    if observer.skipped:
+        print(f"{counted(observer.skipped, 'update')} skipped, because loss or gradient had exploded")
     if ending.last < ending.steps and observer.interrupted is not None:
         print(
             f"stopped by {observer.interrupted.name} at step {ending.last:,} of {ending.steps:,} and saved in {path}; "

@@ -18,6 +18,8 @@ from flaxchar.data.vocabulary import PAD
 
 # The most batch widths of an evaluation. Each width costs a compilation and saves padding.
 EVALUATION_WIDTHS = 4
+# A longer text is scored in windows of this many time steps, so that a text of any length needs little memory.
+LONGEST_SCORED = 1024
 # A further width of an evaluation is worth its compilation only for at least this many batches.
 BATCHES_PER_WIDTH = 4
 
@@ -55,28 +57,42 @@ def pad_texts(
     bos: bool = True,
     source_end: int | None = None,
     ends: bool = True,
+    start: int = 0,
 ) -> Batch:
-    """Pad texts to one batch ``[rows, width]``; the mask of rows without a text is False.
+    """Pad texts, or a window of each, to one batch ``[rows, width]``; the mask of rows without a text is False.
 
     Args:
       texts: the ids of each text, integers ``[tokens]``; at most ``rows`` texts, none empty.
       rows: rows of the batch.
-      width: time steps of the batch, at least ``len(text) + bos`` for every text.
+      width: time steps of the batch.
       eos: the id of ``<eos>``.
       bos: feed ``<eos>`` before the text, so that the first character is predicted too.
       source_end: the id up to which each text is given, not predicted; None to predict the whole text.
       ends: whether ``<eos>`` after each text is predicted.
+      start: the first time step of the window; the batch is ``fresh`` if it is 0.
     """
     inputs = np.full((rows, width), PAD, np.int32)
     targets = np.full((rows, width), PAD, np.int32)
     mask = np.zeros((rows, width), bool)
     for row, text in enumerate(texts):
-        fed = np.concatenate([[eos], text]) if bos else text
-        inputs[row, : len(fed)] = fed
-        targets[row, : len(fed)] = np.append(fed, eos)[1:]
-        first = 0 if source_end is None else int(np.flatnonzero(fed == source_end)[0])
-        mask[row, first : len(fed) - (not ends)] = True
-    return Batch(inputs, targets, mask, np.array(True))
+        # The window of what is fed and predicted: <eos> with bos, the text, <eos>.
+        part = np.concatenate(
+            [[eos] * (bos and start == 0), text[max(0, start - bos) : start + width + 1 - bos], [eos]]
+        )[: width + 1]
+        count = len(part) - 1
+        inputs[row, :count], targets[row, :count] = part[:-1], part[1:]
+        first = 0 if source_end is None else int(np.flatnonzero(text == source_end)[0]) + bos
+        mask[row, max(0, first - start) : max(0, min(count, len(text) + bos - (not ends) - start))] = True
+    return Batch(inputs, targets, mask, np.array(start == 0))
+
+
+def text_windows(
+    texts: EncodedTexts, chosen: Sequence[int] | np.ndarray, rows: int, width: int, eos: int, bos: bool
+) -> Iterator[Batch]:
+    """The chosen texts in a batch ``[rows, width]``, or in several if one is longer, each with the carry before it."""
+    parts = [texts[k] for k in chosen]
+    for start in range(0, max(map(len, parts)) + bos, width):
+        yield pad_texts(parts, rows, width, eos, bos, texts.source_end, texts.ends, start)
 
 
 class TextBatches:
@@ -227,24 +243,37 @@ class WindowBatches:
 
 
 class EvaluationBatches:
-    """Batches for scoring: every text once, sorted by length to save padding."""
+    """Batches for scoring: every text once, sorted by length to save padding.
+
+    Texts longer than ``LONGEST_SCORED`` come in windows of that width. A batch that is not ``fresh`` goes on with the
+    texts of the batch before it.
+    """
 
     def __init__(self, texts: EncodedTexts, batch_size: int, eos: int, bos: bool = True) -> None:
         """Plan the batches; arguments as for ``TextBatches``. ``batch_size`` is lowered to the number of texts."""
         self._texts, self._eos, self._bos = texts, eos, bos
         self._lengths = texts.lengths + bos
-        self.rows = min(batch_size, len(texts))
-        order = np.argsort(self._lengths, kind="stable")
-        self._order = [order[k : k + self.rows] for k in range(0, len(order), self.rows)]
+        self._order = by_length(self._lengths, batch_size)
+        long = int((self._lengths > LONGEST_SCORED).sum())
+        self._rows = min(batch_size, len(texts) - long), min(batch_size, long)  # of a batch of short texts, of long
         most = min(EVALUATION_WIDTHS, -(-len(self._order) // BATCHES_PER_WIDTH))
-        self.widths = choose_widths(np.array([self._lengths[b].max() for b in self._order]), most)
+        longest = np.array([self._lengths[b].max() for b in self._order])
+        self.widths = choose_widths(np.minimum(longest, LONGEST_SCORED), most)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Batch]]:
         """Yields ``(indices of the texts in the batch, batch)``."""
         for chosen in self._order:
-            width = fit_width(self.widths, self._lengths[chosen].max())
-            texts, encoded = [self._texts[i] for i in chosen], self._texts
-            yield chosen, pad_texts(texts, self.rows, width, self._eos, self._bos, encoded.source_end, encoded.ends)
+            width = fit_width(self.widths, min(LONGEST_SCORED, int(self._lengths[chosen].max())))
+            rows = self._rows[int(self._lengths[chosen[0]] > LONGEST_SCORED)]
+            for batch in text_windows(self._texts, chosen, rows, width, self._eos, self._bos):
+                yield chosen, batch
+
+
+def by_length(lengths: np.ndarray, rows: int) -> list[np.ndarray]:
+    """Indices of texts, sorted by length, in batches of ``rows``; those of ``LONGEST_SCORED`` or less apart."""
+    order = np.argsort(lengths, kind="stable")
+    short, long = np.split(order, [int((lengths <= LONGEST_SCORED).sum())])
+    return [part[k : k + rows] for part in (short, long) for k in range(0, len(part), rows)]
 
 
 def fit_rows(batch_size: int, available: int, multiple: int) -> int:

@@ -189,7 +189,7 @@ def _folder(config: Config, like: Vocabulary | None, known: Sequence[str]) -> Pa
     if like is not None and like.has_unknown and like.spelling is None:
         settings["spelled"] = False  # the texts as a run of an older version encoded them
     settings |= {name: [_content(path) for path in expand(settings[name], options)] for name in ("data", "val_data")}
-    return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings])))
+    return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings], allow_nan=False)))
 
 
 def _content(path: str) -> str:
@@ -225,7 +225,7 @@ def _write(corpus: EncodedCorpus, folder: Path) -> None:
         "unknown": [corpus.train_unknown, corpus.held_out_unknown],
     }
     # ASCII, with escapes: half of a surrogate pair has no other form.
-    (folder / "corpus.json").write_text(json.dumps(described), encoding="ascii")
+    (folder / "corpus.json").write_text(json.dumps(described, allow_nan=False), encoding="ascii")
 
 
 def _open(folder: Path) -> EncodedCorpus | None:

@@ -12,7 +12,7 @@ from flaxchar.models.evaluation import Evaluation, RowSums, evaluate, score_batc
 from flaxchar.models.layers import RecurrentLayer, with_embedding
 from flaxchar.models.losses import masked_cross_entropy, token_losses
 from flaxchar.models.lstm import lstm, lstm_step
-from flaxchar.models.trained import TrainedModel
+from flaxchar.models.trained import TrainedModel, all_finite
 
 __all__ = [
     "CELLS",  # the recurrent cells by name
@@ -23,6 +23,7 @@ __all__ = [
     "RecurrentLayer",  # the Flax module of one layer
     "RowSums",  # nats, hits and tokens of each row
     "TrainedModel",  # parameters, vocabulary and settings
+    "all_finite",  # whether every parameter is finite
     "attend",  # attention over whole texts
     "attend_step",  # attention for one new state
     "count_params",  # number of parameters

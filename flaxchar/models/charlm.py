@@ -173,7 +173,8 @@ class CharLM(nn.Module):
             hidden = dropout(hidden, config.input_dropout, dropout_keys, 2 * config.layers)
             embedding = None
         last = []
-        for number, (layer, before) in enumerate(zip(getattr(self, config.cell), carry, strict=True)):
+        carries = carry[: config.layers]
+        for number, (layer, before) in enumerate(zip(getattr(self, config.cell), carries, strict=True)):
             mask = None
             if dropout_keys is not None and config.recurrent_dropout:
                 ones = jnp.ones((1, *before[0].shape), jnp.float32)
@@ -186,8 +187,15 @@ class CharLM(nn.Module):
         if ended is not None:
             hidden = attend(hidden, ended, self.attention_query, self.attention_output, self.coverage_penalty)
         if config.head == "classifier":
-            # The running mean over time. Padding follows the text, so no mean in the loss includes it.
-            hidden = jnp.cumsum(hidden, 0) / jnp.arange(1, len(hidden) + 1)[:, None, None]
+            # The running mean over time. Padding follows the text, so no mean in the loss includes it. A text that is
+            # read in windows has the sum so far, and its number of terms, at the end of its carry.
+            count = jnp.arange(1, len(hidden) + 1)[:, None, None]
+            hidden = jnp.cumsum(hidden, 0)
+            if len(carry) > config.layers:
+                total, terms = carry[-1]
+                hidden, count = total + hidden, terms + count
+                last.append((hidden[-1], count[-1]))
+            hidden = hidden / count
         return hidden, tuple(last)
 
     def _table(self, inputs: AnyArray, ended: Array | None) -> tuple[AnyArray, Array | None]:

@@ -7,9 +7,11 @@ import math
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from flaxchar.data.batches import AnyArray, Batch, EvaluationBatches, WindowBatches
+from flaxchar.data.batches import LONGEST_SCORED, AnyArray, Batch, EvaluationBatches, WindowBatches
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.models.losses import token_losses
@@ -68,14 +70,53 @@ def score_batch(model: CharLM, params: Params, carry: tuple, batch: Batch) -> tu
     Returns:
       The sums over each row, and the carry after the batch.
     """
-    logits, carry = model.apply({"params": params}, batch.inputs, starting_carry(batch, carry))
-    hits = (logits.argmax(-1) == batch.targets) & batch.mask
-    nats = token_losses(logits, batch.targets, batch.mask)
+    nats, hits, carry = token_scores(model, params, carry, batch)
     return RowSums(nats.sum(1), hits.sum(1), batch.mask.sum(1)), carry
 
 
+def token_scores(model: CharLM, params: Params, carry: tuple, batch: Batch) -> tuple[Array, Array, tuple]:
+    """Score each target of a batch; arguments as for ``score_batch``, the carry also from ``window_carry``.
+
+    Returns:
+      Nats, float32 ``[batch, time]``; whether the target was the most probable token, bool ``[batch, time]``; the carry
+      after the batch.
+    """
+
+    def judge(logits: Array, targets: AnyArray, mask: AnyArray) -> tuple[Array, Array]:
+        return token_losses(logits, targets, mask), (logits.argmax(-1) == targets) & mask
+
+    def step(carry: tuple, column: tuple) -> tuple[tuple, tuple[Array, Array]]:
+        ids, targets, mask = column
+        logits, carry = model.apply({"params": params}, ids, carry, method="step")
+        return carry, judge(logits[None], targets[None], mask[None])
+
+    if model.source_end is not None and len(carry) > model.config.layers:
+        columns = [jnp.swapaxes(part, 0, 1) for part in (batch.inputs, batch.targets, batch.mask)]
+        carry, (nats, hits) = jax.lax.scan(step, carry, tuple(columns))
+        return nats[:, 0].T, hits[:, 0].T, carry
+    logits, carry = model.apply({"params": params}, batch.inputs, starting_carry(batch, carry))
+    return *judge(logits, batch.targets, batch.mask), carry
+
+
+def window_carry(model: CharLM, texts: EncodedTexts, chosen: AnyArray, rows: int, bos: bool) -> tuple:
+    """The carry before the first window of the chosen texts; every window but the last hands its own to the next.
+
+    For texts that one window holds this is ``initial_carry``. For longer ones it also holds what a model needs of
+    earlier windows: with sources the states of the source, and for a classifier the sum of the hidden states.
+    """
+    carry = model.initial_carry(rows)
+    if int(texts.lengths[chosen].max()) + bos <= LONGEST_SCORED:
+        return carry
+    if model.source_end is not None:
+        longest = max(int(np.flatnonzero(texts[k] == model.source_end)[0]) for k in chosen) + 1
+        return model.initial_step_carry(rows, longest + bos)
+    if model.config.head == "classifier":
+        return (*carry, (jnp.zeros_like(carry[0][0]),) * 2)
+    return carry
+
+
 def score_texts(model: CharLM, params: Params, texts: EncodedTexts, eos: int, bos: bool = True) -> RowSums:
-    """Score texts, each by itself.
+    """Score texts, each by itself. Texts of any length are scored in little memory.
 
     Args:
       model: the model.
@@ -93,13 +134,14 @@ def score_texts(model: CharLM, params: Params, texts: EncodedTexts, eos: int, bo
         score_texts(model, params, texts, vocabulary.eos).nats  # cross-entropy of each text, float32 [2]
     """
     batches = EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
-    carry = model.initial_carry(batches.rows)
-    result = RowSums(*(np.zeros(len(texts), kind) for kind in (np.float32, np.int64, np.int64)))
+    carry: tuple = ()
+    result = RowSums(*(np.zeros(len(texts), kind) for kind in (np.float64, np.int64, np.int64)))
     for chosen, batch in batches:
-        sums, _ = score_batch(model, params, carry, batch)
+        carry = window_carry(model, texts, chosen, len(batch.inputs), bos) if batch.fresh else carry
+        sums, carry = score_batch(model, params, carry, batch)
         for total, part in zip(result, sums, strict=True):
-            total[chosen] = np.asarray(part)[: len(chosen)]
-    return result
+            total[chosen] += np.asarray(part)[: len(chosen)]
+    return result._replace(nats=result.nats.astype(np.float32))
 
 
 def evaluate(

@@ -5,9 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+import jax
+import numpy as np
+
 from flaxchar.config import Config
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import CharLM, Params, make_model
+
+
+def all_finite(params: Params) -> bool:
+    """Whether every parameter is a finite number."""
+    return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
 
 
 @dataclasses.dataclass(eq=False, repr=False)

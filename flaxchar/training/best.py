@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from flaxchar.models.charlm import Params
 
 
@@ -26,7 +28,13 @@ class Best:
         self.results, self.bits_per_character, self.params = list(results), bits, params
 
     def add(self, bits_per_character: float) -> bool:
-        """Add a result; return whether it is the best, so that the caller sets ``params``."""
+        """Add a result; return whether it is the best, so that the caller sets ``params``.
+
+        A result that is not finite is never the best.
+        """
+        if not math.isfinite(bits_per_character):
+            self.results.append(math.inf)
+            return False
         self.results.append(bits_per_character)
         if self.bits_per_character is not None and not bits_per_character < self.bits_per_character:
             return False

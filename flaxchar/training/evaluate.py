@@ -71,15 +71,16 @@ class Evaluator:
     def _time_parts(self, params: Params) -> tuple[float, float]:
         """Seconds to score all held-out texts, estimated from a batch of each width, and to generate the samples."""
         counts: Counter[int] = Counter()
-        batch_of_width = {}
+        batch_of_width, windows = {}, bool(self._config.data.window)
         begin = time.perf_counter()
         for batch in self._batches():
             counts[batch.inputs.shape[1]] += 1
             batch_of_width[batch.inputs.shape[1]] = batch
+            windows |= not batch.fresh
         scoring = time.perf_counter() - begin  # the batches are padded while they are iterated over
         for width, batch in batch_of_width.items():
             carry = self._model.initial_carry(len(batch.inputs))
-            if self._config.data.window:  # compile for such a carry: only the first batch gets the initial one
+            if windows:  # compile for such a carry: only the first batch gets the initial one
                 _, carry = score_batch(self._model, params, carry, batch)
             begin = time.perf_counter()
             jax.block_until_ready(score_batch(self._model, params, carry, batch))

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from flaxchar.data.batches import TextBatches, WindowBatches
+from flaxchar.training.divergence import MOST_SKIPPED, rate_share
 from flaxchar.training.state import TrainState
 from flaxchar.training.step import StepSums, TrainStep
 
@@ -29,7 +30,9 @@ class Progress:
       nats: cross-entropy summed over the targets.
       tokens: number of targets.
       steps: number of steps in the stretch.
-      gradient_norm: gradient norm of the last step, before clipping.
+      skipped: how many of them were skipped, because loss or gradient had exploded. They count neither in ``nats``
+        nor in ``tokens``.
+      gradient_norm: gradient norm of the last step that was not skipped, before clipping; None if there is none.
       learning_rate: learning rate of the last step.
       seconds: duration of the stretch, without evaluation.
     """
@@ -38,7 +41,8 @@ class Progress:
     nats: float = 0.0
     tokens: int = 0
     steps: int = 0
-    gradient_norm: float = 0.0
+    skipped: int = 0
+    gradient_norm: float | None = None
     learning_rate: float = 0.0
     seconds: float = 0.0
 
@@ -51,6 +55,9 @@ class Callbacks(Protocol):
 
     def evaluate(self, state: TrainState, step: int) -> None:
         """Evaluate and save."""
+
+    def set_back(self, state: TrainState, step: int) -> TrainState:
+        """Return the state to go on from after too many skipped steps in a row."""
 
     def should_stop(self, step: int) -> bool:
         """Whether to stop after this step."""
@@ -85,16 +92,20 @@ def fit(
     """
     own = step.layout.own_rows(batches.rows)
     log_every = log_interval(len(rates))
-    stretch = _Stretch()
+    stretch, share = _Stretch(), rate_share(int(state.setbacks))
     for taken in range(int(state.step) + 1, len(rates) + 1):
-        state, sums = step(state, batches.batch(taken - 1, own), rates[taken - 1])
+        rate = rates[taken - 1] * share
+        state, sums = step(state, batches.batch(taken - 1, own), rate)
         stretch.add(sums)
         evaluating = taken in evaluate_after
         logging = evaluating or taken % log_every == 0
         if logging:
             stretch.wait()
         if logging or stretch.due:
-            callbacks.progressed(stretch.end(taken, rates[taken - 1]))
+            callbacks.progressed(stretch.end(taken, rate))
+            if logging and state.skipped >= MOST_SKIPPED:
+                state = callbacks.set_back(state, taken)
+                share = rate_share(int(state.setbacks))
             if evaluating:
                 callbacks.evaluate(state, taken)
             stretch.begin()
@@ -131,15 +142,18 @@ class _Stretch:
         """Wait until at most ``limit`` steps are under way."""
         while len(self._under_way) > limit:
             sums = self._under_way.popleft()
-            self._progress.nats += float(sums.nats)
-            self._progress.tokens += int(sums.tokens)
-            self._progress.gradient_norm = float(sums.gradient_norm)
             self._progress.steps += 1
+            if sums.taken:
+                self._progress.nats += float(sums.nats)
+                self._progress.tokens += int(sums.tokens)
+                self._progress.gradient_norm = float(sums.gradient_norm)
+            else:
+                self._progress.skipped += 1
 
     @property
     def due(self) -> bool:
         """Whether there is something to report and ``REPORT_EVERY`` seconds have passed."""
-        return self._progress.tokens > 0 and time.perf_counter() - self._begun > REPORT_EVERY
+        return self._progress.steps > 0 and time.perf_counter() - self._begun > REPORT_EVERY
 
     def end(self, step: int, learning_rate: float) -> Progress:
         """Return the sums of the stretch, which ends after ``step``."""

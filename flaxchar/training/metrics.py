@@ -44,6 +44,7 @@ class Metrics:
         self._observer.progressed(progress, self._steps, *self._bits_and_characters(progress))
         sums = self._unrecorded
         sums.nats, sums.tokens = sums.nats + progress.nats, sums.tokens + progress.tokens
+        sums.skipped += progress.skipped
         sums.seconds += progress.seconds
         if self._run is None or not (progress.step % self._log_every == 0 or progress.step == self._steps):
             return
@@ -51,9 +52,9 @@ class Metrics:
         record = {
             "step": progress.step,
             "epoch": round(progress.step / self._steps_per_epoch, 4),
-            "loss": sums.nats / max(1, sums.tokens),
-            "bits_per_character": bits,
-            "gradient_norm": progress.gradient_norm,
+            **({"loss": sums.nats / sums.tokens, "bits_per_character": bits} if sums.tokens else {}),
+            **({} if progress.gradient_norm is None else {"gradient_norm": progress.gradient_norm}),
+            **({"skipped": sums.skipped} if sums.skipped else {}),
             "learning_rate": progress.learning_rate,
             "characters_per_second": round(characters / max(1e-9, sums.seconds)),
             "seconds": round(sums.seconds, 3),
@@ -66,7 +67,9 @@ class Metrics:
         if self._run is None:
             return
         if report.evaluation is not None:
-            results = {"held_out_" + name: value for name, value in report.evaluation._asdict().items()}
+            values = report.evaluation._asdict().items()
+            # JSON has no NaN: a result that is not finite is null.
+            results = {"held_out_" + name: value if math.isfinite(value) else None for name, value in values}
             if not report.evaluation.spelling:
                 del results["held_out_spelling"]
             self._run.append(METRICS, [{"step": report.step, "epoch": round(report.epoch, 4), **results}])
@@ -84,6 +87,10 @@ class Metrics:
 
 
 def held_out_results(run: Run, until: int, after: int = 0) -> list[float]:
-    """The held-out bits per character of each evaluation after step ``after`` and up to step ``until``."""
+    """The held-out bits per character of each evaluation after step ``after`` and up to step ``until``.
+
+    A result that was not finite is ``inf``.
+    """
     name = "held_out_bits_per_character"
-    return [record[name] for record in run.read(METRICS, until) if name in record and record["step"] > after]
+    results = [record[name] for record in run.read(METRICS, until) if name in record and record["step"] > after]
+    return [math.inf if bits is None or not math.isfinite(bits) else bits for bits in results]

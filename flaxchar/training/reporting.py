@@ -72,6 +72,12 @@ class Observer:
     def evaluated(self, report: Report) -> None:
         """An evaluation is done."""
 
+    def set_back(self, step: int, to: int, share: float) -> None:
+        """Updates were skipped in a row up to ``step``; training goes on from the state of step ``to``.
+
+        ``share`` is the part of the planned learning rate that is used from now on.
+        """
+
     def off_budget(self, seconds: float, budget: float) -> None:
         """The machine's speed has changed: the command will take ``seconds``, not ``budget``. Called at most once."""
 

@@ -28,7 +28,7 @@ import jax
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import init_params, make_model
-from flaxchar.models.trained import TrainedModel
+from flaxchar.models.trained import TrainedModel, all_finite
 from flaxchar.sizes import count_parameters
 from flaxchar.storage import StorageError, sync_file
 from flaxchar.training.checkpoints import Checkpoints, GoneError
@@ -277,6 +277,11 @@ class Run:
         count = count_parameters(self.config.model, model.vocab, model.source_end is not None)
         self.checkpoints.check_size(best[0], count)
         params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+        if not all_finite(params):
+            raise InputError(
+                f"the model in {self.path} holds parameters that are not finite numbers: its training has diverged; "
+                "train it anew with a lower `learning_rate`"
+            )
         return TrainedModel(params, self.vocabulary, self.config)
 
     def _whole_checkpoint(self) -> str:

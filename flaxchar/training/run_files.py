@@ -21,7 +21,7 @@ def write_json(path: Path, value: Any) -> None:
       StorageError: the file cannot be written.
     """
     with writing(path):
-        replace_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        replace_file(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, most: int = json_files.MOST_BYTES) -> Any:
@@ -58,7 +58,7 @@ def read_sealed(path: Path, required: bool = False) -> dict[str, Any]:
 def append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Append JSON objects, one a line: all of them or, where there is no room, none."""
     with writing(path):
-        append_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+        append_text(path, "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records))
 
 
 def read_lines(path: Path, until: int) -> list[str]:

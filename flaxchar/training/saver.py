@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from flaxchar.config import InputError
 from flaxchar.training.checkpoints import Checkpoints
 from flaxchar.training.devices import Layout, agree
 from flaxchar.training.state import TrainState
@@ -39,13 +40,19 @@ class Saver:
 
 def restore_state(checkpoints: Checkpoints, step: int, state: TrainState) -> TrainState:
     """Read the state that a ``Saver`` saved after ``step``; ``state`` gives structure, shapes and dtypes."""
-    params, training = checkpoints.restore(step, state.evaluation_params, _training_items(state))
+    items = _training_items(state)
+    try:
+        params, training = checkpoints.restore(step, state.evaluation_params, items)
+    except InputError:  # perhaps of a version that did not count skipped steps
+        del items["counts"]
+        params, training = checkpoints.restore(step, state.evaluation_params, items)
     own, average = (training["params"], params) if "params" in training else (params, None)
-    return TrainState(jnp.int32(step), own, training["opt_state"], training["carry"], average)
+    skipped, setbacks = training.get("counts", (jnp.int32(0), jnp.int32(0)))
+    return TrainState(jnp.int32(step), own, training["opt_state"], training["carry"], average, skipped, setbacks)
 
 
 def _training_items(state: TrainState) -> dict[str, Any]:
     """What a run needs to go on, besides the evaluation parameters."""
-    items = {"opt_state": state.opt_state, "carry": state.carry}
+    items = {"opt_state": state.opt_state, "carry": state.carry, "counts": (state.skipped, state.setbacks)}
     # Where the average is saved as the model, the parameters themselves are saved beside it.
     return items if state.average is None else {**items, "params": state.params}

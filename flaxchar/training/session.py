@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 
-from flaxchar.config import Config
+from flaxchar.config import Config, TrainingDiverged
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import count_params, make_model
-from flaxchar.models.trained import TrainedModel
+from flaxchar.models.trained import TrainedModel, all_finite
 from flaxchar.settings import DEFAULT_TIME_BUDGET
 from flaxchar.training.best import Best
 from flaxchar.training.devices import Layout, agree, leads, make_layout
+from flaxchar.training.divergence import MOST_NATS, diverged, rate_share, set_back
 from flaxchar.training.evaluate import Evaluator
 from flaxchar.training.initial import take_over
 from flaxchar.training.loop import Progress, fit, log_interval
@@ -87,6 +89,7 @@ def train_corpus(
       InputError: the run in ``path`` was begun with other texts or settings, another process trains in it, a sample
         prompt cannot be encoded, or there is no run to take the first weights from.
       StorageError: the run cannot be written. The same call goes on from the last checkpoint once it can.
+      TrainingDiverged: loss or gradient exploded, also at lower learning rates.
     """
     started = time.monotonic() if started is None else started
     layout = make_layout(config.training) if layout is None else layout
@@ -135,6 +138,7 @@ class _Session:
         self.step = TrainStep(self.model, optimizer, fold_in(key, 1), layout, training.ema)
         self.stretches: tuple[Stretch, ...] = ()
         self.pace: Pace | None = None
+        self.good: TrainState | None = None  # the state to go back to when training diverges
         self.saver: Saver | None = None
         observer.prepared(describe(corpus, config, self.batches, count_params(state.params), layout))
 
@@ -217,8 +221,13 @@ class _Session:
                 run.forget_after(-1)
         else:
             state = restore_state(checkpoints, last, self.state)
+            # A run that took over its first weights no longer has them.
+            self.good = self.state if self.config.training.init_from is None else self.layout.place(copy_tree(state))
             best_step, bits = checkpoints.best() or (last, None)
-            params = None if bits is None else checkpoints.restore(best_step, state.evaluation_params)[0]
+            params = None
+            if bits is not None and math.isfinite(bits):
+                best = restore_state(checkpoints, best_step, self.state)
+                self.good, params = self.layout.place(best), best.evaluation_params
             begin = self.stretches[-2].steps if len(self.stretches) > 1 else 0
             self.best.restore(held_out_results(run, last, after=begin), bits, params)
             self.state = self.layout.place(state)
@@ -270,13 +279,22 @@ class _Session:
         rates = stretch_rates(self.config.training, self.stretches)
         self.observer.planned(self._report(int(self.state.step)), batches.steps_per_epoch)
         points = stretch_points(self.stretches, self._points_within)
+        self.good = copy_tree(self.state) if self.good is None else self.good
         self.state = fit(self.step, self.state, batches, rates, points, self)
 
     def best_model(self) -> TrainedModel:
-        """The model of the best held-out result, or the last one."""
+        """The model of the best held-out result, or the last one where nothing is held out.
+
+        Raises:
+          TrainingDiverged: no evaluation was finite, or the last parameters are not.
+        """
         params = self.best.params
         if params is None:
             params = self.layout.local(self.state.evaluation_params)
+            evaluated = bool(self.best.results)
+            if evaluated or int(self.state.skipped) or not all_finite(params):
+                where = "before its first evaluation" if evaluated else f"by step {int(self.state.step):,}"
+                raise TrainingDiverged(diverged(self.config.training, where))
         return TrainedModel(params, self.corpus.vocabulary, self.config)
 
     def progressed(self, progress: Progress) -> None:
@@ -292,10 +310,20 @@ class _Session:
         report = dataclasses.replace(self._report(step), evaluation=evaluation, samples=samples)
         self.metrics.evaluated(report)
         bits = None if evaluation is None else evaluation.bits_per_character
-        self.save(state, step, bits)
+        if evaluation is not None and not evaluation.loss <= MOST_NATS:
+            bits = math.inf  # training has diverged: never the best
+        self.save(state, step, None if bits == math.inf else bits)
         if bits is not None and self.best.add(bits):
-            self.best.params = copy_tree(params)
+            self.best.params, self.good = copy_tree(params), copy_tree(state)
         self.observer.evaluated(report)
+
+    def set_back(self, state: TrainState, step: int) -> TrainState:
+        """Go back to the best evaluated state, or to the first one, at half the learning rate."""
+        assert self.good is not None
+        good_step = int(self.good.step)
+        state = set_back(state, self.good, self.config.training)
+        self.observer.set_back(step, good_step, rate_share(int(state.setbacks)))
+        return state
 
     def should_stop(self, step: int) -> bool:
         """Whether patience has run out, or the observer asks to stop."""

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
+from flaxchar.data.batches import AnyArray
 from flaxchar.models.charlm import CharLM, Params, init_params
 
 
@@ -22,6 +24,8 @@ class TrainState(NamedTuple):
       opt_state: Optax's state.
       carry: the model's carry after the last batch for running text; ``()`` for separate texts.
       average: the exponential moving average of the parameters; None if none is kept.
+      skipped: steps in a row, up to this one, whose update was skipped, int32.
+      setbacks: how often training was set back to an earlier state (``training/divergence.py``), int32.
     """
 
     step: Array
@@ -29,6 +33,8 @@ class TrainState(NamedTuple):
     opt_state: Any
     carry: tuple
     average: Params | None = None
+    skipped: AnyArray = np.int32(0)
+    setbacks: AnyArray = np.int32(0)
 
     @property
     def evaluation_params(self) -> Params:
@@ -64,7 +70,8 @@ def init_state(
     params = init_params(model, key) if params is None else copy_tree(params)
     carry = model.initial_carry(rows) if running else ()
     average = copy_tree(params) if averaged else None
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry, average)
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, params, optimizer.init(params), carry, average, zero, zero)
 
 
 def copy_tree(tree: Any) -> Any:

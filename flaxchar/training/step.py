@@ -20,10 +20,11 @@ from jax import Array
 from jax.sharding import PartitionSpec
 from jax.stages import Lowered
 
-from flaxchar.data.batches import Batch
+from flaxchar.data.batches import AnyArray, Batch
 from flaxchar.kernels.random import is_threefry, new_key
 from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.training.devices import Layout, single_device
+from flaxchar.training.divergence import MOST_NATS
 from flaxchar.training.state import TrainState
 
 
@@ -39,6 +40,11 @@ class StepSums(NamedTuple):
     nats: Array
     tokens: Array
     gradient_norm: Array
+
+    @property
+    def taken(self) -> bool:
+        """Whether the update was taken. It is skipped if loss or gradient has exploded. Waits for the step."""
+        return bool(_healthy(np.asarray(self.nats), np.asarray(self.tokens), np.asarray(self.gradient_norm)))
 
 
 class BatchSums(NamedTuple):
@@ -151,6 +157,8 @@ def apply_gradients(
 ) -> tuple[TrainState, StepSums]:
     """Update the state with the gradients of a batch. One program serves every batch width.
 
+    If loss or gradient has exploded, the update is skipped: only the step counters change.
+
     Args:
       optimizer: from ``make_optimizer``; static.
       state: the state before the step. Its buffers are donated to the result.
@@ -163,18 +171,34 @@ def apply_gradients(
     Returns:
       The state after the step, and the sums over its batch.
     """
-    gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(sums.tokens, 1), sums.gradients)
-    opt_state = state.opt_state._replace(hyperparams={"learning_rate": learning_rate})
-    updates, opt_state = optimizer.update(gradients, opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    average = state.average
-    if ema is not None:
-        decay = jnp.minimum(ema, (1.0 + state.step) / (10.0 + state.step))
-        average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
-    new = TrainState(state.step + 1, params, opt_state, sums.carry, average)
+
+    def mean(gradients: Params) -> Params:
+        return jax.tree.map(lambda gradient: gradient / jnp.maximum(sums.tokens, 1), gradients)
+
+    def update(state: TrainState) -> TrainState:
+        opt_state = state.opt_state._replace(hyperparams={"learning_rate": learning_rate})
+        updates, opt_state = optimizer.update(mean(sums.gradients), opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if ema is not None:
+            decay = jnp.minimum(ema, (1.0 + state.step) / (10.0 + state.step))
+            average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+        return TrainState(state.step + 1, params, opt_state, sums.carry, average, jnp.int32(0), state.setbacks)
+
+    def skip(state: TrainState) -> TrainState:
+        return state._replace(step=state.step + 1, skipped=state.skipped + 1)
+
+    norm = optax.tree.norm(mean(sums.gradients))
+    # A condition, not `jnp.where`: the update is compiled as if it stood alone, so no bit of its results changes.
+    new = jax.lax.cond(_healthy(sums.nats, sums.tokens, norm), update, skip, state)
     if layout is not None and not layout.single:
         new = jax.lax.with_sharding_constraint(new, layout.shardings(new))
-    return new, StepSums(sums.nats, sums.tokens, optax.tree.norm(gradients))
+    return new, StepSums(sums.nats, sums.tokens, norm)
+
+
+def _healthy(nats: AnyArray, tokens: AnyArray, gradient_norm: AnyArray) -> AnyArray:
+    """Whether neither loss nor gradient has exploded. Comparisons with NaN are false."""
+    return (nats <= MOST_NATS * tokens) & (gradient_norm < np.inf)
 
 
 class TrainStep:

@@ -9,11 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import untrained_model
+from helpers import python, untrained_model
 
 from flaxchar import Example, InputError, LanguageModel
+from flaxchar.analysis import score
 from flaxchar.analysis.classify import class_nats
 from flaxchar.analysis.score import score_examples
+from flaxchar.data import batches
+from flaxchar.data.examples import Examples
+from flaxchar.models import evaluation
+from flaxchar.models.evaluation import score_texts
 
 
 def examples(texts):
@@ -140,3 +145,51 @@ def test_what_has_no_score_is_refused():
         classifier.score(["ab"])
     with pytest.raises(InputError, match="trained without labels; leave out `labels`"):
         untrained_model(["ab\n"], window=8).score(["ab"], labels=["x"])
+
+
+LONG = ["abba" * 11, "ab", "baab" * 30, "", "b" * 17]
+
+
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"cell": "mingru", "layers": 2},
+        {"labels": ("x", "y")},
+        {"sources": True},
+        {"labels": ("x", "y"), "head": "classifier"},
+    ],
+    ids=lambda kind: " ".join(map(str, kind)) or "plain",
+)
+def test_a_text_that_is_read_in_windows_has_the_score_of_the_whole(kind, bos, monkeypatch):
+    if kind and "cell" not in kind and bos:
+        pytest.skip("a label or a source begins the text, not <eos>")
+    lm = untrained_model(["ab", "ba"], bos=bos, **kind)
+    labels = ["x"] * len(LONG) if "labels" in kind else None
+    given = [
+        Example(text or "a", label=labels and "x", source="abab" * 3 if "sources" in kind else None) for text in LONG
+    ]
+    encoded, _ = lm.vocabulary.encode_examples(Examples.of(given))
+    arguments = lm.model, lm.params, encoded, lm.vocabulary.eos, bos
+    whole, scores = score_texts(*arguments), None if "head" in kind else score_examples(lm, given)
+    for module in (batches, evaluation, score):
+        monkeypatch.setattr(module, "LONGEST_SCORED", 8)
+    jax.clear_caches()
+    for windowed, expected in zip(score_texts(*arguments), whole, strict=True):
+        np.testing.assert_allclose(windowed, expected, rtol=2e-5)
+    if scores is not None:
+        np.testing.assert_allclose(score_examples(lm, given).nats, scores.nats, rtol=2e-5)
+
+
+def test_a_text_of_three_hundred_thousand_characters_needs_little_memory():
+    """In windows its logits never lie in memory together: 300,000 × 64 rows × 100 ids took gigabytes."""
+    program = (
+        "import resource, sys; sys.path.insert(0, 'tests')\n"
+        "from helpers import untrained_model\n"
+        "lm = untrained_model(['abcdefgh' * 2])\n"
+        "lm.score(['abcd' * 200]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "lm.score(['abcd' * 75_000, 'ab'])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    assert int(python(program).splitlines()[-1]) < 300_000  # kilobytes

@@ -39,3 +39,14 @@ def test_an_interrupted_run_goes_on_with_its_results():
     assert not best.out_of_patience
     assert not best.add(2.1)
     assert best.out_of_patience
+
+
+def test_the_best_is_never_a_result_that_is_not_finite_even_the_first():
+    best = Best(patience=2)
+    assert [best.add(bits) for bits in (math.nan, math.inf)] == [False, False]
+    assert best.bits_per_character is None
+    assert not best.out_of_patience
+    assert not best.add(math.nan)
+    assert best.out_of_patience
+    assert best.add(7.0)
+    assert not best.out_of_patience

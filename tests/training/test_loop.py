@@ -16,17 +16,19 @@ from flaxchar.training.step import StepSums
 
 
 class FakeStep:
-    """Counts steps, and takes some seconds for each."""
+    """Counts steps, takes some seconds for each, and skips some of them."""
 
     layout = single_device()
 
-    def __init__(self, seconds=0.0):
-        self.seconds, self.rates = seconds, []
+    def __init__(self, seconds=0.0, skips=()):
+        self.seconds, self.rates, self.skips = seconds, [], skips
 
     def __call__(self, state, batch, rate):
         time.sleep(self.seconds)
         self.rates.append(float(rate))
-        return state._replace(step=state.step + 1), StepSums(jnp.float32(8), jnp.int32(4), jnp.float32(1))
+        nats = jnp.float32(jnp.nan if int(state.step) + 1 in self.skips else 8)
+        skipped = state.skipped + 1 if jnp.isnan(nats) else jnp.int32(0)
+        return state._replace(step=state.step + 1, skipped=skipped), StepSums(nats, jnp.int32(4), jnp.float32(1))
 
 
 class Records:
@@ -42,6 +44,10 @@ class Records:
     def evaluate(self, state, step):
         self.calls.append(("evaluate", step, int(state.step)))
 
+    def set_back(self, state, step):
+        self.calls.append(("set back", step, int(state.step)))
+        return state._replace(skipped=jnp.int32(0), setbacks=state.setbacks + 1)
+
     def should_stop(self, step):
         return step == self.stop_after
 
@@ -56,9 +62,10 @@ class Records:
 def run():
     _, _, batches, state = small_training(TrainingConfig())
 
-    def run(step, callbacks, steps, evaluate_after=(), begin=0):
+    def run(step, callbacks, steps, evaluate_after=(), begin=0, setbacks=0):
         rates = np.arange(steps, dtype=np.float32)
-        return fit(step, state._replace(step=jnp.int32(begin)), batches, rates, frozenset(evaluate_after), callbacks)
+        begun = state._replace(step=jnp.int32(begin), setbacks=jnp.int32(setbacks))
+        return fit(step, begun, batches, rates, frozenset(evaluate_after), callbacks)
 
     return run
 
@@ -95,3 +102,20 @@ def test_every_step_is_reported_once(run):
 
 def test_a_run_is_logged_two_hundred_times_and_a_long_one_every_thousand_steps():
     assert [log_interval(steps) for steps in (1, 199, 400, 200_000, 10_000_000)] == [1, 1, 2, 1000, 1000]
+
+
+def test_skipped_steps_count_for_nothing_and_many_in_a_row_set_the_run_back_at_half_the_rate(run):
+    step, records = FakeStep(skips={3, 10, 11, 12, 13, 14, 20}), Records()
+    state = run(step, records, 24, evaluate_after=(14, 24))
+    assert records.calls == [("set back", 14, 14), ("evaluate", 14, 14), ("evaluate", 24, 24)]
+    assert step.rates == [k if k < 14 else k / 2 for k in range(24)]
+    assert int(state.setbacks) == 1
+    assert sum(progress.skipped for progress in records.progress) == 7
+    assert sum(progress.steps for progress in records.progress) == 24
+    assert sum(progress.nats for progress in records.progress) == 8 * 17
+
+
+def test_a_run_that_was_set_back_before_goes_on_at_its_lower_rate(run):
+    step = FakeStep()
+    run(step, Records(), 4, setbacks=2)
+    assert step.rates == [0, 0.25, 0.5, 0.75]

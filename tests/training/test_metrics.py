@@ -76,3 +76,15 @@ def test_without_a_run_directory_nothing_is_recorded():
     metrics.progressed(Progress(step=1, nats=1.0, tokens=1, seconds=1.0))
     metrics.evaluated(Report(1, 1, 1.0))
     assert len(told.progress) == 1
+
+
+def test_what_is_not_finite_is_left_out_or_null_because_json_has_no_word_for_it(run):
+    metrics = Metrics(run, Observer(), steps=400, steps_per_epoch=100, characters_per_token=1.0)
+    metrics.progressed(Progress(step=2, steps=2, skipped=2, seconds=0.5, learning_rate=0.1))
+    metrics.evaluated(Report(100, 400, 1.0, Evaluation(math.nan, math.inf, 0.0, 30)))
+    training, held_out = run.read(METRICS, until=400)
+    assert training.keys() == {"step", "epoch", "skipped", "learning_rate", "characters_per_second", "seconds"}
+    assert training["skipped"] == 2
+    assert held_out["held_out_loss"] is None
+    assert held_out["held_out_bits_per_character"] is None
+    assert held_out_results(run, until=400) == [math.inf]

@@ -21,14 +21,14 @@ def read(folder, **changes):
 
 def test_a_record_is_read_with_its_settings(tmp_path):
     stretches = [{"steps": 3, "time_budget": None}, {"steps": 8, "time_budget": "2m"}]
-    record, config = read(tmp_path, stretches=stretches, later="kept")
-    assert config == Config()
+    record = read(tmp_path, stretches=stretches, later="kept")
+    assert Config.from_dict(record["config"]) == Config()
     assert (record["stretches"], record["later"]) == (stretches, "kept")
 
 
 def test_sections_that_an_older_version_did_not_write_are_filled_in(tmp_path):
-    record, config = read(tmp_path, config={"model": {"hidden": 9}})
-    assert config == Config.from_dict({"model": {"hidden": 9}})
+    record = read(tmp_path, config={"model": {"hidden": 9}})
+    assert Config.from_dict(record["config"]) == Config.from_dict({"model": {"hidden": 9}})
     assert record["config"]["data"]["unit"] == "char"
 
 
