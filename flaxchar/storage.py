@@ -7,9 +7,11 @@ here synchronise both, in this order: content, name.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +33,51 @@ def cache_folder(*parts: str) -> Path:
 
         cache_folder("corpora")  # ~/.cache/flaxchar/corpora
     """
-    return platformdirs.user_cache_path("flaxchar").joinpath(*parts)
+    folder = platformdirs.user_cache_path("flaxchar")
+    if not folder.is_absolute():  # a relative XDG_CACHE_HOME is to be ignored, by its specification
+        folder = Path.home() / ".cache" / "flaxchar"
+    return folder.joinpath(*parts)
+
+
+def own_cache_folder(*parts: str) -> Path | None:
+    """Make a folder in the user's cache, for this user alone (mode 0700).
+
+    Returns:
+      The folder; None if it cannot be made, or if it or one above it in the cache belongs to somebody else or can be
+      written by others. A warning on stderr says so once.
+    """
+    try:
+        folder = cache_folder()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for part in ("", *parts):
+            folder /= part
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if not _is_private(folder):
+                _warn_once(f"{folder} is not used: it belongs to another user, or others can write in it")
+                return None
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home
+        return None
+    return folder
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether a folder belongs to this user and nobody else can write in it; an old one is closed to others."""
+    if not hasattr(os, "getuid"):  # Windows, where each user's cache is private
+        return True
+    status = folder.stat()
+    if status.st_uid != os.getuid():
+        return False
+    if status.st_mode & 0o077:
+        try:
+            folder.chmod(0o700)
+        except OSError:  # a read-only disk: others cannot write in it either, unless the mode lets them
+            return not status.st_mode & 0o022
+    return True
+
+
+@functools.cache
+def _warn_once(sentence: str) -> None:
+    print(f"flaxchar: {sentence}", file=sys.stderr)
 
 
 def content_key(*parts: bytes | str) -> str:
@@ -53,8 +99,7 @@ def scratch_file() -> BinaryIO:
     which the file is meant to save.
     """
     try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=cache_folder())
+        return tempfile.TemporaryFile(dir=own_cache_folder())
     except OSError:
         return tempfile.TemporaryFile()
 

@@ -113,3 +113,30 @@ def test_a_text_is_appended_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError, match="symbolic"):
         storage.append_text(tmp_path / "link", "b\n")
     storage.sync_file(tmp_path / "nothing")
+
+
+def test_the_cache_is_for_its_user_alone_and_one_that_is_not_is_left_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "flaxchar").mkdir(mode=0o755)  # of an older version
+    folder = storage.own_cache_folder("native")
+    assert folder == tmp_path / "flaxchar" / "native"
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert storage.own_cache_folder("native") is storage.own_cache_folder("native") is None
+    assert capsys.readouterr().err.count("is not used: it belongs to another user") == 1
+    with storage.scratch_file() as file:
+        assert file.write(b"text") == 4
+
+
+def test_a_cache_that_cannot_be_made_is_none(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
+        assert storage.own_cache_folder("native") is None
+
+
+def test_a_relative_cache_folder_is_ignored_as_its_specification_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert storage.cache_folder("corpora") == tmp_path / "home" / ".cache" / "flaxchar" / "corpora"

@@ -6,17 +6,21 @@ that the user has set in the environment are respected.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import difflib
 import gc
+import glob
 import os
+import re
 import sys
 import time
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flaxchar.config import Config, InputError
-from flaxchar.storage import cache_folder
+from flaxchar.storage import own_cache_folder
 
 if TYPE_CHECKING:
     from flaxchar.language_model import LanguageModel
@@ -191,11 +195,30 @@ def keep_compiled_programs() -> None:
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # Programs are compiled for one kind of processor. JAX's own key leaves it out, and machines may share a home.
-        folder = cache_folder("compiled", build.processor())
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        folder = own_cache_folder("compiled", build.processor())
+        if folder is None or not os.access(folder, os.W_OK):
             return  # no place to keep them: every command compiles anew
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        _replace_damaged_programs(folder)
         # Keep the many small programs too; together they take most of a second.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _replace_damaged_programs(folder: Path) -> None:
+    """Delete a compiled program that JAX cannot read, instead of showing JAX's warning.
+
+    JAX finds the damage by the checksum in the file, warns and compiles, but would leave the file there for ever.
+    """
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, *arguments: Any, **others: Any) -> None:
+        match = re.match(r"Error (?:reading|writing) persistent compilation cache entry for '([^']+)'", str(message))
+        if match is None:
+            show_others(message, *arguments, **others)
+            return
+        for path in folder.glob(f"{glob.escape(match[1])}-*-cache"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    warnings.filterwarnings("always", "Error (reading|writing) persistent compilation cache entry")
+    warnings.showwarning = show

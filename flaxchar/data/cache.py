@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,13 @@ from flaxchar.data.union import with_tokens
 from flaxchar.data.unknown import NONE_UNKNOWN, UnknownTokens, find_unknown
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.settings import DEFAULT_WORD_VOCABULARY, DataConfig
-from flaxchar.storage import cache_folder, content_key, replaced_folder
+from flaxchar.storage import cache_folder, content_key, own_cache_folder, replaced_folder
 
 # Part of the key of a kept corpus: raised when the same files would be encoded differently than before.
-_FORMAT = 5
+_FORMAT = 6
+# The files of ids are checked in blocks of so many bytes, several at a time.
+_CHECKED = 1 << 25
+_IDS = ("train", "train_offsets.npy", "held_out.npy", "held_out_offsets.npy")
 # The unknown ones among so many training tokens, from the beginning, are kept: for the baselines, and to estimate what
 # their spelling costs.
 _MOST_TOKENS = 1_000_000
@@ -189,7 +194,8 @@ def _folder(config: Config, like: Vocabulary | None, known: Sequence[str]) -> Pa
     if like is not None and like.has_unknown and like.spelling is None:
         settings["spelled"] = False  # the texts as a run of an older version encoded them
     settings |= {name: [_content(path) for path in expand(settings[name], options)] for name in ("data", "val_data")}
-    return cache_folder("corpora", content_key(json.dumps([_FORMAT, settings], allow_nan=False)))
+    corpora = own_cache_folder("corpora")
+    return None if corpora is None else corpora / content_key(json.dumps([_FORMAT, settings], allow_nan=False))
 
 
 def _content(path: str) -> str:
@@ -223,15 +229,38 @@ def _write(corpus: EncodedCorpus, folder: Path) -> None:
         "record": corpus.record,
         "report": corpus.report,
         "unknown": [corpus.train_unknown, corpus.held_out_unknown],
+        "checksums": {name: _checksums(folder / name) for name in _IDS},
     }
     # ASCII, with escapes: half of a surrogate pair has no other form.
-    (folder / "corpus.json").write_text(json.dumps(described, allow_nan=False), encoding="ascii")
+    written = json.dumps(described, allow_nan=False).encode("ascii")
+    (folder / "corpus.json").write_bytes(b"%08x\n" % zlib.crc32(written) + written)
+
+
+def _checksums(path: Path) -> list[int]:
+    """CRC-32 of each block of a file.
+
+    It finds what a failing disk or an interrupted copy does. A cryptographic hash, which would take several times as
+    long, would not protect any better: whoever can write in the folder could replace the hash too.
+    """
+
+    def of_block(start: int) -> int:
+        with path.open("rb") as file:
+            file.seek(start)
+            return zlib.crc32(file.read(_CHECKED))
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(of_block, range(0, path.stat().st_size, _CHECKED)))
 
 
 def _open(folder: Path) -> EncodedCorpus | None:
     """Read what ``_write`` wrote; None where there is nothing, or it is damaged."""
     try:
-        described = json.loads((folder / "corpus.json").read_text(encoding="ascii"))
+        checksum, _, written = (folder / "corpus.json").read_bytes().partition(b"\n")
+        if checksum != b"%08x" % zlib.crc32(written):
+            return None
+        described = json.loads(written)
+        if any(_checksums(folder / name) != described["checksums"][name] for name in _IDS):
+            return None
         offsets = np.load(folder / "train_offsets.npy", mmap_mode="r")
         ids = np.memmap(folder / "train", described["kind"], "r")
         vocabulary = Vocabulary.from_dict(described["vocabulary"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
+import hashlib
 import os
 import platform
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import jax
 
-from flaxchar.storage import cache_folder, content_key, replace_file
+from flaxchar.storage import content_key, own_cache_folder, replace_file
 
 _FOLDER = Path(__file__).parent / "src"
 _COMPILERS = ("c++", "g++", "clang++")
@@ -95,8 +96,7 @@ def prepare(devices: int | None = None) -> bool:
         # The native kernel uses all cores. With asynchronous dispatch XLA's waiting threads spin on the same cores: a
         # step of 2.3 ms took 4 ms.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-    path = _library_path(compiler)
-    if _unusable() or path.exists():
+    if _unusable() or _is_whole(_library_path(compiler)):
         return False
     try:
         _compilation(compiler)
@@ -131,7 +131,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     assert compiler is not None
     path = _library_path(compiler)
     try:
-        if path.exists():
+        if _is_whole(path):
             loaded = ctypes.CDLL(str(path))
         else:
             compilation = _compilation(compiler)
@@ -151,11 +151,32 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     return loaded, f"native, {loaded.flaxchar_lanes()} lanes, {count} {'thread' if count == 1 else 'threads'}"
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether the cache has the library as it was written: a damaged one may crash the process when it is loaded.
+
+    The file beside it holds its hash. Both lie in a folder that only this user can write.
+    """
+    try:
+        return own_cache_folder("native") is not None and _digest(path.read_bytes()) == _digest_path(path).read_text()
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_path(library: Path) -> Path:
+    return library.with_suffix(".sha256")
+
+
 def _library_path(compiler: str) -> Path:
     """Path of the library in the cache; its name is a hash of sources, compiler, flags, JAX version and processor."""
     files = sorted(path for path in _FOLDER.iterdir() if path.suffix in (".h", ".cpp"))
     sources = [part for path in files for part in (path.name, path.read_bytes())]
-    return cache_folder("native") / f"{content_key(*sources, compiler, *_FLAGS, jax.lib.__version__, processor())}.so"
+    return (
+        own_cache_folder("native") or Path()
+    ) / f"{content_key(*sources, compiler, *_FLAGS, jax.lib.__version__, processor())}.so"
 
 
 @functools.cache
@@ -204,9 +225,12 @@ class _Compilation:
         linked = self._folder / "native.so"
         command = [*self._command, "-shared", *(str(self._object(name)) for name in _SOURCES), "-o", str(linked)]
         subprocess.run(command, check=True, capture_output=True, text=True)
+        if own_cache_folder("native") is None:
+            return linked
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, linked.read_bytes())
+            content = linked.read_bytes()
+            replace_file(path, content)
+            replace_file(_digest_path(path), _digest(content))
         except OSError:
             return linked
         return path

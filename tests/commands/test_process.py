@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
-from helpers import python
+from helpers import ROOT, environment, python
 
 from flaxchar.commands import process
 from flaxchar.config import InputError
@@ -74,3 +76,24 @@ def test_a_mistyped_folder_names_the_runs_that_may_be_meant(tmp_path, monkeypatc
         process.saved_config(str(tmp_path))
     with pytest.raises(InputError, match=r"there is no folder .*/zzz; train a model"):
         process.saved_config(str(tmp_path / "zzz"))
+
+
+def test_a_damaged_program_among_the_kept_ones_is_compiled_anew_and_replaced_without_a_word(tmp_path):
+    program = (
+        "from flaxchar.commands import process; process.set_up()\n"
+        "import jax, jax.numpy as j, pathlib\n"
+        "def value(): jax.clear_caches(); return float(jax.jit(lambda x: j.tanh(x).sum())(j.arange(9.)))\n"
+        "expected = value()\n"
+        "paths = list(pathlib.Path(jax.config.jax_compilation_cache_dir).glob('*-cache'))\n"
+        "good = {path: path.read_bytes() for path in paths}\n"
+        "for damage in (lambda b: b[: len(b) // 2], lambda b: b'', lambda b: b[::-1], lambda b: b[:50] + b'?' + b[51:]):\n"
+        "    for path in paths: path.write_bytes(damage(good[path]))\n"
+        "    assert value() == expected\n"
+        "    assert all(path.read_bytes() != damage(good[path]) for path in paths)\n"
+        "print(len(paths))"
+    )
+    command = [sys.executable, "-c", program]
+    variables = environment(XDG_CACHE_HOME=str(tmp_path), JAX_PLATFORMS="cpu")
+    result = subprocess.run(command, capture_output=True, text=True, env=variables, check=True, cwd=ROOT)
+    assert int(result.stdout) > 0
+    assert result.stderr == ""

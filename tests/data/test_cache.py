@@ -99,7 +99,7 @@ def test_what_does_not_change_the_ids_is_no_other_corpus(corpus):
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "train", "train_offsets.npy", "held_out.npy"])
-@pytest.mark.parametrize("damage", ["gone", "short"])
+@pytest.mark.parametrize("damage", ["gone", "short", "one bit", "longer"])
 def test_damage_is_mended(corpus, name, damage):
     config, folder = corpus
     first, _ = load_encoded(config)
@@ -108,8 +108,12 @@ def test_damage_is_mended(corpus, name, damage):
     if damage == "gone":
         (kept / name).unlink()
     else:
-        content = (kept / name).read_bytes()
-        (kept / name).write_bytes(content[: len(content) // 2])
+        content = bytearray((kept / name).read_bytes())
+        if damage == "one bit":
+            content[len(content) * 2 // 3] ^= 4
+        (kept / name).write_bytes(
+            {"short": content[: len(content) // 2], "longer": content + b"0"}.get(damage, content)
+        )
     mended, _ = load_encoded(config)
     assert "are kept in" in mended.report[-1]
     assert same(first, mended)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,3 +105,40 @@ def test_the_library_is_another_one_where_any_source_differs(tmp_path, monkeypat
         path.write_text(content)
     assert build._library_path("c++") == original
     assert build._library_path("clang++") != original
+
+
+FOREIGN = "a library of another program"
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("damage", ["short", "empty", "random", "one bit", FOREIGN, "no hash"])
+def test_a_damaged_library_is_never_loaded_and_is_built_anew(tmp_path, damage):
+    """A library that was cut short once ended every command with a bus error."""
+    good = build._library_path(shutil.which("c++"))
+    content = good.read_bytes()
+    path = tmp_path / "cache" / "flaxchar" / "native" / good.name
+    path.parent.mkdir(parents=True)
+    half = len(content) // 2
+    path.write_bytes(
+        {
+            "short": content[:half],
+            "empty": b"",
+            "random": bytes(range(256)) * 100,
+            "one bit": content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :],
+            FOREIGN: Path(sys.executable).read_bytes(),
+        }.get(damage, content)
+    )
+    if damage != "no hash":
+        build._digest_path(path).write_text(build._digest(content))
+    (tmp_path / "bin").mkdir()
+    compiler = tmp_path / "bin" / "c++"  # hands out the library of this session instead of compiling for a minute
+    compiler.write_text(
+        f"#!{sys.executable}\nimport shutil, sys\noutput = sys.argv[sys.argv.index('-o') + 1]\n"
+        f"shutil.copy({str(good)!r}, output) if '-shared' in sys.argv else open(output, 'w').close()\n"
+    )
+    compiler.chmod(0o755)
+    program = f"import shutil; from flaxchar.kernels import build; build._compiler = lambda: {str(compiler)!r}\n"
+    program += f"build._library_path = lambda _: __import__('pathlib').Path({str(path)!r})\n" + STATUS
+    assert python(program, XDG_CACHE_HOME=str(tmp_path / "cache")).startswith("native, ")
+    assert path.read_bytes() == content
+    assert build._digest_path(path).read_text() == build._digest(content)
