@@ -46,7 +46,7 @@ _DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "empty": lambda content, rng: b"",
     "random": lambda content, rng: rng.randbytes(len(content)),
     "foreign": lambda content, rng: Path(sys.executable).read_bytes(),
-    "one bit": _flipped,
+    "one bit": lambda content, rng: _flipped(content, rng),  # noqa: PLW0108 - defined below
 }
 
 
