@@ -35,9 +35,10 @@ def read_regular(path: Path, most: int) -> bytes:
     try:
         # Without O_NONBLOCK, opening a pipe waits for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise InputError(f"{path} is no regular file: the run is damaged")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InputError(f"{path} is no regular file: the run is damaged")
             data = file.read(most + 1)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: the run is damaged") from None

@@ -49,6 +49,7 @@ class Checkpoints:
         self._path, self._checked = path.absolute(), checked
         self._orbax = Orbax()
         self._cleaned = False
+        self._verified: dict[Any, set[str]] = {}  # folder → the files that match their checksums
 
     def save(
         self, step: int, params: Params, training: dict[str, Any] | None = None, bits_per_character: float | None = None
@@ -129,17 +130,17 @@ class Checkpoints:
         """Compare the number of parameters that settings and vocabulary make with a checkpoint's, reading none of them.
 
         Raises:
-          InputError: they differ, or the checkpoint's description cannot be read.
+          DamagedError: they differ, or the checkpoint is damaged.
+          GoneError: the checkpoint was replaced meanwhile.
         """
-        import orbax.checkpoint as ocp
-
-        try:
-            described = ocp.StandardCheckpointHandler().metadata(self._path / str(step) / "params").tree
-            saved = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(described))
-        except Exception as error:  # Orbax' own: whatever a damaged description leads to
-            raise InputError(f"the checkpoint of step {step} in {self._path} is damaged") from error
+        with self._reading(step) as folder:
+            self._check(step, ("params/",))
+            try:
+                saved = sum(math.prod(shape) for shape in self._orbax.shapes(folder / "params"))
+            except Exception as error:  # Orbax' own: whatever a damaged description leads to
+                raise DamagedError("its description cannot be read") from error
         if saved != parameters:
-            raise InputError(
+            raise DamagedError(
                 f"the checkpoint of step {step} in {self._path} has {saved:,} parameters, but the settings and the "
                 f"vocabulary beside it make {parameters:,}: one of them is damaged"
             )
@@ -180,6 +181,7 @@ class Checkpoints:
         try:
             self._result(step)
             with self._reading(step):
+                self._verified.clear()
                 self._check(step)
         except DamagedError as error:
             return str(error)
@@ -215,7 +217,9 @@ class Checkpoints:
         folder = self._path / str(step)
         digests = read_checksums(folder)
         if digests is not None:
-            check_files(folder, digests, within)
+            seen = self._verified.setdefault(_identity(folder), set())  # weights are read twice, and hashed once
+            check_files(folder, {name: digest for name, digest in digests.items() if name not in seen}, within)
+            seen.update(name for name in digests if name.startswith(within))
         elif self._checked:
             raise DamagedError("its checksums are missing")
 

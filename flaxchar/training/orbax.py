@@ -43,6 +43,17 @@ class Orbax:
         with _quiet():
             return self._open().restore(folder, args=args)
 
+    def shapes(self, folder: Path) -> list[tuple[int, ...]]:
+        """The shapes of an item's arrays, read from its description.
+
+        Raises:
+          Exception: whatever a damaged description leads to.
+        """
+        import orbax.checkpoint as ocp
+
+        with _quiet():
+            return [leaf.shape for leaf in jax.tree.leaves(ocp.StandardCheckpointHandler().metadata(folder).tree)]
+
     def close(self) -> None:
         """Let go of Orbax' threads."""
         if self._checkpointer is not None:

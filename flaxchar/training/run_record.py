@@ -67,11 +67,13 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     file = path / "config.json"
     record = read_json(file)
+    if isinstance(record, dict) and record.get("format") == FORMAT:  # damage is told before its consequences
+        record = unsealed(record, file)
     try:
         check_record(record, (1, FORMAT))
     except InputError as error:
         raise InputError(f"{file} {error}") from error
-    return unsealed(record, file)
+    return record
 
 
 def _read_vocabulary(path: Path, record: dict[str, Any]) -> Vocabulary:
