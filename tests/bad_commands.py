@@ -54,7 +54,7 @@ def bad_values(kind: Any, declared: Setting) -> Iterator[str]:
         yield from NO_INT if kind is int else NO_FLOAT
         for limit, beyond in ((declared.least, -1), (declared.above, 0), (declared.most, 1), (declared.below, 0)):
             if limit is not None:
-                yield str(limit + beyond)
+                yield str(limit + beyond * (1 if kind is int else max(1, abs(limit))))
         if kind is int and declared.most is None:
             yield str(MOST + 1)
 

@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_told_with_its_place(write, name, content, argume
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "the name of a file is empty"),
+        ("", "must not be empty|the name of a file is empty"),
         ("https://example.org/a.txt", r"https://example\.org/a\.txt is an address on the web; download"),
     ],
 )
