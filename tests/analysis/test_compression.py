@@ -49,7 +49,7 @@ def test_any_examples_are_restored_with_labels_or_sources(field):
     assert lm.decompress(lm.compress([])) == []
 
 
-@pytest.mark.parametrize("kind", [{}, {"window": 32}])
+@pytest.mark.parametrize("kind", [pytest.param({}, marks=pytest.mark.slow), {"window": 32}])
 def test_the_size_is_what_the_scores_say_to_a_hundredth(kind):
     lines = [text + "\n" for text in generate_headlines(600, seed=3)]
     lm = untrained_model(lines, **kind)

@@ -53,6 +53,7 @@ def test_the_folder_is_created_only_after_the_corpus_is_read(tmp_path, capsys):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_grid_is_trained_reported_and_gone_on_with(tmp_path):
     data = tmp_path / "texts.txt"
     data.write_text("".join(text + "\n" for text in generate_headlines(120, seed=1)))

@@ -32,8 +32,10 @@ def test_missing_unreadable_and_damaged_files_are_told_apart(tmp_path):
     with pytest.raises(InputError, match="is missing"):
         read_json(tmp_path / "a.json")
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(StorageError, match=r"a\.json cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"a\.json is no regular file"):
         read_json(tmp_path / "a.json")
+    with pytest.raises(StorageError, match="cannot be read: File name too long"):
+        read_json(tmp_path / ("a" * 300))
     (tmp_path / "b.json").write_text("[1]")
     with pytest.raises(InputError, match="holds no JSON object"):
         read_sealed(tmp_path / "b.json")
