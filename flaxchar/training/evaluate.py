@@ -139,9 +139,13 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
         sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
         return [(f"{vocabulary.decode(ids[:-1])}{SOURCE_END}", ids.astype(np.int32)) for ids in sources]
     set_by_user = training.sample_prompts != TrainingConfig().sample_prompts
-    given = [
-        given_text(vocabulary, prompt, config.data.normalize, "the sample prompt") for prompt in training.sample_prompts
-    ]
+    if set_by_user:
+        form = config.data.normalize
+        given = [given_text(vocabulary, prompt, form, "the sample prompt") for prompt in training.sample_prompts]
+    else:
+        # The default prompt is one of news; a text that does not know its characters or words begins by itself.
+        known = vocabulary.id_of
+        given = [p if all(map(known, vocabulary.tokenize(p))) else "" for p in training.sample_prompts]
     if vocabulary.labels:
         return [
             (f"{name}: {prompt}", np.concatenate([[label], vocabulary.encode(prompt)]).astype(np.int32))
@@ -149,7 +153,4 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
             for prompt in (given if set_by_user else ("",))
         ]
     beginning = before_a_text(config.data, vocabulary)  # of running text
-    if not set_by_user:
-        # The default prompt is one of news; a text that does not know its characters or words begins by itself.
-        given = [prompt if all(map(vocabulary.id_of, vocabulary.tokenize(prompt))) else "" for prompt in given]
     return [(prompt, vocabulary.encode(prompt) if prompt else beginning) for prompt in given]

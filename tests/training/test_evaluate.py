@@ -83,6 +83,8 @@ def test_the_cost_of_an_evaluation_is_estimated_from_parts_of_it(monkeypatch):
 def test_a_prompt_of_the_user_that_cannot_be_encoded_is_an_error_and_the_default_one_is_left_out():
     corpus, config = encoded(["abba", "aab"], [])
     assert [(prompt, len(ids)) for prompt, ids in sample_prompts(corpus, config)] == [("", 0)]
+    spaced, config = encoded(["Today\u00a0", "day\u00a0To"], [])  # which knows another space: no warning, no prompt
+    assert [prompt for prompt, _ in sample_prompts(spaced, config)] == [""]
     words, config = encoded(["ein Wort", "und noch ein Wort"], [], unit="word")
     assert [prompt for prompt, _ in sample_prompts(words, config)] == [""]
     corpus, config = encoded(["abba", "aab"], [], sample_prompts=("Zürich",))
