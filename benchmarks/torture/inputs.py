@@ -16,7 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from rows import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -41,16 +42,6 @@ MODELS: dict[str, dict] = {
     "labels": {"labels": ("x", "y"), "bos": False},
     "sources": {"sources": True, "bos": False},
 }
-
-
-class Row(NamedTuple):
-    """A row of the table: ``lost`` are those that were accepted, hung, made something or ended in another exception."""
-
-    attack: str
-    tried: int
-    detected_or_refused: int
-    survived: int
-    lost: int
 
 
 def refused(call: Callable[[], object], error: type[Exception] = flaxchar.InputError) -> bool:

@@ -20,7 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from rows import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = {
@@ -59,16 +60,6 @@ saver.SAVE_EVERY = 0.0
 from flaxchar.commands.main import main
 sys.exit(main(sys.argv[1:]))
 """
-
-
-class Row(NamedTuple):
-    """What became of an attack: how often it was tried, detected or refused, survived, and what was lost."""
-
-    attack: str
-    tried: int
-    detected_or_refused: int
-    survived: int
-    lost: int
 
 
 class Bench:

@@ -1,6 +1,6 @@
 """Attacks on numbers and on the cache: divergence, damaged libraries, damaged ids, damaged programs, very long texts.
 
-``python benchmarks/torture/numbers.py`` runs all attacks and prints a row each; ``--attacks`` names some of them.
+``python benchmarks/torture/arithmetic.py`` runs all attacks and prints a row each; ``--attacks`` names some of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from rows import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 RATES = ("1e3", "1e6", "1e12", "1e30")
@@ -48,16 +49,6 @@ _DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "foreign": lambda content, rng: Path(sys.executable).read_bytes(),
     "one bit": lambda content, rng: _flipped(content, rng),  # noqa: PLW0108 - defined below
 }
-
-
-class Row(NamedTuple):
-    """What became of an attack: how often it was tried, detected or refused, survived, and what was lost."""
-
-    attack: str
-    tried: int
-    detected_or_refused: int
-    survived: int
-    lost: int
 
 
 def _flipped(content: bytes, rng: random.Random) -> bytes:
