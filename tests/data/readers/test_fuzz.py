@@ -1,6 +1,6 @@
 """Whatever a file holds, it is read or refused with an ``InputError``.
 
-For ten minutes: ``FLAXCHAR_FUZZ_SECONDS=600 pytest -m slow -n 0 tests/data/test_fuzz.py``
+For ten minutes: ``FLAXCHAR_FUZZ_SECONDS=600 pytest -m slow -n 0 tests/data/readers/test_fuzz.py``
 """
 
 from __future__ import annotations
