@@ -17,7 +17,7 @@ from flaxchar.data.starts import settle_beginning
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.kernels.forks import check_process
 from flaxchar.language_model import LanguageModel
-from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
+from flaxchar.presets import PRESETS, SIZED_PRESETS, resolve
 from flaxchar.training.devices import make_layout
 from flaxchar.training.initial import known_tokens, with_network
 from flaxchar.training.run_directory import Run
@@ -142,7 +142,7 @@ def train(
     else:
         encoded, settled = load_encoded(settled, like, known)
         data = settled.data
-    facts = CorpusFacts(data, encoded.train_characters, encoded.train.mean_length)
+    facts = encoded.facts(data)
     settled = resolve(settings, preset, config, facts)
     settled.validate(from_python=files is None)
     layout = make_layout(settled.training, devices)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flaxchar.config import Config
+from flaxchar.hardware import Hardware
 from flaxchar.settings import LENGTHS, DataConfig, ModelConfig, TrainingConfig
 
 PRESETS: dict[str, Config] = {
@@ -52,11 +53,15 @@ class CorpusFacts(NamedTuple):
       data: the data settings; those that were left to the corpus (``dataset``, ``window``, ``bos``) are filled in.
       characters: number of characters in the training texts.
       mean_length: mean number of tokens of a text, without its source.
+      packable: whether several texts can share a row of a batch: not with sources or for a classifier.
+      hardware: the device that trains.
     """
 
     data: DataConfig
     characters: int
     mean_length: float = 0.0
+    packable: bool = True
+    hardware: Hardware = Hardware()
 
 
 def resolve(
@@ -87,7 +92,14 @@ def resolve(
         start = (
             Config()
             if corpus is None
-            else make_preset(name, corpus.characters, corpus.data.running, corpus.mean_length)
+            else make_preset(
+                name,
+                corpus.characters,
+                corpus.data.running,
+                corpus.mean_length,
+                corpus.packable,
+                corpus.hardware,
+            )
         )
     else:
         start = PRESETS[preset]
@@ -101,14 +113,23 @@ def resolve(
     return config
 
 
-def make_preset(name: str, characters: int, running: bool = False, mean_length: float = 0.0) -> Config:
-    """The settings of a preset: ``fast`` trains for a minute, ``best`` for half an hour.
+def make_preset(
+    name: str,
+    characters: int,
+    running: bool = False,
+    mean_length: float = 0.0,
+    packable: bool = True,
+    hardware: Hardware = Hardware(),
+) -> Config:
+    """The settings of a preset. On a CPU ``fast`` trains for a minute and ``best`` for half an hour.
 
     Args:
       name: one of ``PRESETS`` or ``SIZED_PRESETS``.
       characters: number of characters in the training texts.
       running: whether the texts are running text, read in windows.
       mean_length: mean number of tokens of a text, without its source.
+      packable: whether several texts can share a row of a batch.
+      hardware: the device that trains.
 
     Example::
 
@@ -119,6 +140,8 @@ def make_preset(name: str, characters: int, running: bool = False, mean_length: 
     size = sum(characters >= limit for limit in SIZES)
     # A long text or a window has as many characters as several lines, so a smaller batch suffices and gives more steps.
     long = running or mean_length >= LONG_TEXTS
+    if hardware.wide:
+        return _on_gpu(name, size, running, long, packable)
     usual = Config().replace(batch_size=16 if size else 8) if long else Config()
     if size == 0:
         return _little_text(usual, running, best=name == "best")
@@ -158,6 +181,30 @@ def _best(size: int, running: bool, long: bool) -> Config:
         training = dataclasses.replace(training, optimizer="adamw", learning_rate=0.012, clip_norm=1.0)
         input_dropout, dropout = 0.3, 0.5
     return Config(model=dataclasses.replace(model, input_dropout=input_dropout, dropout=dropout), training=training)
+
+
+def _on_gpu(name: str, size: int, running: bool, long: bool, packable: bool) -> Config:
+    """On a GPU a step takes nearly as long for one row as for dozens, so networks and batches are larger.
+
+    All but the largest corpora are learned by heart within a minute, so the number of passes bounds a run.
+    """
+    packed = packable and not running
+    if size == 0:
+        config = _little_text(Config().replace(batch_size=8) if long else Config(), running, best=name == "best")
+        return config.replace(buckets=0, batch_size=16) if packed else config
+    best, fast = name == "best", name == "fast"
+    lines = not long
+    config = _best(size, running, long).replace(
+        hidden=(768 if best else 512) if lines else (1024 if best else 768),
+        batch_size={1: 16, 2: 64, 3: 128}[size] if lines else (64 if size == 3 else 32) // (1 if running else 4),
+        buckets=0 if packed else Config().training.buckets,
+    )
+    if long and size < 3:
+        config = config.replace(dropout=0.5 if best else 0.4, input_dropout=0.2)
+    if size == 3:
+        return config.without_length().replace(time_budget="30m" if best else "1m" if fast else None)
+    epochs = {1: 24, 2: 8}[size] if lines else 12
+    return config.without_length().replace(epochs=epochs // 2 if fast else 2 * epochs if best and lines else epochs)
 
 
 def describe_by_corpus(name: str) -> str | None:

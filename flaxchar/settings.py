@@ -171,6 +171,11 @@ class ModelConfig:
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32", "Type of the factors of matrix products. Parameters, recurrent state and loss are always float32."
     )
+    matmul_precision: Literal["default", "float32"] = setting(
+        "default",
+        "Precision of matrix products with `dtype` float32. default: the device's own, which is float32 on a CPU and "
+        "TF32 (10 bits of mantissa) on an NVIDIA GPU; float32: float32 everywhere, which is slower on a GPU.",
+    )
     input_init: Literal["unit", "glorot"] = setting(
         "unit",
         "Initialisation of the first layer's input weights. unit: what a character adds to each gate has "
@@ -210,8 +215,9 @@ class TrainingConfig:
     batch_size: int = setting(32, "Texts, or windows of running text, in a batch.", least=1, most=1 << 20)
     buckets: int = setting(
         8,
-        "Number of batch widths. Texts of similar length share a batch, which saves padding; 1 mixes all lengths.",
-        least=1,
+        "Number of batch widths. Texts of similar length share a batch, which saves padding; 1 mixes all lengths; "
+        "0 packs several whole texts into each row of a batch, which is fastest on a GPU.",
+        least=0,
         most=1_000,
     )
     seed: int = setting(

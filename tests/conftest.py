@@ -20,6 +20,10 @@ from helpers import CACHE, ROOT  # noqa: E402
 
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
 
+if jax.default_backend() == "gpu":
+    # The tests' tolerances are float32's. A GPU's default is TF32, which keeps 10 of 23 bits of each factor; tests
+    # marked gpu judge that. Commands, in their own processes, are as shipped.
+    jax.config.update("jax_default_matmul_precision", "float32")
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 # What runs here is small, and most of its time is compilation. Commands, in their own processes, are as shipped.
@@ -41,6 +45,13 @@ def native() -> None:
 
     if not build.available():
         pytest.skip(f"the native kernel is not available: {build.status()}")
+
+
+@pytest.fixture(autouse=True)
+def _only_with_a_gpu(request: pytest.FixtureRequest) -> None:
+    """Skip tests marked ``gpu`` where there is none."""
+    if request.node.get_closest_marker("gpu") and jax.default_backend() != "gpu":
+        pytest.skip(f"needs a GPU; JAX computes on {jax.default_backend()}")
 
 
 @pytest.fixture(scope="module")

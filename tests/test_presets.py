@@ -9,6 +9,7 @@ from helpers import PALINDROMES
 
 import flaxchar
 from flaxchar.config import Config
+from flaxchar.hardware import Hardware
 from flaxchar.presets import (
     LONG_TEXTS,
     PRESETS,
@@ -130,3 +131,36 @@ def test_the_description_by_corpus_says_what_the_preset_does():
     )
     assert describe_by_corpus("learning_rate") == "0.02; for running text 0.014 under 200,000 characters, else 0.02"
     assert describe_by_corpus("hidden") is None
+
+
+# -- hardware ---------------------------------------------------------------------------------------------------------
+
+GPU = Hardware("gpu", "NVIDIA H200", 141 << 30)
+
+
+def test_every_preset_is_valid_on_a_gpu():
+    for name, count, running, length, packable in itertools.product(
+        SIZED_PRESETS, CHARACTERS, (False, True), (10, LONG_TEXTS), (False, True)
+    ):
+        config = make_preset(name, count, running, length, packable, GPU)
+        config.validate()
+        assert (config.training.buckets == 0) == (packable and not running)
+
+
+def test_a_gpu_learns_a_text_of_known_size_in_a_number_of_passes():
+    for count, running in itertools.product((10_000, 300_000, 1_100_000), (False, True)):
+        assert make_preset("default", count, running, hardware=GPU).training.epochs
+    assert make_preset("default", 10**9, hardware=GPU).training.epochs is None
+    assert make_preset("best", 10**9, hardware=GPU).training.time_budget == "30m"
+    assert make_preset("fast", 300_000, hardware=GPU).training.epochs == 12
+
+
+def test_what_was_not_left_to_the_hardware_stays():
+    assert make_preset("reference", 10, hardware=GPU) == make_preset("reference", 10)
+    assert make_preset("default", 300_000, hardware=Hardware()) == make_preset("default", 300_000)
+
+
+def test_a_preset_follows_the_hardware_that_trains():
+    corpus = CorpusFacts(Config().replace(window=0).data, 500_000, hardware=GPU)
+    assert resolve({}, corpus=corpus).training.buckets == 0
+    assert resolve({"buckets": 3}, corpus=corpus).training.buckets == 3

@@ -22,15 +22,13 @@ from flaxchar.data.examples import Example, Examples
 from flaxchar.data.texts import Texts
 from flaxchar.data.unknown import UnknownTokens, find_unknown
 from flaxchar.models.charlm import CharLM, Params
-from flaxchar.models.evaluation import token_scores, window_carry
+from flaxchar.models.evaluation import evaluation_rows, token_scores, window_carry
 from flaxchar.models.trained import TrainedModel
 
 # Texts, or tokens of running text, that are scored before an adapting model learns from them.
 ADAPT_TEXTS, ADAPT_WINDOW = 8, 32
 # The learning rate of an adapting model, and the gradient norm above which its step is shortened.
 ADAPT_RATE, ADAPT_NORM = 1.0, 4.0
-# Texts scored together by a model that does not adapt.
-SCORE_ROWS = 64
 # Widths of batches are multiples of this, so that few widths have to be compiled.
 WIDTH_STEP = 32
 
@@ -163,12 +161,13 @@ def _separate(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterat
     if adapt:
         order = [np.arange(k, min(k + ADAPT_TEXTS, len(texts))) for k in range(0, len(texts), ADAPT_TEXTS)]
     else:
-        order = by_length(lengths, SCORE_ROWS)
+        most = evaluation_rows(trained.model, min(LONGEST_SCORED, int(lengths.max())))
+        order = by_length(lengths, most)
     for chosen in order:
         longest = int(lengths[chosen].max())
         width = min(max(1, -(-longest // WIDTH_STEP)) * WIDTH_STEP, LONGEST_SCORED)
         # Few texts are longer than a window. Empty rows beside them would cost a multiple of their time.
-        rows = ADAPT_TEXTS if adapt else SCORE_ROWS if longest <= LONGEST_SCORED else len(chosen)
+        rows = ADAPT_TEXTS if adapt else most if longest <= LONGEST_SCORED else len(chosen)
         for batch in text_windows(texts, chosen, rows, width, eos, bos):
             yield np.concatenate([chosen, np.zeros(rows - len(chosen), np.int64)]), batch
 

@@ -17,7 +17,7 @@ from flaxchar.commands.comparison import Outcome, table, write_report
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
 from flaxchar.config import Config, InputError, TrainingDiverged
-from flaxchar.presets import CorpusFacts, resolve
+from flaxchar.presets import resolve
 from flaxchar.settings import LENGTHS
 from flaxchar.validation import setting
 
@@ -74,7 +74,7 @@ def compare(arguments: Sequence[str]) -> int:
     corpus, config = load_encoded(resolve(settings, options.preset))
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see `val_fraction` and `val_data`")
-    facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
+    facts = corpus.facts(config.data)
     configs = [resolve({**settings, **combination}, options.preset, corpus=facts) for combination in combinations]
     layouts = [make_layout(config.training, options.devices) for config in configs]
     try:

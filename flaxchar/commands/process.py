@@ -11,6 +11,7 @@ import ctypes
 import difflib
 import gc
 import glob
+import importlib.util
 import os
 import re
 import sys
@@ -67,6 +68,7 @@ def set_up(devices: int | None = None) -> None:
     keep_memory()
     if devices is not None and devices > 1:
         divide_cpu(devices)
+    compute_alike()
     keep_compiled_programs()
 
 
@@ -168,6 +170,19 @@ def join(job: Job) -> None:
             f"the other processes cannot be found ({str(error).splitlines()[0]}); name them with "
             '`coordinator="HOST:PORT"`, `processes` and `process_id`'
         ) from error
+
+
+def compute_alike() -> None:
+    """Tell XLA to use only such programs on a GPU as give the same bits each time, and to choose them by rule.
+
+    By default XLA runs each matrix product in several ways and keeps the fastest. The choice changes from start to
+    start, and with it the last bits of a run. It also takes most of the time of a start: the first step of a run on an
+    H200 came after 54 s, and by rule after 10 s. ``docs/decisions/gpu.md`` has the speed of both.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    installed = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
+    if installed and "xla_gpu_deterministic_ops" not in flags and "xla_gpu_autotune_level" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
 def keep_memory() -> None:

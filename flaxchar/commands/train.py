@@ -12,7 +12,7 @@ from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
 from flaxchar.commands.output import counted
 from flaxchar.config import Config, InputError
-from flaxchar.presets import SIZED_PRESETS, CorpusFacts, resolve
+from flaxchar.presets import SIZED_PRESETS, resolve
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def train(arguments: Sequence[str]) -> int:
     from flaxchar.training.session import train_corpus
 
     corpus, config = load_encoded(config, None if run is None else run.vocabulary, known_tokens(config, run))
-    facts = CorpusFacts(config.data, corpus.train_characters, corpus.train.mean_length)
+    facts = corpus.facts(config.data)
     config = resolve(settings, options.preset, saved, facts)
     config.validate()
     if run is not None:

@@ -15,9 +15,8 @@ from jaxtyping import Float32, Integer
 
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.vocabulary import PAD
+from flaxchar.hardware import this_hardware
 
-# The most batch widths of an evaluation. Each width costs a compilation and saves padding.
-EVALUATION_WIDTHS = 4
 # A longer text is scored in windows of this many time steps, so that a text of any length needs little memory.
 LONGEST_SCORED = 1024
 # A further width of an evaluation is worth its compilation only for at least this many batches.
@@ -36,12 +35,14 @@ class Batch(NamedTuple):
       targets: ids to predict: the inputs shifted by one and closed by ``<eos>``, int32 ``[batch, time]``.
       mask: which targets count in the loss, bool ``[batch, time]``.
       fresh: True if the carry starts from zeros, False if it is that of the batch before; bool scalar.
+      starts: where a text starts, bool ``[batch, time]``, if a row holds several texts; else None.
     """
 
     inputs: AnyArray
     targets: AnyArray
     mask: AnyArray
     fresh: AnyArray
+    starts: AnyArray | None = None
 
 
 def one_hot(inputs: Integer[np.ndarray, "batch time"], vocab: int) -> Float32[np.ndarray, "batch time {vocab}"]:
@@ -256,7 +257,7 @@ class EvaluationBatches:
         self._order = by_length(self._lengths, batch_size)
         long = int((self._lengths > LONGEST_SCORED).sum())
         self._rows = min(batch_size, len(texts) - long), min(batch_size, long)  # of a batch of short texts, of long
-        most = min(EVALUATION_WIDTHS, -(-len(self._order) // BATCHES_PER_WIDTH))
+        most = min(this_hardware().evaluation_widths, -(-len(self._order) // BATCHES_PER_WIDTH))
         longest = np.array([self._lengths[b].max() for b in self._order])
         self.widths = choose_widths(np.minimum(longest, LONGEST_SCORED), most)
 

@@ -23,6 +23,8 @@ from flaxchar.data.texts import LARGE
 from flaxchar.data.union import with_tokens
 from flaxchar.data.unknown import NONE_UNKNOWN, UnknownTokens, find_unknown
 from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.hardware import this_hardware
+from flaxchar.presets import CorpusFacts
 from flaxchar.settings import DEFAULT_WORD_VOCABULARY, DataConfig
 from flaxchar.storage import cache_folder, content_key, own_cache_folder, replaced_folder
 
@@ -69,6 +71,11 @@ class EncodedCorpus:
     def floor(self) -> float | None:
         """The entropy of the texts in bits per character, which no model can beat; None where it is unknown."""
         return self.record["floor"]
+
+    def facts(self, data: DataConfig) -> CorpusFacts:
+        """The facts that a preset depends on; ``data`` are the settings of these texts."""
+        packable = self.train.source_end is None and self.train.ends
+        return CorpusFacts(data, self.train_characters, self.train.mean_length, packable, this_hardware())
 
 
 def encode_corpus(

@@ -20,6 +20,7 @@ from flaxchar.data.vocabulary import PAD, Vocabulary
 from flaxchar.generation.arguments import check
 from flaxchar.generation.decode import DecodeState, decode
 from flaxchar.generation.sampling import Sampling
+from flaxchar.hardware import this_hardware
 from flaxchar.kernels import build, cpu_decode
 from flaxchar.kernels.cpu import NATIVE_CELLS
 from flaxchar.kernels.random import fold_in, new_key
@@ -27,9 +28,6 @@ from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.layers import with_embedding
 from flaxchar.settings import MOST_SAMPLES, MOST_WRITTEN
 
-# Rows of JAX's loop. They are always this many, filled up where fewer samples are asked for: a matrix product may round
-# differently for another number of rows, and sample i must not depend on how many samples are drawn.
-JAX_ROWS = 16
 # In the native kernel a row does not depend on the others; these numbers of rows and of tokens only bound the memory.
 NATIVE_ROWS, _BUFFER = 4096, 1 << 26
 # Tokens drawn between two pieces of a stream.
@@ -70,8 +68,7 @@ def _request(
     check("seed", seed, int, least=0, most=2**32 - 1)
     given = lead_in(prompt, model.vocab - 1, bos)
     lead = len(given) - len(prompt)
-    # Lengths of the buffer are powers of two, so that few of them are ever compiled.
-    length = max(64, 1 << size.bit_length())
+    length = _buffer_length(size)
     tokens = np.full((rows, length), PAD, np.int32)
     tokens[:, : len(given)] = given
     numbers = np.zeros(rows, np.uint32)
@@ -82,6 +79,18 @@ def _request(
     done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
     lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
     return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)
+
+
+def _buffer_length(size: int) -> int:
+    """Tokens of the buffer of a text: a power of two, so that few lengths are ever compiled."""
+    return max(64, 1 << size.bit_length())
+
+
+def _jax_rows(model: CharLM, size: int) -> int:
+    """Rows of JAX's loop; they are always this many, filled up where fewer samples are asked for."""
+    length, config = _buffer_length(size), model.config
+    memory = length * config.hidden if model.source_end is not None else 0
+    return this_hardware().generation_rows(length + memory + 8 * config.layers * config.hidden + 2 * model.vocab)
 
 
 def _runs_natively(model: CharLM) -> bool:
@@ -176,14 +185,15 @@ def generate(
             f"at most {MOST_WRITTEN:,} are written at once"
         )
     texts = []
-    at_once = max(1, min(NATIVE_ROWS, _BUFFER // (2 * size))) if _runs_natively(model) else JAX_ROWS
+    natively = _runs_natively(model)
+    at_once = max(1, min(NATIVE_ROWS, _BUFFER // (2 * size))) if natively else _jax_rows(model, size)
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
-        rows = len(samples) if _runs_natively(model) else JAX_ROWS
+        rows = len(samples) if natively else at_once
         request = _request(model, prompt, samples, rows, size, seed, bos)
         _, tokens, _ = _loop(model, params, vocabulary, request, sampling)(request.last)
-        start = request.lead + len(prompt)
-        texts += [_written(row, start, vocabulary.eos) for row in tokens[: len(samples)]]
+        rest = tokens[: len(samples), request.lead + len(prompt) :]
+        texts += [row[:end] for row, end in zip(rest, _ends(rest, vocabulary.eos).tolist(), strict=True)]
     return texts
 
 
@@ -200,19 +210,19 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Yield the ids of sample number ``sample`` of ``generate``, a few at a time while they are drawn."""
     sampling.validate()
-    request = _request(model, prompt, [sample], 1 if _runs_natively(model) else JAX_ROWS, size, seed, bos)
+    request = _request(model, prompt, [sample], 1 if _runs_natively(model) else _jax_rows(model, size), size, seed, bos)
     advance = _loop(model, params, vocabulary, request, sampling)
     seen, finished = request.lead + len(prompt), bool(request.done[0])
     while not finished:
         position, tokens, done = advance(seen + STREAM_TOKENS)
-        piece = _written(tokens[0, : position + 1], seen, vocabulary.eos)
+        rest = tokens[:1, seen : position + 1]
+        piece = rest[0, : _ends(rest, vocabulary.eos)[0]]
         seen, finished = seen + len(piece), bool(done[0])
         if len(piece):
             yield piece
 
 
-def _written(row: np.ndarray, start: int, eos: int) -> np.ndarray:
-    """The ids of a row from ``start`` up to the ``<eos>`` or padding that ends the text."""
-    rest = row[start:]
-    ends = np.flatnonzero((rest == PAD) | (rest == eos))
-    return rest[: ends[0]] if len(ends) else rest
+def _ends(rows: np.ndarray, eos: int) -> np.ndarray:
+    """How many ids each row has before the ``<eos>`` or padding that ends the text, ``[rows]``."""
+    ended = np.pad((rows == PAD) | (rows == eos), ((0, 0), (0, 1)), constant_values=True)
+    return ended.argmax(axis=1)

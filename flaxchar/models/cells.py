@@ -36,9 +36,10 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from flaxchar.data.batches import AnyArray
+from flaxchar.hardware import this_hardware
 from flaxchar.kernels import cpu
-from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
-from flaxchar.models.lstm import DType, lstm, lstm_step, masked, product, project, runs_natively, sum_of_products
+from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Starts, Weights
+from flaxchar.models.lstm import DType, kept, lstm, lstm_step, masked, product, project, runs_natively, sum_of_products
 
 # The inputs of one step: ids or vectors.
 StepInputs = Int[AnyArray, " batch"] | Float[AnyArray, "batch features"]
@@ -56,8 +57,9 @@ class RecurrentCell(NamedTuple):
       recurrent: whether the cell has a recurrent kernel.
       recurrent_bias: whether the recurrent product has a bias of its own.
       forget_gate: index of the gate whose bias starts at 1, so that an untrained cell keeps its state; None for none.
-      sequence: ``(inputs, weights, carry, mask, dtype)`` → hidden states ``[time, batch, hidden]`` and carry. The mask
-        ``[batch, hidden]``, or None, multiplies the state before each recurrent product.
+      sequence: ``(inputs, weights, carry, mask, dtype, starts)`` → hidden states ``[time, batch, hidden]`` and carry.
+        The mask ``[batch, hidden]``, or None, multiplies the state before each recurrent product. The carry is set to 0
+        before the steps where a text starts, bool ``[time, batch]``; None for nowhere.
       step: ``(inputs, weights, carry, dtype)`` → hidden state ``[batch, hidden]`` and carry.
 
     Example::
@@ -76,8 +78,10 @@ class RecurrentCell(NamedTuple):
     step: Callable[..., StepResult]
 
 
-def _lstm(inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask, dtype: DType) -> SequenceResult:
-    return lstm(inputs, weights["kernel"], weights["bias"], weights["recurrent_kernel"], carry, dtype, mask)
+def _lstm(
+    inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask, dtype: DType, starts: Starts = None
+) -> SequenceResult:
+    return lstm(inputs, weights["kernel"], weights["bias"], weights["recurrent_kernel"], carry, dtype, mask, starts)
 
 
 def _lstm_step(inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType) -> StepResult:
@@ -88,13 +92,19 @@ def _lstm_step(inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType)
 
 
 def gru(
-    inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask = None, dtype: DType = "float32"
+    inputs: LayerInputs,
+    weights: Weights,
+    carry: Carry,
+    mask: Mask = None,
+    dtype: DType = "float32",
+    starts: Starts = None,
 ) -> SequenceResult:
     """The GRU over a sequence; arguments as for ``RecurrentCell.sequence``, the carry is ``(h,)``."""
-    if runs_natively(dtype):
+    if runs_natively(dtype) and starts is None:
         return cpu.sequence("gru", inputs, weights, carry, mask)
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, 3 * hidden]
-    hs = _gru_scan(dtype, projected, weights["recurrent_kernel"], weights["recurrent_bias"], carry[0], mask)
+    recurrent, bias = weights["recurrent_kernel"], weights["recurrent_bias"]
+    hs = _gru_scan(dtype, projected, recurrent, bias, carry[0], mask, kept(starts))
     return hs, (hs[-1],)
 
 
@@ -116,40 +126,60 @@ def _gru_step(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _gru_scan(dtype: DType, projected: AnyArray, recurrent: AnyArray, bias: AnyArray, h: AnyArray, mask: Mask) -> Array:
-    return _gru_forward(dtype, projected, recurrent, bias, h, mask)[0]
+def _gru_scan(
+    dtype: DType,
+    projected: AnyArray,
+    recurrent: AnyArray,
+    bias: AnyArray,
+    h: AnyArray,
+    mask: Mask,
+    keep: AnyArray | None,
+) -> Array:
+    return _gru_forward(dtype, projected, recurrent, bias, h, mask, keep)[0]
 
 
 def _gru_forward(
-    dtype: DType, projected: AnyArray, recurrent: AnyArray, bias: AnyArray, h: AnyArray, mask: Mask
+    dtype: DType,
+    projected: AnyArray,
+    recurrent: AnyArray,
+    bias: AnyArray,
+    h: AnyArray,
+    mask: Mask,
+    keep: AnyArray | None,
 ) -> tuple[Array, tuple]:
-    def step(h: Array, projected: Array) -> tuple[Array, tuple]:
-        h, gates = _gru_step(dtype, projected, recurrent, bias, h, mask)
-        return h, (h, gates)
+    factor = recurrent.astype(dtype)
 
-    _, (hs, gates) = lax.scan(step, h, projected)
-    return hs, (recurrent, mask, h, hs, gates)
+    def step(h: Array, inputs: tuple[AnyArray, ...]) -> tuple[Array, tuple]:
+        projected, keep = inputs
+        h, gates = _gru_step(dtype, projected, factor, bias, masked(h, keep), mask)
+        return h, (h, tuple(gate.astype(dtype) for gate in gates))
+
+    _, (hs, gates) = lax.scan(step, h, (projected, keep), unroll=this_hardware().unroll)
+    return hs, (recurrent, mask, keep, h, hs, gates)
 
 
 def _gru_backward(dtype: DType, residuals: tuple, d_hs: AnyArray) -> tuple:
-    recurrent, mask, h0, hs, (z, r, n, q_n) = residuals
-    h_before = jnp.concatenate([h0[None], hs[:-1]])
+    recurrent, mask, keep, h0, hs, gates = residuals
+    z, r, n, q_n = (gate.astype(jnp.float32) for gate in gates)
+    h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), keep)
     to_n = (1 - z) * (1 - n * n)
     to_z, to_r = (h_before - n) * z * (1 - z), to_n * q_n * r * (1 - r)
     factors = jnp.concatenate([to_z, to_r, to_n * r], axis=-1)  # dq = dh * factors, [time, batch, 3 * hidden]
-    transposed = recurrent.T
+    transposed = recurrent.T.astype(dtype)
 
-    def step(d_h: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        d_hs, factors, z = inputs
+    def step(d_h: Array, inputs: tuple[AnyArray, ...]) -> tuple[Array, Array]:
+        d_hs, factors, z, keep = inputs
         d_h = d_hs + d_h
         d_q = jnp.concatenate([d_h, d_h, d_h], axis=-1) * factors
-        return d_h * z + masked(product(d_q, transposed, dtype), mask), d_h
+        return masked(d_h * z + masked(product(d_q, transposed, dtype), mask), keep), d_h
 
-    d_h0, d_h = lax.scan(step, jnp.zeros_like(h0), (d_hs, factors, z), reverse=True)
+    inputs = d_hs, factors, z, keep
+    d_h0, d_h = lax.scan(step, jnp.zeros_like(h0), inputs, reverse=True, unroll=this_hardware().unroll)
     d_q = jnp.concatenate([d_h, d_h, d_h], axis=-1) * factors
     d_projected = jnp.concatenate([d_h * to_z, d_h * to_r, d_h * to_n], axis=-1)
     d_recurrent = sum_of_products(masked(h_before, mask), d_q, dtype)
-    return d_projected, d_recurrent, d_q.sum((0, 1)), d_h0, None if mask is None else jnp.zeros_like(mask)
+    d_constants = (None if constant is None else jnp.zeros_like(constant) for constant in (mask, keep))
+    return d_projected, d_recurrent, d_q.sum((0, 1)), d_h0, *d_constants
 
 
 _gru_scan.defvjp(_gru_forward, _gru_backward)
@@ -159,13 +189,18 @@ _gru_scan.defvjp(_gru_forward, _gru_backward)
 
 
 def rnn(
-    inputs: LayerInputs, weights: Weights, carry: Carry, mask: Mask = None, dtype: DType = "float32"
+    inputs: LayerInputs,
+    weights: Weights,
+    carry: Carry,
+    mask: Mask = None,
+    dtype: DType = "float32",
+    starts: Starts = None,
 ) -> SequenceResult:
     """The simple RNN over a sequence; arguments as for ``RecurrentCell.sequence``, the carry is ``(h,)``."""
-    if runs_natively(dtype):
+    if runs_natively(dtype) and starts is None:
         return cpu.sequence("rnn", inputs, weights, carry, mask)
     projected = project(inputs, weights["kernel"], weights["bias"], dtype)  # [time, batch, hidden]
-    hs = _rnn_scan(dtype, projected, weights["recurrent_kernel"], carry[0], mask)
+    hs = _rnn_scan(dtype, projected, weights["recurrent_kernel"], carry[0], mask, kept(starts))
     return hs, (hs[-1],)
 
 
@@ -177,33 +212,40 @@ def rnn_step(inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType = 
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _rnn_scan(dtype: DType, projected: AnyArray, recurrent: AnyArray, h: AnyArray, mask: Mask) -> Array:
-    return _rnn_forward(dtype, projected, recurrent, h, mask)[0]
+def _rnn_scan(
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, h: AnyArray, mask: Mask, keep: AnyArray | None
+) -> Array:
+    return _rnn_forward(dtype, projected, recurrent, h, mask, keep)[0]
 
 
 def _rnn_forward(
-    dtype: DType, projected: AnyArray, recurrent: AnyArray, h: AnyArray, mask: Mask
+    dtype: DType, projected: AnyArray, recurrent: AnyArray, h: AnyArray, mask: Mask, keep: AnyArray | None
 ) -> tuple[Array, tuple]:
-    def step(h: Array, projected: Array) -> tuple[Array, Array]:
-        h = jnp.tanh(projected + product(masked(h, mask), recurrent, dtype))
+    factor = recurrent.astype(dtype)
+
+    def step(h: Array, inputs: tuple[AnyArray, ...]) -> tuple[Array, Array]:
+        projected, keep = inputs
+        h = jnp.tanh(projected + product(masked(masked(h, keep), mask), factor, dtype))
         return h, h
 
-    _, hs = lax.scan(step, h, projected)
-    return hs, (recurrent, mask, h, hs)
+    _, hs = lax.scan(step, h, (projected, keep), unroll=this_hardware().unroll)
+    return hs, (recurrent, mask, keep, h, hs)
 
 
 def _rnn_backward(dtype: DType, residuals: tuple, d_hs: AnyArray) -> tuple:
-    recurrent, mask, h0, hs = residuals
-    transposed, slope = recurrent.T, 1 - hs * hs
+    recurrent, mask, keep, h0, hs = residuals
+    transposed, slope = recurrent.T.astype(dtype), 1 - hs * hs
 
-    def step(d_h: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        d_hs, slope = inputs
+    def step(d_h: Array, inputs: tuple[AnyArray, ...]) -> tuple[Array, Array]:
+        d_hs, slope, keep = inputs
         d_a = (d_hs + d_h) * slope
-        return masked(product(d_a, transposed, dtype), mask), d_a
+        return masked(masked(product(d_a, transposed, dtype), mask), keep), d_a
 
-    d_h0, d_a = lax.scan(step, jnp.zeros_like(h0), (d_hs, slope), reverse=True)
-    h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), mask)
-    return d_a, sum_of_products(h_before, d_a, dtype), d_h0, None if mask is None else jnp.zeros_like(mask)
+    inputs = d_hs, slope, keep
+    d_h0, d_a = lax.scan(step, jnp.zeros_like(h0), inputs, reverse=True, unroll=this_hardware().unroll)
+    h_before = masked(masked(jnp.concatenate([h0[None], hs[:-1]]), keep), mask)
+    d_constants = (None if constant is None else jnp.zeros_like(constant) for constant in (mask, keep))
+    return d_a, sum_of_products(h_before, d_a, dtype), d_h0, *d_constants
 
 
 _rnn_scan.defvjp(_rnn_forward, _rnn_backward)
@@ -227,9 +269,16 @@ def _minlstm_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> t
 
 
 def _linear_sequence(
-    coefficients: Callable, inputs: LayerInputs, weights: Weights, carry: Carry, mask: None, dtype: DType
+    coefficients: Callable,
+    inputs: LayerInputs,
+    weights: Weights,
+    carry: Carry,
+    mask: None,
+    dtype: DType,
+    starts: Starts = None,
 ) -> SequenceResult:
     a, b = coefficients(inputs, weights, dtype)
+    a = masked(a, kept(starts))  # a state of 0 before a step is a factor of 0
     b = b.at[0].add(a[0] * carry[0])
 
     def compose(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:

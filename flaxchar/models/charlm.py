@@ -6,6 +6,7 @@ to logits.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from typing import Any
@@ -15,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Float, Int, Key
+from jaxtyping import Bool, Float, Int, Key
 
 from flaxchar.data.batches import AnyArray, Batch
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.kernels import cpu
-from flaxchar.kernels.arrays import Carry
+from flaxchar.kernels.arrays import Carry, Starts
 from flaxchar.models.attention import attend, attend_step, empty_memory
 from flaxchar.models.cells import CELLS
 from flaxchar.models.layers import RecurrentLayer, dropout
@@ -102,8 +103,9 @@ class CharLM(nn.Module):
         Returns:
           Logits, float32 ``[batch, time, vocab]``, and the carry after the last step, be it padding or not.
         """
-        hidden, last = self._hidden(inputs, carry, dropout_keys)
-        return self.logits(jnp.swapaxes(hidden, 0, 1)), last
+        with products(self.config):
+            hidden, last = self._hidden(inputs, carry, dropout_keys)
+            return self.logits(jnp.swapaxes(hidden, 0, 1)), last
 
     def cross_entropy(
         self,
@@ -111,6 +113,7 @@ class CharLM(nn.Module):
         targets: Int[AnyArray, "batch time"],
         carry: tuple[Carry, ...] | None = None,
         dropout_keys: RowKeys | None = None,
+        starts: Bool[AnyArray, "batch time"] | None = None,
     ) -> tuple[Float[Array, "batch time"], tuple[Carry, ...]]:
         """Cross-entropy of each target, computed by the native kernel where it runs.
 
@@ -119,11 +122,13 @@ class CharLM(nn.Module):
           targets: ids, int32 ``[batch, time]``.
           carry: the carry after the text before; None at the start of a text.
           dropout_keys: a random key for each row, ``[batch]``, for training with dropout; None for no dropout.
+          starts: where a text starts, bool ``[batch, time]``, if a row holds several texts. Not for classifiers or
+            models with sources.
 
         Returns:
           Nats, float32 ``[batch, time]``, and the carry after the last step, be it padding or not.
         """
-        hidden, last = self._hidden(inputs, carry, dropout_keys)
+        hidden, last = self._hidden(inputs, carry, dropout_keys, None if starts is None else jnp.swapaxes(starts, 0, 1))
         targets = jnp.swapaxes(targets, 0, 1)  # [time, batch], like every large array
         if runs_natively(self.config.dtype):
             weights = self.logits.variables["params"]
@@ -142,6 +147,10 @@ class CharLM(nn.Module):
         Returns:
           Logits, float32 ``[batch, vocab]``, and the carry after the character.
         """
+        with products(self.config):
+            return self._step(ids, carry)
+
+    def _step(self, ids: AnyArray, carry: tuple) -> tuple[Array, tuple]:
         end = None if self.source_end is None else ids == self.source_end
         hidden, embedding = self._table(ids, None if end is None else end | ~carry[-1].reading)
         last = []
@@ -157,7 +166,11 @@ class CharLM(nn.Module):
         return self.logits(hidden), tuple(last)
 
     def _hidden(
-        self, inputs: AnyArray, carry: tuple[Carry, ...] | None, dropout_keys: Array | None
+        self,
+        inputs: AnyArray,
+        carry: tuple[Carry, ...] | None,
+        dropout_keys: Array | None,
+        starts: Starts = None,
     ) -> tuple[Float[Array, "time batch hidden"], tuple[Carry, ...]]:
         """The vectors from which the logits are computed: the last layer's outputs after attention; and the carry."""
         config = self.config
@@ -179,7 +192,8 @@ class CharLM(nn.Module):
             if dropout_keys is not None and config.recurrent_dropout:
                 ones = jnp.ones((1, *before[0].shape), jnp.float32)
                 mask = dropout(ones, config.recurrent_dropout, dropout_keys, config.layers + number)[0]
-            outputs, after = layer(self._normalized(number, hidden), before, mask, None if number else embedding)
+            table = None if number else embedding
+            outputs, after = layer(self._normalized(number, hidden), before, mask, table, starts)
             if dropout_keys is not None and config.dropout:
                 outputs = dropout(outputs, config.dropout, dropout_keys, number)
             hidden = self._residual(number, hidden, outputs)
@@ -219,6 +233,13 @@ class CharLM(nn.Module):
         """The residual connection, and after the last layer the final LayerNorm."""
         hidden = hidden + outputs if self.config.residual and number > 0 else outputs
         return self.norm[-1](hidden) if self.config.layer_norm and number == self.config.layers - 1 else hidden
+
+
+def products(config: ModelConfig) -> contextlib.AbstractContextManager:
+    """The precision of the matrix products that are traced in this context."""
+    if config.matmul_precision == "default":
+        return contextlib.nullcontext()  # what the device, or the user of the library, has chosen
+    return jax.default_matmul_precision(config.matmul_precision)
 
 
 def make_model(vocabulary: Vocabulary, config: ModelConfig) -> CharLM:

@@ -13,11 +13,11 @@ from jax import Array
 
 from flaxchar.data.batches import LONGEST_SCORED, AnyArray, Batch, EvaluationBatches, WindowBatches
 from flaxchar.data.encoded import EncodedTexts
+from flaxchar.hardware import this_hardware
+from flaxchar.models.cells import CELLS
 from flaxchar.models.charlm import CharLM, Params, starting_carry
 from flaxchar.models.losses import token_losses
 
-# Rows of an evaluation batch: more than in training, because there is no backward pass to keep memory for.
-EVALUATION_ROWS = 64
 # Running text is cut into rows of at least this many tokens. More rows would score worse, because every row but the
 # first starts in the middle of a text, from a carry of zeros.
 TOKENS_PER_ROW = 4096
@@ -133,7 +133,7 @@ def score_texts(model: CharLM, params: Params, texts: EncodedTexts, eos: int, bo
         texts, _ = vocabulary.encode_texts(["Anna", "Otto"])
         score_texts(model, params, texts, vocabulary.eos).nats  # cross-entropy of each text, float32 [2]
     """
-    batches = EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
+    batches = _text_batches(model, texts, eos, bos)
     carry: tuple = ()
     result = RowSums(*(np.zeros(len(texts), kind) for kind in (np.float64, np.int64, np.int64)))
     for chosen, batch in batches:
@@ -177,7 +177,7 @@ def evaluate(
     if window is None:
         sums = [score_texts(model, params, texts, eos, bos)]
     else:
-        batches = _window_batches(texts, eos, bos, window)
+        batches = _window_batches(model, texts, eos, bos, window)
         carry, sums = model.initial_carry(batches.rows), []
         for k in range(batches.steps_per_epoch):
             part, carry = score_batch(model, params, carry, batches.batch(k))
@@ -191,15 +191,26 @@ def evaluate(
 
 
 def evaluation_batches(
-    texts: EncodedTexts, eos: int, bos: bool = True, window: int | None = None
+    model: CharLM, texts: EncodedTexts, eos: int, bos: bool = True, window: int | None = None
 ) -> EvaluationBatches | WindowBatches:
     """The batches that ``evaluate`` scores; arguments as for ``evaluate``."""
     if window is None:
-        return EvaluationBatches(texts, EVALUATION_ROWS, eos, bos)
-    return _window_batches(texts, eos, bos, window)
+        return _text_batches(model, texts, eos, bos)
+    return _window_batches(model, texts, eos, bos, window)
 
 
-def _window_batches(texts: EncodedTexts, eos: int, bos: bool, window: int) -> WindowBatches:
+def evaluation_rows(model: CharLM, width: int) -> int:
+    """Rows of a batch of this width that is only scored: more than in training, as there is no backward pass."""
+    cell, config = CELLS[model.config.cell], model.config
+    return this_hardware().evaluation_rows(width, 3 * model.vocab + (2 * cell.gates + 2) * config.hidden)
+
+
+def _text_batches(model: CharLM, texts: EncodedTexts, eos: int, bos: bool) -> EvaluationBatches:
+    width = min(LONGEST_SCORED, int(texts.lengths.max()) + bos) if len(texts) else 1
+    return EvaluationBatches(texts, evaluation_rows(model, width), eos, bos)
+
+
+def _window_batches(model: CharLM, texts: EncodedTexts, eos: int, bos: bool, window: int) -> WindowBatches:
     """Windows of running text, in rows of at least ``TOKENS_PER_ROW`` tokens."""
-    rows = min(EVALUATION_ROWS, max(1, len(texts.ids) // TOKENS_PER_ROW))
+    rows = min(evaluation_rows(model, window), max(1, len(texts.ids) // TOKENS_PER_ROW))
     return WindowBatches(texts, rows, eos, window, bos)

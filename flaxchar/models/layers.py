@@ -14,7 +14,7 @@ from jaxtyping import Float, Key
 
 from flaxchar.data.batches import AnyArray
 from flaxchar.kernels import cpu
-from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
+from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Starts, Weights
 from flaxchar.kernels.random import is_threefry
 from flaxchar.models.cells import CELLS, SequenceResult, StepInputs, StepResult
 from flaxchar.models.lstm import DType, runs_natively
@@ -74,6 +74,7 @@ class RecurrentLayer(nn.Module):
         carry: Carry,
         mask: Mask = None,
         embedding: Float[AnyArray, "rows embedding"] | None = None,
+        starts: Starts = None,
     ) -> SequenceResult:
         """The layer over a sequence.
 
@@ -82,11 +83,12 @@ class RecurrentLayer(nn.Module):
           carry: the state before the first step, arrays ``[batch, hidden]``.
           mask: recurrent dropout: multiplies the state before each recurrent product, ``[batch, hidden]``.
           embedding: the vector of each id, ``[rows, features]``; None if ids look up rows of ``kernel`` directly.
+          starts: where a text starts and the carry is set to 0, bool ``[time, batch]``; None for nowhere.
 
         Returns:
           The hidden states ``[time, batch, hidden]`` and the carry after the last step.
         """
-        return CELLS[self.cell].sequence(inputs, self._weights(embedding), carry, mask, self.dtype)
+        return CELLS[self.cell].sequence(inputs, self._weights(embedding), carry, mask, self.dtype, starts)
 
     def step(
         self, inputs: StepInputs, carry: Carry, embedding: Float[AnyArray, "rows embedding"] | None = None

@@ -19,6 +19,8 @@ With ``dh`` and ``dc`` the gradients that reach ``h`` and ``c`` from the layer a
 The factors of ``dh`` and ``dc`` do not depend on later steps, so they are computed for all steps at once before the
 reverse scan. ``dR`` is computed for all steps at once after it.
 
+A row may hold several texts. Where a text starts, ``h'`` and ``c'`` are set to 0, and so are ``dh'`` and ``dc'``.
+
 On a CPU ``flaxchar.kernels.cpu`` computes the same in C++ if a compiler is available.
 """
 
@@ -34,8 +36,9 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Float, Float32, Int
 
 from flaxchar.data.batches import AnyArray
+from flaxchar.hardware import this_hardware
 from flaxchar.kernels import build, cpu
-from flaxchar.kernels.arrays import Carry, LayerInputs, Mask
+from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Starts
 
 # The type of the factors of matrix products. Sums, gates and carries are always float32.
 DType = Literal["float32", "bfloat16"]
@@ -50,8 +53,39 @@ def project(
     """The input projection ``x W + b``, float32; an id stands for its one-hot vector, so it looks up a row of ``W``."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         # The bias is added to the few rows of the table rather than to every time step.
-        return jnp.take(kernel + bias, inputs, axis=0)
+        return _rows(dtype, kernel + bias, inputs)
     return product(inputs, kernel, dtype) + bias
+
+
+# Up to this many rows, the gradient of a table is a matrix product on a GPU.
+_FEW_ROWS = 2048
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _rows(dtype: DType, table: AnyArray, ids: AnyArray) -> Array:
+    """Look up rows of a table ``[rows, columns]`` by ids ``[...]`` → ``[..., columns]``."""
+    return jnp.take(table, ids, axis=0)
+
+
+def _rows_forward(dtype: DType, table: AnyArray, ids: AnyArray) -> tuple[Array, tuple]:
+    return _rows(dtype, table, ids), (len(table), ids)
+
+
+def _rows_backward(dtype: DType, residuals: tuple, gradient: AnyArray) -> tuple[Array, None]:
+    """The gradient of the table: the sum of the gradients of its lookups, row by row.
+
+    A GPU adds up thousands of lookups of the same row fastest as a product with the one-hot ids, and always in the same
+    order.
+    """
+    count, ids = residuals
+    columns = gradient.shape[-1]
+    ids, gradient = ids.reshape(-1), gradient.reshape(-1, columns)
+    if this_hardware().platform == "gpu" and count <= _FEW_ROWS:
+        return product(jax.nn.one_hot(ids, count, axis=0, dtype=dtype), gradient, dtype), None
+    return jnp.zeros((count, columns), gradient.dtype).at[ids].add(gradient), None
+
+
+_rows.defvjp(_rows_forward, _rows_backward)
 
 
 def lstm_step(
@@ -80,7 +114,7 @@ def lstm_step(
         h, carry = lstm_step(ids[0], kernel, bias, recurrent, carry)  # ids [time, batch]
     """
     projected = _by_gate(project(inputs, kernel, bias, dtype))
-    h, c, _ = _step(projected * _tanh_scale(), _by_gate(recurrent) * _tanh_scale(), carry, dtype)
+    h, c, _ = _step(dtype, projected * _tanh_scale(), _scaled(recurrent, dtype), carry)
     return h, (h, c)
 
 
@@ -92,8 +126,9 @@ def lstm(
     carry: Carry,
     dtype: DType = "float32",
     mask: Mask = None,
+    starts: Starts = None,
 ) -> tuple[Float[Array, "time batch hidden"], Carry]:
-    """The LSTM over a whole sequence, differentiable in every argument except ids and the mask.
+    """The LSTM over a whole sequence, differentiable in every argument except ids, mask and starts.
 
     Args:
       inputs: time first: ids, int32 ``[time, batch]``, or vectors, float32 ``[time, batch, features]``.
@@ -104,6 +139,8 @@ def lstm(
       dtype: the type in which matrix products are computed.
       mask: recurrent dropout: multiplies the hidden state before each recurrent product, ``[batch, hidden]``. None for
         no dropout.
+      starts: where the carry is set to 0 before the step, because a text starts there, bool ``[time, batch]``. None
+        for nowhere.
 
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
@@ -114,10 +151,10 @@ def lstm(
         kernel, bias, recurrent = jnp.ones((84, 4 * 16)), jnp.zeros(4 * 16), jnp.ones((16, 4 * 16))
         hs, (h, c) = lstm(ids, kernel, bias, recurrent, (jnp.zeros((2, 16)),) * 2)  # hs [7, 2, 16]
     """
-    if runs_natively(dtype):
+    if runs_natively(dtype) and starts is None:
         weights = {"kernel": kernel, "bias": bias, "recurrent_kernel": recurrent}
         return cpu.sequence("lstm", inputs, weights, carry, mask)
-    return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry, mask)
+    return lstm_scan(dtype, project(inputs, kernel, bias, dtype), recurrent, carry, mask, kept(starts))
 
 
 def runs_natively(dtype: DType) -> bool:
@@ -159,19 +196,35 @@ def _tanh_scale() -> Array:
     return jnp.array([[0.5], [0.5], [1.0], [0.5]], jnp.float32)
 
 
-def masked(h: AnyArray, mask: AnyArray | None) -> AnyArray:
-    """The state times the mask; the state itself if the mask is None."""
-    return h if mask is None else h * mask
+def masked(values: AnyArray, mask: AnyArray | None) -> AnyArray:
+    """The values times the mask; the values themselves if the mask is None."""
+    return values if mask is None else values * mask
+
+
+def kept(starts: AnyArray | None) -> Array | None:
+    """What the carry is multiplied by before each step: 0 where a text starts, else 1, float32 ``[time, batch, 1]``."""
+    return None if starts is None else jnp.where(starts, 0.0, 1.0)[..., None]
+
+
+def _scaled(recurrent: AnyArray, dtype: DType) -> Array:
+    """``R`` times ``_tanh_scale`` as a factor of matrix products, ``[hidden, 4, hidden]`` of ``dtype``."""
+    return (_by_gate(recurrent) * _tanh_scale()).astype(dtype)
 
 
 def _step(
-    scaled: AnyArray, scaled_recurrent: AnyArray, carry: Carry, dtype: DType, mask: Mask = None
+    dtype: DType,
+    scaled: AnyArray,
+    scaled_recurrent: AnyArray,
+    carry: Carry,
+    mask: Mask = None,
+    keep: AnyArray | None = None,
 ) -> tuple[Array, Array, Array]:
-    """One step, from ``x W + b`` and ``R`` times ``_tanh_scale``. Returns h, c and gates ``[batch, 4, hidden]``."""
-    h, c = carry
+    """One step, from ``x W + b`` times ``_tanh_scale``, and ``_scaled``. Returns h, c, gates ``[batch, 4, hidden]``."""
+    h, c = (masked(state, keep) for state in carry)
     scale = _tanh_scale()
+    recurrent_product = product(masked(h, mask), scaled_recurrent, dtype)
     # Without the barrier XLA fuses the tanh into each of the four slices below and computes it several times.
-    activation = lax.optimization_barrier(jnp.tanh(scaled + product(masked(h, mask), scaled_recurrent, dtype)))
+    activation = lax.optimization_barrier(jnp.tanh(scaled + recurrent_product))
     gates = activation * scale + (1 - scale)
     i, f, g, o = (gates[:, k] for k in range(4))
     c = f * c + i * g
@@ -181,59 +234,74 @@ def _step(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm_scan(
-    dtype: DType, projected: AnyArray, recurrent: AnyArray, carry: Carry, mask: Mask = None
+    dtype: DType,
+    projected: AnyArray,
+    recurrent: AnyArray,
+    carry: Carry,
+    mask: Mask = None,
+    keep: AnyArray | None = None,
 ) -> tuple[Array, Carry]:
     """``lstm`` in JAX, for every kind of device, from the input projection ``[time, batch, 4 * hidden]``."""
-    scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
+    scaled_recurrent = _scaled(recurrent, dtype)
 
-    def step(carry: Carry, scaled: Array) -> tuple[Carry, Array]:
-        h, c, _ = _step(scaled, scaled_recurrent, carry, dtype, mask)
+    def step(carry: Carry, inputs: tuple[AnyArray, ...]) -> tuple[Carry, Array]:
+        scaled, keep = inputs
+        h, c, _ = _step(dtype, scaled, scaled_recurrent, carry, mask, keep)
         return (h, c), h
 
-    carry, hs = lax.scan(step, carry, _by_gate(projected) * _tanh_scale())
+    inputs = _by_gate(projected) * _tanh_scale(), keep
+    carry, hs = lax.scan(step, carry, inputs, unroll=this_hardware().unroll)
     return hs, carry
 
 
 def _lstm_forward(
-    dtype: DType, projected: AnyArray, recurrent: AnyArray, carry: Carry, mask: Mask = None
+    dtype: DType,
+    projected: AnyArray,
+    recurrent: AnyArray,
+    carry: Carry,
+    mask: Mask = None,
+    keep: AnyArray | None = None,
 ) -> tuple[tuple[Array, Carry], tuple]:
-    scaled_recurrent = _by_gate(recurrent) * _tanh_scale()
+    scaled_recurrent = _scaled(recurrent, dtype)
 
-    def step(carry: Carry, scaled: Array) -> tuple[Carry, tuple[Array, Array, Array]]:
-        h, c, gates = _step(scaled, scaled_recurrent, carry, dtype, mask)
+    def step(carry: Carry, inputs: tuple[AnyArray, ...]) -> tuple[Carry, tuple[Array, Array, Array]]:
+        scaled, keep = inputs
+        h, c, gates = _step(dtype, scaled, scaled_recurrent, carry, mask, keep)
         return (h, c), (h, c, gates.astype(dtype))
 
-    last, (hs, cs, gates) = lax.scan(step, carry, _by_gate(projected) * _tanh_scale())
-    return (hs, last), (recurrent, mask, *carry, hs, cs, gates)
+    inputs = _by_gate(projected) * _tanh_scale(), keep
+    last, (hs, cs, gates) = lax.scan(step, carry, inputs, unroll=this_hardware().unroll)
+    return (hs, last), (recurrent, mask, keep, *carry, hs, cs, gates)
 
 
 def _lstm_backward(
     dtype: DType, residuals: tuple, gradients: tuple[AnyArray, Carry]
-) -> tuple[Array, Array, Carry, Array | None]:
-    recurrent, mask, h0, c0, hs, cs, gates = residuals
+) -> tuple[Array, Array, Carry, Array | None, Array | None]:
+    recurrent, mask, keep, h0, c0, hs, cs, gates = residuals
     d_hs, (d_h, d_c) = gradients
     i, f, g, o = (gates[:, :, k].astype(jnp.float32) for k in range(4))  # each [time, batch, hidden]
-    h_before = masked(jnp.concatenate([h0[None], hs[:-1]]), mask)
-    c_before = jnp.concatenate([c0[None], cs[:-1]])
+    h_before = masked(masked(jnp.concatenate([h0[None], hs[:-1]]), keep), mask)
+    c_before = masked(jnp.concatenate([c0[None], cs[:-1]]), keep)
     tanh_c = jnp.tanh(cs)
     # dz is these factors times dc for i, f, g, and times dh for o.   [time, batch, 4, hidden]
     factors = jnp.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)], axis=2)
     h_to_c = o * (1 - tanh_c * tanh_c)
-    transposed = jnp.transpose(_by_gate(recurrent), (1, 2, 0))  # [4, hidden, hidden]
+    transposed = jnp.transpose(_by_gate(recurrent), (1, 2, 0)).astype(dtype)  # [4, hidden, hidden]
 
-    def step(carry: tuple[Array, Array], inputs: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+    def step(carry: tuple[Array, Array], inputs: tuple[AnyArray, ...]) -> tuple[tuple[Array, Array], Array]:
         d_h, d_c = carry
-        d_hs, factors, h_to_c, f = inputs
+        d_hs, factors, h_to_c, f, keep = inputs
         d_h = d_hs + d_h
         d_c = d_c + d_h * h_to_c
         d_z = lax.optimization_barrier(jnp.stack([d_c, d_c, d_c, d_h], axis=1) * factors)
-        d_h = jnp.tensordot(d_z.astype(dtype), transposed.astype(dtype), 2, preferred_element_type=jnp.float32)
-        return (masked(d_h, mask), d_c * f), d_z
+        d_h = jnp.tensordot(d_z.astype(dtype), transposed, 2, preferred_element_type=jnp.float32)
+        return (masked(masked(d_h, mask), keep), masked(d_c * f, keep)), d_z
 
-    carry, d_z = lax.scan(step, (d_h, d_c), (d_hs, factors, h_to_c, f), reverse=True)
+    inputs = d_hs, factors, h_to_c, f, keep
+    carry, d_z = lax.scan(step, (d_h, d_c), inputs, reverse=True, unroll=this_hardware().unroll)
     d_recurrent = sum_of_products(h_before, d_z, dtype)
-    d_mask = None if mask is None else jnp.zeros_like(mask)
-    return d_z.reshape(*d_hs.shape[:2], -1), d_recurrent.reshape(recurrent.shape), carry, d_mask
+    d_mask, d_keep = (None if constant is None else jnp.zeros_like(constant) for constant in (mask, keep))
+    return d_z.reshape(*d_hs.shape[:2], -1), d_recurrent.reshape(recurrent.shape), carry, d_mask, d_keep
 
 
 lstm_scan.defvjp(_lstm_forward, _lstm_backward)

@@ -7,6 +7,7 @@ same program: each makes only its own rows of a batch, and the main process writ
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -91,23 +92,24 @@ class Layout:
         make = jax.jit(lambda: jax.random.wrap_key_data(jnp.asarray(numbers), impl=kind), out_shardings=self.sharding())
         return make()
 
-    def batch_shardings(self) -> Batch:
-        """Shardings of a batch: its rows are divided along ``data``."""
+    def batch_shardings(self, packed: bool = False) -> Batch:
+        """Shardings of a batch, with ``starts`` if it is packed: its rows are divided along ``data``."""
         rows = self.sharding("data")
-        return Batch(rows, rows, rows, self.sharding())
+        return Batch(rows, rows, rows, self.sharding(), rows if packed else None)
 
     def place_batch(self, own: Batch, rows: int) -> Batch:
         """Move a batch of ``rows`` rows to the mesh; ``own`` is the rows that this process has made."""
         if self.single:
             return own
+        shardings = self.batch_shardings(own.starts is not None)
         if jax.process_count() == 1:
-            return jax.device_put(own, self.batch_shardings())
+            return jax.device_put(own, shardings)
 
         def global_array(part: Any, sharding: NamedSharding) -> jax.Array:
             shape = (rows, *part.shape[1:]) if part.ndim else ()
             return jax.make_array_from_process_local_data(sharding, np.asarray(part), shape)
 
-        return jax.tree.map(global_array, own, self.batch_shardings())
+        return jax.tree.map(global_array, own, shardings)
 
     def local(self, tree: Any) -> Any:
         """Gather global arrays on one device of this process. Collective: every process must call it."""
@@ -140,6 +142,14 @@ def agree(value: Any) -> Any:
     # The float64 travels as two uint32: without jax_enable_x64 a device would round it to float32.
     halves = np.array([value], np.float64).view(np.uint32)
     return type(value)(np.asarray(multihost_utils.broadcast_one_to_all(halves)).view(np.float64)[0])
+
+
+def on_host() -> contextlib.AbstractContextManager:
+    """Compute on the CPU in this context: a GPU would compile longer than the CPU computes, and round differently."""
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:  # JAX was told to use the GPU alone
+        return contextlib.nullcontext()
 
 
 def single_device() -> Layout:

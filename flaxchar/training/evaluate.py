@@ -94,7 +94,8 @@ class Evaluator:
         if not len(self._corpus.held_out):
             return
         data = self._config.data
-        batches = evaluation_batches(self._corpus.held_out, self._corpus.vocabulary.eos, data.bos, data.window or None)
+        eos = self._corpus.vocabulary.eos
+        batches = evaluation_batches(self._model, self._corpus.held_out, eos, data.bos, data.window or None)
         if isinstance(batches, WindowBatches):
             yield from map(batches.batch, range(batches.steps_per_epoch))
         else:

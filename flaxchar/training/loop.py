@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
+import jax
 import numpy as np
 
-from flaxchar.data.batches import TextBatches, WindowBatches
+from flaxchar.data.batches import Batch, TextBatches, WindowBatches
+from flaxchar.data.packed import PackedBatches
+from flaxchar.hardware import this_hardware
 from flaxchar.training.divergence import MOST_SKIPPED, rate_share
 from flaxchar.training.state import TrainState
 from flaxchar.training.step import StepSums, TrainStep
 
-# The most steps that may wait for the device. With two, the host makes the next batch while the device computes, and
-# never runs far ahead.
-STEPS_UNDER_WAY = 2
 # Seconds between two reports of progress. Multiples of `log_interval` and evaluations are reported in any case.
 REPORT_EVERY = 0.25
 
@@ -72,7 +74,7 @@ class Callbacks(Protocol):
 def fit(
     step: TrainStep,
     state: TrainState,
-    batches: TextBatches | WindowBatches,
+    batches: TextBatches | PackedBatches | WindowBatches,
     rates: np.ndarray,
     evaluate_after: frozenset[int],
     callbacks: Callbacks,
@@ -90,12 +92,12 @@ def fit(
     Returns:
       The state after the last step taken.
     """
-    own = step.layout.own_rows(batches.rows)
     log_every = log_interval(len(rates))
     stretch, share = _Stretch(), rate_share(int(state.setbacks))
-    for taken in range(int(state.step) + 1, len(rates) + 1):
+    first = int(state.step)
+    for taken, batch in enumerate(_made_ahead(step, batches, range(first, len(rates))), start=first + 1):
         rate = rates[taken - 1] * share
-        state, sums = step(state, batches.batch(taken - 1, own), rate)
+        state, sums = step(state, batch, rate)
         stretch.add(sums)
         evaluating = taken in evaluate_after
         logging = evaluating or taken % log_every == 0
@@ -117,9 +119,33 @@ def fit(
     return state
 
 
+def _made_ahead(
+    step: TrainStep, batches: TextBatches | PackedBatches | WindowBatches, numbers: range
+) -> Iterator[Batch]:
+    """The batches of these numbers; a thread makes a few of them ahead where the device needs no core of the host."""
+    own, most = step.layout.own_rows(batches.rows), this_hardware().batches_ahead
+
+    def make(k: int) -> Batch:
+        batch = batches.batch(k, own)
+        return jax.device_put(batch) if most and step.layout.single else batch
+
+    if not most:
+        yield from map(make, numbers)
+        return
+    ahead: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for k in numbers:
+            ahead.append(pool.submit(make, k))
+            if len(ahead) > most:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
 def log_interval(steps: int) -> int:
-    """Number of steps between two records of a run's training loss."""
-    return max(1, min(steps // 200, 1000))
+    """Number of steps between two records of a run's training loss. Each of them waits for the device."""
+    fewest = min(this_hardware().steps_under_way, steps // 20) if this_hardware().wide else 1
+    return max(1, fewest, min(steps // 200, 1000))
 
 
 class _Stretch:
@@ -134,14 +160,16 @@ class _Stretch:
         self._progress, self._begun = Progress(), time.perf_counter()
 
     def add(self, sums: StepSums) -> None:
-        """Add a step, and wait until at most ``STEPS_UNDER_WAY`` are under way."""
+        """Add a step. If too many are under way, wait for the first quarter of them."""
         self._under_way.append(sums)
-        self.wait(STEPS_UNDER_WAY)
+        most = this_hardware().steps_under_way
+        if len(self._under_way) > most:
+            self.wait(most - most // 4)
 
     def wait(self, limit: int = 0) -> None:
         """Wait until at most ``limit`` steps are under way."""
-        while len(self._under_way) > limit:
-            sums = self._under_way.popleft()
+        count = max(0, len(self._under_way) - limit)
+        for sums in jax.device_get([self._under_way.popleft() for _ in range(count)]):
             self._progress.steps += 1
             if sums.taken:
                 self._progress.nats += float(sums.nats)

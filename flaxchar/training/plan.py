@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flaxchar.config import Config, parse_duration
+from flaxchar.config import Config, InputError, parse_duration
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.data.packed import PackedBatches
 from flaxchar.settings import TrainingConfig
 from flaxchar.training.devices import Layout, agree
 from flaxchar.training.loop import Progress
@@ -66,11 +67,26 @@ class Budget(NamedTuple):
         return self.seconds - (time.monotonic() - self.started) - self.reserved
 
 
-def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> TextBatches | WindowBatches:
-    """The training batches of a corpus, of separate texts or of running text."""
+# The training batches of a run.
+Batches = TextBatches | PackedBatches | WindowBatches
+
+
+def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batches:
+    """The training batches of a corpus: of separate texts, of several texts in a row, or of running text.
+
+    Raises:
+      InputError: several texts in a row were asked for, and the model reads sources or classifies.
+    """
     data, training, eos = config.data, config.training, corpus.vocabulary.eos
     if data.window:
         return WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
+    if training.buckets == 0:
+        if corpus.train.source_end is not None or not corpus.train.ends:
+            raise InputError(
+                "`buckets` is 0, which packs several texts into a row; a classifier and a model with sources need a "
+                "row for each text: give 1 or more"
+            )
+        return PackedBatches(corpus.train, training.batch_size, eos, data.bos, training.seed, layout.data_shards)
     return TextBatches(
         corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
     )
@@ -135,7 +151,7 @@ def most_evaluations(training_tokens: float, held_out_tokens: int) -> int:
     return min(max(1, affordable), MOST_EVALUATIONS)
 
 
-def time_steps(step: TrainStep, state: TrainState, batches: TextBatches | WindowBatches, seconds: float) -> float:
+def time_steps(step: TrainStep, state: TrainState, batches: Batches, seconds: float) -> float:
     """Measure the mean seconds of a training step, on a copy of the state, for about ``seconds``.
 
     The run begins afterwards from the untouched state: the measurement changes nothing but the number of steps. The

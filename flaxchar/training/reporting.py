@@ -10,6 +10,8 @@ import jax
 from flaxchar.config import Config
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.data.packed import PackedBatches
+from flaxchar.hardware import this_hardware
 from flaxchar.kernels import build
 from flaxchar.kernels.cpu import NATIVE_CELLS
 from flaxchar.models.evaluation import Evaluation
@@ -86,10 +88,17 @@ class Observer:
         return False
 
 
+def precision_name(setting: str) -> str:
+    """The precision of float32 matrix products on this hardware, in words."""
+    if setting == "default" and this_hardware().platform == "gpu" and this_hardware().name.startswith("NVIDIA"):
+        return "TF32"
+    return "the device's own precision" if setting == "default" and this_hardware().wide else "float32"
+
+
 def describe(
     corpus: EncodedCorpus,
     config: Config,
-    batches: TextBatches | WindowBatches,
+    batches: TextBatches | PackedBatches | WindowBatches,
     parameters: int,
     layout: Layout,
 ) -> list[str]:
@@ -116,7 +125,12 @@ def describe(
     recurrence = build.status()
     with jax.set_mesh(layout.mesh):
         in_kernel = config.model.cell in NATIVE_CELLS and runs_natively(config.model.dtype)
-    if build.available() and not in_kernel:
-        recurrence = f"JAX (the native kernel is for {', '.join(NATIVE_CELLS)} in float32, with unsharded units)"
+    packed = isinstance(batches, PackedBatches)
+    if build.available() and (packed or not in_kernel):
+        cells = ", ".join(NATIVE_CELLS)
+        recurrence = f"JAX (the native kernel is for {cells} in float32, with unsharded units and one text in a row)"
+    elif not build.available() and this_hardware().wide:
+        products = {"bfloat16": "bfloat16"}.get(config.model.dtype, precision_name(config.model.matmul_precision))
+        recurrence = f"JAX on {this_hardware().name}, {this_hardware().unroll} steps at a time, products in {products}"
     lines.append(f"recurrence: {recurrence}" + ("" if layout.single else f"; {layout.description}"))
     return lines

@@ -17,12 +17,13 @@ import jax
 
 from flaxchar.config import Config, TrainingDiverged
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.data.packed import PackedBatches
 from flaxchar.kernels.random import fold_in, new_key
 from flaxchar.models.charlm import count_params, make_model
 from flaxchar.models.trained import TrainedModel, all_finite
 from flaxchar.settings import DEFAULT_TIME_BUDGET
 from flaxchar.training.best import Best
-from flaxchar.training.devices import Layout, agree, leads, make_layout
+from flaxchar.training.devices import Layout, agree, leads, make_layout, on_host
 from flaxchar.training.divergence import MOST_NATS, diverged, rate_share, set_back
 from flaxchar.training.evaluate import Evaluator
 from flaxchar.training.initial import take_over
@@ -133,7 +134,8 @@ class _Session:
             init_state,
             *(self.model, optimizer, self.batches.rows, fold_in(key, 0), config.data.running, training.ema is not None),
         )
-        state = self.init_state()
+        with on_host():
+            state = self.init_state()
         self.state = layout.place(state)
         self.step = TrainStep(self.model, optimizer, fold_in(key, 1), layout, training.ema)
         self.stretches: tuple[Stretch, ...] = ()
@@ -187,7 +189,8 @@ class _Session:
         """Compile the step for every width, and prepare the first batch, which takes a second for a large corpus."""
         with ThreadPoolExecutor(1) as pool:
             pool.submit(self.batches.batch, int(self.state.step), self.layout.own_rows(self.batches.rows))
-            self.step.compile(self.state, self.batches.rows, self.batches.widths)
+            packed = isinstance(self.batches, PackedBatches)
+            self.step.compile(self.state, self.batches.rows, self.batches.widths, packed)
 
     def _points_within(self, steps: int) -> frozenset[int]:
         """Numbers of the steps after which a run of this many steps is evaluated."""

@@ -21,8 +21,9 @@ from jax.sharding import PartitionSpec
 from jax.stages import Lowered
 
 from flaxchar.data.batches import AnyArray, Batch
+from flaxchar.hardware import this_hardware
 from flaxchar.kernels.random import is_threefry, new_key
-from flaxchar.models.charlm import CharLM, Params, starting_carry
+from flaxchar.models.charlm import CharLM, Params, products, starting_carry
 from flaxchar.training.devices import Layout, single_device
 from flaxchar.training.divergence import MOST_NATS
 from flaxchar.training.state import TrainState
@@ -82,10 +83,11 @@ def loss_gradients(
 
     def nats_of(params: Params) -> tuple[Array, tuple]:
         arguments = batch.inputs, batch.targets, before or None, keys
-        nats, after = model.apply({"params": params}, *arguments, method="cross_entropy")
+        nats, after = model.apply({"params": params}, *arguments, batch.starts, method="cross_entropy")
         return jnp.where(batch.mask, nats, 0.0).sum(), jax.lax.stop_gradient(after if before else ())
 
-    (nats, after), gradients = jax.value_and_grad(nats_of, has_aux=True)(params)
+    with products(model.config):  # those of the backward pass too
+        (nats, after), gradients = jax.value_and_grad(nats_of, has_aux=True)(params)
     return gradients, nats, batch.mask.sum(), after
 
 
@@ -131,7 +133,7 @@ def batch_gradients(
         return BatchSums(*loss_gradients(model, params, batch, carry, keys))
     if layout.model_shards == 1:
         rows = PartitionSpec("data")
-        batch_specs = Batch(rows, rows, rows, PartitionSpec())
+        batch_specs = Batch(rows, rows, rows, PartitionSpec(), None if batch.starts is None else rows)
         everywhere = PartitionSpec()
         sums_of = jax.shard_map(
             on_each_device,
@@ -241,27 +243,30 @@ class TrainStep:
         self._gradients: dict[tuple[int, int], Callable] = {}  # by rows and width
         self._updates: dict[int, Callable] = {}  # by rows
 
-    def compile(self, state: TrainState, rows: int, widths: Sequence[int]) -> None:
-        """Compile the step for batches of several widths, two programs at a time: XLA releases the GIL.
+    def compile(self, state: TrainState, rows: int, widths: Sequence[int], packed: bool = False) -> None:
+        """Compile the step for batches of several widths, several programs at a time: XLA releases the GIL.
 
         Args:
           state: a state of the run; it is not changed.
           rows: rows of the whole batch, including those of other processes.
           widths: batch widths, in time steps.
+          packed: whether the batches say where texts start (``Batch.starts``).
         """
         new = [width for width in widths if (rows, width) not in self._gradients]
         if not new:
             return
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(this_hardware().compiled_at_once) as pool:
             keys = row_keys(self._key, state.step, rows, self.layout)
-            first = self._lower_gradients(state, keys, new[0])
+            first = self._lower_gradients(state, keys, new[0], packed)
             # The update goes first, because it takes longer to compile than the gradients of one width.
             update = None if rows in self._updates else pool.submit(self._compile_update, state, first.out_info)
             lowered = (first if width == new[0] else None for width in new)
-            compiled = pool.map(
-                lambda width, lowered: (lowered or self._lower_gradients(state, keys, width)).compile(), new, lowered
-            )
-            self._gradients |= {(rows, width): program for width, program in zip(new, compiled, strict=True)}
+
+            def compiled(width: int, lowered: Lowered | None) -> Callable:
+                return (lowered or self._lower_gradients(state, keys, width, packed)).compile()
+
+            programs = pool.map(compiled, new, lowered)
+            self._gradients |= {(rows, width): program for width, program in zip(new, programs, strict=True)}
             if update is not None:
                 self._updates[rows] = update.result()
 
@@ -281,18 +286,19 @@ class TrainStep:
         own, width = batch.inputs.shape
         rows = own * jax.process_count()
         if (rows, width) not in self._gradients:
-            self.compile(state, rows, [width])
+            self.compile(state, rows, [width], batch.starts is not None)
         placed = self.layout.place_batch(batch, rows)
         keys = row_keys(self._key, state.step, rows, self.layout)
         sums = self._gradients[rows, width](state.params, state.carry, placed, keys)
         return self._updates[rows](state, sums, np.asarray(learning_rate, np.float32))
 
-    def _lower_gradients(self, state: TrainState, keys: Array, width: int) -> Lowered:
+    def _lower_gradients(self, state: TrainState, keys: Array, width: int, packed: bool) -> Lowered:
         """Trace and lower the gradients of a batch ``[rows, width]``; ``keys`` are the keys of its rows."""
         rows = len(keys)
-        shapes = [((rows, width), jnp.int32)] * 2 + [((rows, width), jnp.bool_), ((), jnp.bool_)]
-        shardings = [None] * 4 if self.layout.single else self.layout.batch_shardings()
-        batch = Batch(*(jax.ShapeDtypeStruct(*s, sharding=how) for s, how in zip(shapes, shardings, strict=True)))
+        ids, bools = ((rows, width), jnp.int32), ((rows, width), jnp.bool_)
+        shapes = Batch(ids, ids, bools, ((), jnp.bool_), bools if packed else None)
+        shardings = [None] * 5 if self.layout.single else self.layout.batch_shardings(packed)
+        batch = Batch(*(s and jax.ShapeDtypeStruct(*s, sharding=how) for s, how in zip(shapes, shardings, strict=True)))
         with jax.set_mesh(self.layout.mesh):
             return batch_gradients.lower(self._model, state.params, state.carry, batch, keys, self.layout)
 

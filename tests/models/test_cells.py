@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
-from recurrences import BATCH, HIDDEN, TIME, make_inputs, make_weights, normal, numpy_cell
+from recurrences import BATCH, HIDDEN, TIME, assert_close, make_inputs, make_weights, normal, numpy_cell
 
 from flaxchar.config import Config, InputError
 from flaxchar.kernels import build
@@ -124,3 +124,25 @@ def test_bfloat16_is_near(name):
 def test_recurrent_dropout_where_nothing_is_fed_back_is_an_error():
     with pytest.raises(InputError, match=r"`recurrent_dropout`.*mingru"):
         Config().replace(cell="mingru", recurrent_dropout=0.1).validate()
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_text_in_a_packed_row_is_computed_as_in_a_row_of_its_own(name):
+    """Values and gradients of two texts in one row equal those of the texts apart, in the states too."""
+    inputs, first = make_inputs("vectors"), TIME // 2
+    weights, before = make_weights(name)
+    starts = jnp.zeros((TIME, BATCH), bool).at[jnp.array([0, first])].set(True)
+    wanted = normal(10, TIME, BATCH, HIDDEN)
+
+    def together(weights):
+        hs, last = CELLS[name].sequence(inputs, weights, before, None, "float32", starts)
+        return (hs * wanted).sum(), (hs, last)
+
+    def apart(weights):
+        zeros = jax.tree.map(jnp.zeros_like, before)
+        parts = [CELLS[name].sequence(part, weights, zeros, None, "float32") for part in jnp.split(inputs, [first])]
+        hs = jnp.concatenate([hs for hs, _ in parts])
+        return (hs * wanted).sum(), (hs, parts[1][1])
+
+    results = [jax.value_and_grad(loss, has_aux=True)(weights) for loss in (together, apart)]
+    assert_close(*results)
