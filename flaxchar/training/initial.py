@@ -10,6 +10,7 @@ from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import Params
 from flaxchar.models.transfer import Transfer, transfer
+from flaxchar.training.best_model import load_best_model
 from flaxchar.training.run_directory import Run
 from flaxchar.training.same_run import as_typed
 
@@ -81,7 +82,7 @@ def take_over(config: Config, vocabulary: Vocabulary, fresh: Params) -> Transfer
     path = Path(config.training.init_from)
     run = Run.open(path)
     try:
-        trained = run.load_model()
+        trained = load_best_model(run)
     finally:
         run.close()
     taken = transfer(trained, vocabulary, fresh, trained.config.model.head == config.model.head)

@@ -14,6 +14,7 @@ import flaxchar
 from flaxchar import Config, InputError
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
+from flaxchar.training.best_model import load_best_model
 from flaxchar.training.reporting import Observer
 from flaxchar.training.run_directory import Run
 from flaxchar.training.session import train_corpus
@@ -164,7 +165,7 @@ def test_the_best_evaluated_parameters_are_returned_and_kept(tmp_path):
     run = Run.open(tmp_path / "run")
     best, bits = run.checkpoints.best()
     assert best < run.checkpoints.last_step() == 60
-    jax.tree.map(np.testing.assert_array_equal, run.load_model().params, trained.params)
+    jax.tree.map(np.testing.assert_array_equal, load_best_model(run).params, trained.params)
     characters, eos = corpus.held_out_characters, corpus.vocabulary.eos
     result = flaxchar.evaluate(trained.model, trained.params, corpus.held_out, characters, eos)
     assert result.bits_per_character == pytest.approx(bits, rel=1e-6)
