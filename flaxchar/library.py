@@ -18,10 +18,10 @@ from flaxchar.generation.arguments import check, check_path
 from flaxchar.kernels.forks import check_process
 from flaxchar.language_model import LanguageModel
 from flaxchar.presets import PRESETS, SIZED_PRESETS, CorpusFacts, resolve
-from flaxchar.training.best_model import load_best_model
 from flaxchar.training.devices import make_layout
 from flaxchar.training.initial import known_tokens, with_network
 from flaxchar.training.run_directory import Run
+from flaxchar.training.saved_model import load_model
 from flaxchar.training.session import train_corpus
 from flaxchar.validation import shown
 
@@ -40,7 +40,7 @@ def load(path: str | Path) -> LanguageModel:
     check_path("path", path)
     run = Run.open(Path(path))
     try:
-        trained = load_best_model(run)
+        trained = load_model(run)
     finally:
         run.close()
     return LanguageModel(trained.params, trained.vocabulary, trained.config)

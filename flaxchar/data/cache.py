@@ -70,6 +70,12 @@ class EncodedCorpus:
         """The entropy of the texts in bits per character, which no model can beat; None where it is unknown."""
         return self.record["floor"]
 
+    def characters_per_token(self, data: DataConfig) -> float:
+        """Mean number of characters that a training target stands for."""
+        texts = self.train
+        targets = len(texts.ids) + len(texts) - (0 if data.bos else 1 if data.running else len(texts))
+        return self.train_characters / targets if texts.ends else 1.0
+
 
 def encode_corpus(
     corpus: Corpus,

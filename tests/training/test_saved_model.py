@@ -8,9 +8,9 @@ import pytest
 from helpers import PALINDROMES, untrained_model
 
 from flaxchar import InputError
-from flaxchar.training import best_model
-from flaxchar.training.best_model import load_best_model
+from flaxchar.training import saved_model
 from flaxchar.training.run_directory import Run
+from flaxchar.training.saved_model import load_model
 
 MODEL = untrained_model(PALINDROMES)
 
@@ -30,7 +30,7 @@ def run(tmp_path):
 
 
 def test_the_best_checkpoint_is_loaded(run):
-    trained = load_best_model(run)
+    trained = load_model(run)
     jax.tree.map(np.testing.assert_array_equal, trained.params, MODEL.params)
     assert (trained.vocabulary, trained.config) == (MODEL.vocabulary, MODEL.config)
 
@@ -38,7 +38,7 @@ def test_the_best_checkpoint_is_loaded(run):
 def test_a_run_without_a_checkpoint_has_no_model(tmp_path):
     run = Run.create(tmp_path / "r", MODEL.config, MODEL.vocabulary, {}, steps=2)
     with pytest.raises(InputError, match="holds no checkpoint yet"):
-        load_best_model(run)
+        load_model(run)
 
 
 def test_a_reader_whose_checkpoint_is_replaced_takes_the_new_one(run, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_reader_whose_checkpoint_is_replaced_takes_the_new_one(run, monkeypatc
         return restore(step, *arguments)
 
     monkeypatch.setattr(reader.checkpoints, "restore", replace_first)
-    trained = load_best_model(reader)
+    trained = load_model(reader)
     assert replaced == [1]
     jax.tree.map(np.testing.assert_array_equal, trained.params, scaled(3))
 
@@ -60,7 +60,7 @@ def test_a_reader_whose_checkpoint_is_replaced_takes_the_new_one(run, monkeypatc
 def test_a_reader_whose_run_is_replaced_takes_the_new_one_whole(run, monkeypatch):
     """Never the weights of one run with the vocabulary of another."""
     other = untrained_model(["xyz"])
-    load, replaced = best_model._load, []
+    load, replaced = saved_model._load, []
 
     def replace_first(reader):
         if not replaced:
@@ -68,7 +68,7 @@ def test_a_reader_whose_run_is_replaced_takes_the_new_one_whole(run, monkeypatch
             other.save(run.path)
         return load(reader)
 
-    monkeypatch.setattr(best_model, "_load", replace_first)
-    trained = load_best_model(Run.open(run.path))
+    monkeypatch.setattr(saved_model, "_load", replace_first)
+    trained = load_model(Run.open(run.path))
     assert trained.vocabulary == other.vocabulary
     assert trained.config == other.config

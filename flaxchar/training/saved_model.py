@@ -17,7 +17,7 @@ from flaxchar.training.same_run import changed_settings
 _TRIES = 50
 
 
-def load_best_model(run: Run) -> TrainedModel:
+def load_model(run: Run) -> TrainedModel:
     """Load the model of the best checkpoint, also while another process trains or begins anew.
 
     Raises:
