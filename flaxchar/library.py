@@ -21,6 +21,7 @@ from flaxchar.presets import PRESETS, SIZED_PRESETS, resolve
 from flaxchar.training.devices import make_layout
 from flaxchar.training.initial import known_tokens, with_network
 from flaxchar.training.run_directory import Run
+from flaxchar.training.saved_model import load_model
 from flaxchar.training.session import train_corpus
 from flaxchar.validation import shown
 
@@ -39,7 +40,7 @@ def load(path: str | Path) -> LanguageModel:
     check_path("path", path)
     run = Run.open(Path(path))
     try:
-        trained = run.load_model()
+        trained = load_model(run)
     finally:
         run.close()
     return LanguageModel(trained.params, trained.vocabulary, trained.config)

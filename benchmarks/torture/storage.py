@@ -97,9 +97,10 @@ def ending(path: Path) -> object:
     import numpy as np
 
     from flaxchar.training.run_directory import METRICS, SAMPLES, Run
+    from flaxchar.training.saved_model import load_model
 
     run = Run.open(path)
-    leaves = jax.tree.leaves(run.load_model().params)
+    leaves = jax.tree.leaves(load_model(run).params)
     weights = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()
     lines = [json.loads(line) for name in (METRICS, SAMPLES) for line in (path / name).read_text().splitlines()]
     for line in lines:

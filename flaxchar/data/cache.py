@@ -77,6 +77,12 @@ class EncodedCorpus:
         packable = self.train.source_end is None and self.train.ends
         return CorpusFacts(data, self.train_characters, self.train.mean_length, packable, this_hardware())
 
+    def characters_per_token(self, data: DataConfig) -> float:
+        """Mean number of characters that a training target stands for."""
+        texts = self.train
+        targets = len(texts.ids) + len(texts) - (0 if data.bos else 1 if data.running else len(texts))
+        return self.train_characters / targets if texts.ends else 1.0
+
 
 def encode_corpus(
     corpus: Corpus,

@@ -12,6 +12,7 @@ from flaxchar.models.charlm import Params
 from flaxchar.models.transfer import Transfer, transfer
 from flaxchar.training.run_directory import Run
 from flaxchar.training.same_run import as_typed
+from flaxchar.training.saved_model import load_model
 
 # The settings that a run takes from the one it begins with: they give the parameters their shapes and meaning.
 NETWORK = ("cell", "layers", "hidden", "embedding", "residual", "layer_norm", "unit")
@@ -81,7 +82,7 @@ def take_over(config: Config, vocabulary: Vocabulary, fresh: Params) -> Transfer
     path = Path(config.training.init_from)
     run = Run.open(path)
     try:
-        trained = run.load_model()
+        trained = load_model(run)
     finally:
         run.close()
     taken = transfer(trained, vocabulary, fresh, trained.config.model.head == config.model.head)

@@ -23,22 +23,16 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.models.charlm import init_params, make_model
-from flaxchar.models.trained import TrainedModel, all_finite
-from flaxchar.sizes import count_parameters
 from flaxchar.storage import StorageError, sync_file
-from flaxchar.training.checkpoints import Checkpoints, GoneError
+from flaxchar.training.checkpoints import Checkpoints
 from flaxchar.training.checksums import DamagedError
 from flaxchar.training.folders import check_free, make_folder, remove_leftovers
 from flaxchar.training.lock import FolderLock
 from flaxchar.training.run_files import append_lines, forget_lines_after, read_lines, read_sealed, write_sealed
 from flaxchar.training.run_record import read_record, read_run, write_record, write_run
 from flaxchar.training.same_run import (
-    changed_settings,
     check_settings,
     check_texts,
     check_vocabulary,
@@ -48,8 +42,6 @@ from flaxchar.training.same_run import (
 from flaxchar.training.stretches import Stretch
 
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
-# How often a reader begins anew because the run was replaced while it read.
-_TRIES = 50
 
 
 class Run:
@@ -240,56 +232,6 @@ class Run:
             logging.getLogger(__name__).warning(
                 "%s; it is now %s, and the run goes on from step %s", damage, aside.name, f"{whole[-1]:,}"
             )
-
-    def load_model(self) -> TrainedModel:
-        """Load the model of the best checkpoint, also while another process trains or begins anew.
-
-        Raises:
-          InputError: there is no checkpoint yet, or the best one is damaged.
-        """
-        run: Run = self
-        for _ in range(_TRIES):
-            trained, damage = None, None
-            try:
-                trained = run._load_best()
-            except GoneError:
-                pass
-            except DamagedError as error:
-                damage = error
-            again = Run.open(self.path)
-            if changed_settings(run.config, again.config) or run.vocabulary != again.vocabulary:
-                trained = damage = None  # a new run took the folder meanwhile
-            if damage is not None:
-                raise DamagedError(f"{damage}{run._whole_checkpoint()}") from damage
-            if trained is not None:
-                return trained
-            run = again
-        raise InputError(f"{self.path} is being replaced again and again by another process")
-
-    def _load_best(self) -> TrainedModel:
-        best = self.checkpoints.best()
-        if best is None:
-            raise InputError(
-                f"{self.path} holds no checkpoint yet: its training was stopped before the first was saved"
-            )
-        model = make_model(self.vocabulary, self.config.model)
-        # Before shapes are computed, let alone allocated: settings of somebody else may claim any size.
-        count = count_parameters(self.config.model, model.vocab, model.source_end is not None)
-        self.checkpoints.check_size(best[0], count)
-        params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
-        if not all_finite(params):
-            raise InputError(
-                f"the model in {self.path} holds parameters that are not finite numbers: its training has diverged; "
-                "train it anew with a lower `learning_rate`"
-            )
-        return TrainedModel(params, self.vocabulary, self.config)
-
-    def _whole_checkpoint(self) -> str:
-        """What to do where the best checkpoint is damaged and another one is whole; empty where none is."""
-        whole = [step for step in self.checkpoints.steps() if self.checkpoints.damage(step) is None]
-        if not whole:
-            return ""
-        return f"; that of step {whole[-1]} is whole: to use it instead, move the damaged folder away"
 
     def append(self, name: str, records: Iterable[dict[str, Any]]) -> None:
         """Append lines to ``METRICS`` or ``SAMPLES``."""

@@ -1,19 +1,16 @@
 """A training session: from texts to a trained model, by preparing, planning or resuming, fitting, and keeping the best.
 
-The parts are objects of their own: the step, the loop, the plan, the evaluator, the metrics, the saver and the best
-parameters so far. This module ties them together.
+The parts are objects of their own: the step, the loop, the plan, the evaluator, the metrics, the saver, the best
+parameters so far, and the supervisor, which the loop calls between the steps. This module ties them together.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import jax
 
 from flaxchar.config import Config, TrainingDiverged
 from flaxchar.data.cache import EncodedCorpus
@@ -24,10 +21,10 @@ from flaxchar.models.trained import TrainedModel, all_finite
 from flaxchar.settings import DEFAULT_TIME_BUDGET
 from flaxchar.training.best import Best
 from flaxchar.training.devices import Layout, agree, leads, make_layout, on_host
-from flaxchar.training.divergence import MOST_NATS, diverged, rate_share, set_back
+from flaxchar.training.divergence import diverged
 from flaxchar.training.evaluate import Evaluator
 from flaxchar.training.initial import take_over
-from flaxchar.training.loop import Progress, fit, log_interval
+from flaxchar.training.loop import fit
 from flaxchar.training.metrics import Metrics, held_out_results
 from flaxchar.training.new_run import NewRun
 from flaxchar.training.optimizers import make_optimizer
@@ -57,6 +54,7 @@ from flaxchar.training.stretches import (
     stretch_points,
     stretch_rates,
 )
+from flaxchar.training.supervisor import Supervisor
 
 
 def train_corpus(
@@ -118,7 +116,7 @@ def train_corpus(
 
 
 class _Session:
-    """One process' share of a run. Implements the loop's ``Callbacks``."""
+    """One process' share of a run."""
 
     def __init__(self, corpus: EncodedCorpus, config: Config, observer: Observer, layout: Layout) -> None:
         """Prepare everything that does not depend on the number of steps."""
@@ -141,7 +139,6 @@ class _Session:
         self.stretches: tuple[Stretch, ...] = ()
         self.pace: Pace | None = None
         self.good: TrainState | None = None  # the state to go back to when training diverges
-        self.saver: Saver | None = None
         observer.prepared(describe(corpus, config, self.batches, count_params(state.params), layout))
 
     @property
@@ -267,23 +264,34 @@ class _Session:
         if self.state.step >= self.steps or self.best.out_of_patience:
             return
         batches = self.batches
-        self.metrics = Metrics(
+        metrics = Metrics(
             run,
             self.observer,
             self.steps,
             batches.steps_per_epoch,
-            self._characters_per_token(),
+            self.corpus.characters_per_token(self.config.data),
             self.corpus.train_unknown.bits_per_character,
         )
-        self.saver = Saver(self.layout, None if run is None else run.checkpoints) if saving else None
-        if self.saver is not None and self.config.training.init_from is not None and self.state.step == 0:
-            self.saver.save(self.state, 0)  # from here on, the run does not need the other one
+        saver = Saver(self.layout, None if run is None else run.checkpoints) if saving else None
+        if saver is not None and self.config.training.init_from is not None and self.state.step == 0:
+            saver.save(self.state, 0)  # from here on, the run does not need the other one
         self._compile_step()
         rates = stretch_rates(self.config.training, self.stretches)
         self.observer.planned(self._report(int(self.state.step)), batches.steps_per_epoch)
         points = stretch_points(self.stretches, self._points_within)
-        self.good = copy_tree(self.state) if self.good is None else self.good
-        self.state = fit(self.step, self.state, batches, rates, points, self)
+        supervisor = Supervisor(
+            self.config,
+            self.layout,
+            self.evaluator,
+            self.observer,
+            metrics,
+            self._report,
+            self.best,
+            copy_tree(self.state) if self.good is None else self.good,
+            saver,
+            self.pace,
+        )
+        self.state = fit(self.step, self.state, batches, rates, points, supervisor)
 
     def best_model(self) -> TrainedModel:
         """The model of the best held-out result, or the last one where nothing is held out.
@@ -300,60 +308,6 @@ class _Session:
                 raise TrainingDiverged(diverged(self.config.training, where))
         return TrainedModel(params, self.corpus.vocabulary, self.config)
 
-    def progressed(self, progress: Progress) -> None:
-        """Record and report a stretch of steps; say so when the run will miss its time budget."""
-        self.metrics.progressed(progress)
-        if self.pace is not None and (expected := self.pace.add(progress)) is not None:
-            self.observer.off_budget(expected, self.pace.budget.seconds)
-
-    def evaluate(self, state: TrainState, step: int) -> None:
-        """Evaluate, save, and keep the best parameters."""
-        params = self.layout.local(state.evaluation_params)
-        evaluation, samples = self.evaluator.evaluate(params)
-        report = dataclasses.replace(self._report(step), evaluation=evaluation, samples=samples)
-        self.metrics.evaluated(report)
-        bits = None if evaluation is None else evaluation.bits_per_character
-        if evaluation is not None and not evaluation.loss <= MOST_NATS:
-            bits = math.inf  # training has diverged: never the best
-        self.save(state, step, None if bits == math.inf else bits)
-        if bits is not None and self.best.add(bits):
-            self.best.params, self.good = copy_tree(params), copy_tree(state)
-        self.observer.evaluated(report)
-
-    def set_back(self, state: TrainState, step: int) -> TrainState:
-        """Go back to the best evaluated state, or to the first one, at half the learning rate."""
-        assert self.good is not None
-        good_step = int(self.good.step)
-        state = set_back(state, self.good, self.config.training)
-        self.observer.set_back(step, good_step, rate_share(int(state.setbacks)))
-        return state
-
-    def should_stop(self, step: int) -> bool:
-        """Whether patience has run out, or the observer asks to stop."""
-        if self.config.training.patience is not None and agree(self.best.out_of_patience):
-            return True
-        return self._processes_meet(step) and agree(self.observer.should_stop())
-
-    def should_save(self, step: int) -> bool:
-        """Whether the last save is long ago."""
-        return self.saver is not None and self._processes_meet(step) and self.saver.due()
-
-    def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
-        """Save the state, where the run is kept."""
-        self.metrics.sync()
-        if self.saver is not None:
-            self.saver.save(state, step, bits_per_character)
-
-    def _processes_meet(self, step: int) -> bool:
-        """Whether the processes agree on anything after this step: that costs them more than a step."""
-        return jax.process_count() == 1 or step % log_interval(self.steps) == 0
-
     def _report(self, step: int) -> Report:
         epoch, further = step / self.batches.steps_per_epoch, len(self.stretches) > 1
         return Report(step, self.steps, epoch, further=further)
-
-    def _characters_per_token(self) -> float:
-        """Characters that a training token stands for on average."""
-        texts, data = self.corpus.train, self.config.data
-        tokens = len(texts.ids) + len(texts) - (0 if data.bos else 1 if data.running else len(texts))
-        return self.corpus.train_characters / tokens if texts.ends else 1.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flaxchar import TextBatches, Vocabulary, WindowBatches, one_hot, pad_texts
-from flaxchar.data.batches import EvaluationBatches, choose_widths, fit_width
+from flaxchar.data.batches import EvaluationBatches
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.headlines import generate_headlines
 
@@ -85,23 +85,6 @@ def test_less_than_a_tenth_of_ag_news_titles_is_padding(ag_news, batch_size):
 @pytest.mark.parametrize("batch_size", [8, 32, 64])
 def test_less_than_a_tenth_of_headlines_is_padding(batch_size):
     assert padding(generate_headlines(7000, seed=0), batch_size) < 0.10
-
-
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(1, 4))
-def test_widths_are_the_best_there_are(longest, count):
-    from itertools import combinations
-
-    widths = choose_widths(np.array(longest), count)
-    assert widths == sorted(widths)
-    assert widths[-1] == max(longest)
-    assert len(widths) <= count
-
-    def cost(widths):
-        return sum(fit_width(widths, length) for length in longest)
-
-    candidates = sorted(set(longest))
-    chosen = combinations(candidates, min(count, len(candidates)))
-    assert cost(widths) <= min(cost(some) for some in chosen if some[-1] == max(longest))
 
 
 @given(texts_of_ids, st.integers(1, 7))

@@ -156,3 +156,14 @@ def test_held_out_texts_of_unknown_characters_alone_are_left_out():
     assert encoded.held_out.lengths.tolist() == [1]
     assert encoded.missing == {}
     assert encoded.held_out_characters == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "targets"),
+    [({}, 4 + 2), ({"bos": False}, 4), ({"window": 3, "bos": False}, 4 + 1), ({"unit": "word"}, 2 + 2)],
+)
+def test_the_characters_of_a_token_are_those_that_it_predicts(settings, targets):
+    """Of "ab" and "cd": with <eos> before a text, its first token and <eos> after it are predicted too."""
+    data = Config().replace(val_fraction=0, **settings).data
+    corpus = encode_corpus(make_corpus(["ab", "cd"], None, data, 0), data)
+    assert corpus.characters_per_token(data) == pytest.approx(corpus.train_characters / targets)

@@ -156,36 +156,3 @@ def test_a_full_disk_is_one_sentence_and_the_checkpoints_before_stay(run, monkey
     ):
         opened.checkpoints.save(61, {"w": np.ones(3)})
     assert sorted((run / "checkpoints").rglob("*")) == before
-
-
-def test_a_reader_whose_checkpoint_is_replaced_takes_the_new_one(run, monkeypatch):
-    opened = Run.open(run)
-    best, _ = opened.checkpoints.steps()
-    restore, replaced = opened.checkpoints.restore, []
-
-    def replace_first(step, *arguments):
-        if not replaced:
-            replaced.append(step)
-            shutil.rmtree(run / "checkpoints" / str(step))
-        return restore(step, *arguments)
-
-    monkeypatch.setattr(opened.checkpoints, "restore", replace_first)
-    opened.load_model()
-    assert replaced == [best]
-
-
-def test_a_reader_whose_run_is_replaced_takes_the_new_one_whole(run, monkeypatch):
-    """Never the weights of one run with the vocabulary of another."""
-    other = untrained_model(["xyz"])
-    opened = Run.open(run)
-    load_best = opened._load_best
-
-    def replace_first():
-        run.rename(f"{run}.1")
-        other.save(run)
-        return load_best()
-
-    monkeypatch.setattr(opened, "_load_best", replace_first)
-    trained = opened.load_model()
-    assert trained.vocabulary == other.vocabulary
-    assert trained.config == other.config

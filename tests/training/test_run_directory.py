@@ -78,11 +78,6 @@ def test_other_texts_are_refused_and_a_model_without_texts_cannot_be_trained_fur
         Run.create(tmp_path / "b", Config(), VOCABULARY, {}, 0).check_texts({"sha256": "12"})
 
 
-def test_a_run_without_a_checkpoint_has_no_model(run):
-    with pytest.raises(InputError, match="holds no checkpoint yet"):
-        run.load_model()
-
-
 def test_baselines_are_measured_once(run):
     assert run.baselines(lambda: {"uniform": 6.0}) == {"uniform": 6.0}
     assert run.baselines(lambda: 1 / 0) == {"uniform": 6.0}

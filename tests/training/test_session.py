@@ -16,11 +16,12 @@ from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.training.reporting import Observer
 from flaxchar.training.run_directory import Run
+from flaxchar.training.saved_model import load_model
 from flaxchar.training.session import train_corpus
 
 # Trains in a process of its own with the settings that a user's command gets, and prints a hash of each run's weights.
 BITS = """
-import hashlib, json, pathlib, sys, tempfile
+import hashlib, json, pathlib, shutil, sys, tempfile
 from flaxchar.commands import process
 process.prepare()
 import jax, numpy as np
@@ -61,6 +62,11 @@ for kind, settings in {
     hashes[kind, "resumed"] = run(path, **settings)
     hashes[kind, "loaded"] = hashlib.sha256(b"".join(
         np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(flaxchar.load(path).params))).hexdigest()
+run(folder / "extended")
+shutil.copytree(folder / "extended", folder / "stopped")
+hashes["extended"] = run(folder / "extended", steps=30)
+hashes["extended", "stopped"] = run(folder / "stopped", 19, steps=30)
+hashes["extended", "resumed"] = run(folder / "stopped")  # as the run was begun
 hashes["seed"] = run(seed=5)
 hashes["budget"] = run(folder / "budget", steps=None, time_budget="2s")
 steps = Run.open(folder / "budget").steps
@@ -91,6 +97,12 @@ def test_an_interrupted_run_goes_on_to_the_bit(weights, kind):
     _, hashes = weights
     assert hashes[kind, "stopped"] != hashes[kind]
     assert hashes[kind, "resumed"] == hashes[kind, "loaded"] == hashes[kind]
+
+
+def test_an_interrupted_extension_goes_on_to_the_bit(weights):
+    _, hashes = weights
+    assert hashes["extended", "stopped"] != hashes["extended"] != hashes["plain"]
+    assert hashes["extended", "resumed"] == hashes["extended"]
 
 
 def test_a_time_budget_becomes_a_number_of_steps_that_repeats_the_run(weights):
@@ -164,7 +176,7 @@ def test_the_best_evaluated_parameters_are_returned_and_kept(tmp_path):
     run = Run.open(tmp_path / "run")
     best, bits = run.checkpoints.best()
     assert best < run.checkpoints.last_step() == 60
-    jax.tree.map(np.testing.assert_array_equal, run.load_model().params, trained.params)
+    jax.tree.map(np.testing.assert_array_equal, load_model(run).params, trained.params)
     characters, eos = corpus.held_out_characters, corpus.vocabulary.eos
     result = flaxchar.evaluate(trained.model, trained.params, corpus.held_out, characters, eos)
     assert result.bits_per_character == pytest.approx(bits, rel=1e-6)
@@ -184,7 +196,7 @@ def test_a_finished_run_is_not_trained_again_and_a_fresh_one_moves_it_aside(smal
 
 
 def test_held_out_texts_that_outweigh_a_short_run_are_read_less_often():
-    texts = ["abba" * 20] * 10
+    texts = ["abba"] * 10
     corpus = make_corpus(texts, texts * 4, Config().data, 0)
     at = {}
     for steps in (4, 150, 1000):

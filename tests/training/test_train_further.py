@@ -17,6 +17,7 @@ from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
 from flaxchar.training.reporting import Observer
 from flaxchar.training.run_directory import METRICS, Run
+from flaxchar.training.saved_model import load_model
 from flaxchar.training.session import train_corpus
 from flaxchar.training.stretches import Stretch
 
@@ -73,9 +74,9 @@ def last_state(path):
     return last, [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(items)], records, best
 
 
-@pytest.mark.usefixtures("user_settings")
 @pytest.mark.parametrize("kind", ["plain", pytest.param("windows", marks=pytest.mark.slow)])
 def test_an_interrupted_extension_goes_on_to_the_bit(tmp_path, kind):
+    """Weights, state and metrics; ``test_session.py`` compares the weights with the compiler's settings of a user."""
     settings = KINDS[kind]
     train(tmp_path / "base", 12, **settings)
     for name in ("whole", "stopped"):
@@ -127,7 +128,7 @@ def test_the_best_model_is_that_of_the_whole_run(tmp_path):
     run = Run.open(tmp_path / "r")
     assert run.checkpoints.best() == before
     assert run.checkpoints.last_step() == 60
-    assert digest(trained) == digest(run.load_model())
+    assert digest(trained) == digest(load_model(run))
     run.close()
 
 

@@ -1,0 +1,97 @@
+"""What happens between the steps of a run: progress is reported, the model evaluated and saved, training stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import jax
+
+from flaxchar.config import Config
+from flaxchar.training.best import Best
+from flaxchar.training.devices import Layout, agree
+from flaxchar.training.divergence import MOST_NATS, rate_share, set_back
+from flaxchar.training.evaluate import Evaluator
+from flaxchar.training.loop import Progress, log_interval
+from flaxchar.training.metrics import Metrics
+from flaxchar.training.plan import Pace
+from flaxchar.training.reporting import Observer, Report
+from flaxchar.training.saver import Saver
+from flaxchar.training.state import TrainState, copy_tree
+
+
+@dataclasses.dataclass
+class Supervisor:
+    """Reports, evaluates, saves and stops a run while the loop takes its steps. Implements the loop's ``Callbacks``.
+
+    Attributes:
+      config: the settings.
+      layout: the devices.
+      evaluator: computes the held-out loss and writes samples.
+      observer: told how training goes, and asked whether to stop.
+      metrics: records training and held-out losses.
+      report: the report of a step, still without results.
+      best: the best parameters so far.
+      good: the state to go back to when training diverges.
+      saver: writes the checkpoints; None where the run is not kept.
+      pace: compares the run with its time budget; None without a budget.
+    """
+
+    config: Config
+    layout: Layout
+    evaluator: Evaluator
+    observer: Observer
+    metrics: Metrics
+    report: Callable[[int], Report]
+    best: Best
+    good: TrainState
+    saver: Saver | None = None
+    pace: Pace | None = None
+
+    def progressed(self, progress: Progress) -> None:
+        """Record and report a stretch of steps; say so when the run will miss its time budget."""
+        self.metrics.progressed(progress)
+        if self.pace is not None and (expected := self.pace.add(progress)) is not None:
+            self.observer.off_budget(expected, self.pace.budget.seconds)
+
+    def evaluate(self, state: TrainState, step: int) -> None:
+        """Evaluate, save, and keep the best parameters."""
+        params = self.layout.local(state.evaluation_params)
+        evaluation, samples = self.evaluator.evaluate(params)
+        report = dataclasses.replace(self.report(step), evaluation=evaluation, samples=samples)
+        self.metrics.evaluated(report)
+        bits = None if evaluation is None else evaluation.bits_per_character
+        if evaluation is not None and not evaluation.loss <= MOST_NATS:
+            bits = math.inf  # training has diverged: never the best
+        self.save(state, step, None if bits == math.inf else bits)
+        if bits is not None and self.best.add(bits):
+            self.best.params, self.good = copy_tree(params), copy_tree(state)
+        self.observer.evaluated(report)
+
+    def set_back(self, state: TrainState, step: int) -> TrainState:
+        """Go back to the best evaluated state, or to the first one, at half the learning rate."""
+        good_step = int(self.good.step)
+        state = set_back(state, self.good, self.config.training)
+        self.observer.set_back(step, good_step, rate_share(int(state.setbacks)))
+        return state
+
+    def should_stop(self, step: int) -> bool:
+        """Whether patience has run out, or the observer asks to stop."""
+        if self.config.training.patience is not None and agree(self.best.out_of_patience):
+            return True
+        return self._processes_meet(step) and agree(self.observer.should_stop())
+
+    def should_save(self, step: int) -> bool:
+        """Whether the last save is long ago."""
+        return self.saver is not None and self._processes_meet(step) and self.saver.due()
+
+    def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
+        """Save the state, where the run is kept."""
+        self.metrics.sync()
+        if self.saver is not None:
+            self.saver.save(state, step, bits_per_character)
+
+    def _processes_meet(self, step: int) -> bool:
+        """Whether the processes agree on anything after this step: that costs them more than a step."""
+        return jax.process_count() == 1 or step % log_interval(self.report(step).steps) == 0
