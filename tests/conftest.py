@@ -18,6 +18,8 @@ jaxtyping.install_import_hook(
 import jax  # noqa: E402
 from helpers import CACHE, ROOT  # noqa: E402
 
+from flaxchar.hardware import Hardware, described_as  # noqa: E402
+
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
 
 if jax.default_backend() == "gpu":
@@ -52,6 +54,13 @@ def _only_with_a_gpu(request: pytest.FixtureRequest) -> None:
     """Skip tests marked ``gpu`` where there is none."""
     if request.node.get_closest_marker("gpu") and jax.default_backend() != "gpu":
         pytest.skip(f"needs a GPU; JAX computes on {jax.default_backend()}")
+
+
+@pytest.fixture
+def as_on_a_cpu() -> Iterator[None]:
+    """Choices as for a CPU: for tests of when something happens, which depends on the hardware."""
+    with described_as(Hardware()):
+        yield
 
 
 @pytest.fixture(scope="module")

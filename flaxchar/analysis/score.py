@@ -161,7 +161,7 @@ def _separate(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterat
     if adapt:
         order = [np.arange(k, min(k + ADAPT_TEXTS, len(texts))) for k in range(0, len(texts), ADAPT_TEXTS)]
     else:
-        most = evaluation_rows(trained.model, min(LONGEST_SCORED, int(lengths.max())))
+        most = evaluation_rows(trained.model, min(LONGEST_SCORED, max(1, int(lengths.max()))))
         order = by_length(lengths, most)
     for chosen in order:
         longest = int(lengths[chosen].max())

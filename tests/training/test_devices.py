@@ -53,6 +53,12 @@ def close(a, b, what, tolerance=1e-5):
 """
 
 
+@pytest.fixture(autouse=True)
+def _on_the_cpu(monkeypatch):
+    """The devices are parts of the CPU, also on a machine with a GPU."""
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+
+
 def on_8_devices(program):
     return python(PROGRAM + program)
 
@@ -75,6 +81,7 @@ def test_running_text_and_batches_larger_than_the_corpus_train_like_one_device()
     on_8_devices("""
 close(run(4, window=10, batch_size=8), run(1, window=10, batch_size=8), "running text")
 close(run(8, count=5), run(1, count=5), "five texts on eight devices")
+close(run(4, buckets=0, batch_size=8), run(1, buckets=0, batch_size=8), "several texts in a row")
 """)
 
 

@@ -58,6 +58,7 @@ def test_without_held_out_texts_there_are_samples_only():
     assert len(samples) == 2
 
 
+@pytest.mark.usefixtures("as_on_a_cpu")
 def test_the_cost_of_an_evaluation_is_estimated_from_parts_of_it(monkeypatch):
     """Scoring a batch takes a second for each time step, by a fake clock; one batch of each width is scored."""
     clock = [0.0]

@@ -14,6 +14,8 @@ from flaxchar.training.devices import single_device
 from flaxchar.training.loop import fit, log_interval
 from flaxchar.training.step import StepSums
 
+pytestmark = pytest.mark.usefixtures("as_on_a_cpu")
+
 
 class FakeStep:
     """Counts steps, takes some seconds for each, and skips some of them."""

@@ -13,6 +13,8 @@ from flaxchar.training.metrics import Metrics, held_out_results
 from flaxchar.training.reporting import Observer, Report, Sample
 from flaxchar.training.run_directory import METRICS, SAMPLES, Run
 
+pytestmark = pytest.mark.usefixtures("as_on_a_cpu")
+
 
 class Told(Observer):
     def __init__(self):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 from helpers import small_training
@@ -12,7 +14,9 @@ from flaxchar.training.state import copy_tree
 
 def test_the_state_begins_with_the_parameters_of_its_key_and_no_carry():
     model, _, _, state = small_training(TrainingConfig())
-    jax.tree.map(np.testing.assert_allclose, state.params, init_params(model, jax.random.key(1)))
+    # In one program or operation by operation, a GPU's last bits differ.
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(near, state.params, init_params(model, jax.random.key(1)))
     assert (int(state.step), state.carry, state.average) == (0, (), None)
     assert state.evaluation_params is state.params
 
