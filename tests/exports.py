@@ -34,7 +34,8 @@ def some_ids(lm: LanguageModel, batch: int = 3, time: int = 20) -> np.ndarray:
 
 
 def jax_logits(lm: LanguageModel, ids: np.ndarray) -> np.ndarray:
-    return np.asarray(lm.model.apply({"params": lm.params}, ids)[0])
+    """Logits ``[batch, time, vocab]``; compiled as one program, which is faster than operator by operator."""
+    return np.asarray(jax.jit(lm.model.apply)({"params": lm.params}, ids)[0])
 
 
 def same_params(one: LanguageModel, other: LanguageModel) -> bool:
