@@ -24,13 +24,19 @@ def weights(lm, tmp_path):
     return tmp_path / "keras" / "model.weights.h5"
 
 
-def test_an_imported_model_writes_scores_is_saved_and_trained_further(lm, weights, tmp_path):
+def test_an_imported_model_writes_scores_and_is_saved(lm, weights, tmp_path):
     again = flaxchar.import_model(weights, vocabulary=vocabulary_file(tmp_path / "v.json", lm.vocabulary))
     assert same_params(again, lm)
     again.save(tmp_path / "run")
     run = flaxchar.load(tmp_path / "run")
     assert run.generate("An", temperature=0) == again.generate("An", temperature=0)
     assert run.score(["Anna"]) == again.score(["Anna"])
+
+
+@pytest.mark.slow
+def test_an_imported_model_is_trained_further(lm, weights, tmp_path):
+    run = flaxchar.import_model(weights, vocabulary=vocabulary_file(tmp_path / "v.json", lm.vocabulary))
+    run.save(tmp_path / "run")
     further = flaxchar.train(PALINDROMES, init_from=tmp_path / "run", steps=3, sample_prompts=())
     assert further.config.model.hidden == 12
     assert same_params(run, lm)

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from exports import told
-from helpers import PALINDROMES, untrained_model
+from exports import random_model, told
+from helpers import PALINDROMES
 
 from flaxchar.export.metadata import beginnings, describe_model, in_words, read_description
 from flaxchar.generation.generate import lead_in
@@ -20,14 +20,14 @@ from flaxchar.generation.prompt import encode_prompt
     ids=str,
 )
 def test_settings_and_vocabulary_are_read_back(settings):
-    lm = untrained_model(PALINDROMES, **settings)
+    lm = random_model(PALINDROMES, **settings)
     config, vocabulary = read_description(describe_model(lm), "a.safetensors")
     assert config == lm.config
     assert vocabulary == lm.vocabulary
 
 
 def test_paths_of_the_users_files_stay_at_home():
-    lm = untrained_model(PALINDROMES, data=("/home/anna/diary.txt",), format="txt", init_from="/home/anna/runs/a")
+    lm = random_model(PALINDROMES, data=("/home/anna/diary.txt",), format="txt", init_from="/home/anna/runs/a")
     assert "anna" not in describe_model(lm)
     read_description(describe_model(lm), "a.safetensors")
 
@@ -57,7 +57,7 @@ def test_a_description_that_cannot_be_is_refused(text, expected):
     ids=str,
 )
 def test_a_text_begins_with_the_ids_that_generate_feeds(settings):
-    lm = untrained_model([*PALINDROMES, "\n"], **settings)
+    lm = random_model([*PALINDROMES, "\n"], **settings)
     for label, ids in beginnings(lm).items():
         for prompt, expected in (("", ids.begin), ("An", (*ids.start, *lm.vocabulary.encode("An")))):
             fed = encode_prompt(lm, prompt, label=label or None).ids
@@ -66,6 +66,6 @@ def test_a_text_begins_with_the_ids_that_generate_feeds(settings):
 
 
 def test_a_model_is_named_in_a_line():
-    lm = untrained_model(PALINDROMES, layers=2, embedding=5, cell="mingru")
+    lm = random_model(PALINDROMES, layers=2, embedding=5, cell="mingru")
     assert in_words(lm) == "minGRU, 2 layers of 12 units, an embedding of 5, 20 ids"
     assert json.loads(describe_model(lm))["version"] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jax
 import numpy as np
 import onnx
 import onnxruntime
@@ -31,7 +32,7 @@ def test_a_sequence_of_steps_gives_the_logits_of_jax(cell, settings):
         logits.append(out)
         carry = dict(zip(carry, after, strict=True))
     np.testing.assert_allclose(np.stack(logits, 1), jax_logits(lm, ids), atol=3e-5, rtol=0)
-    _, expected = lm.model.apply({"params": lm.params}, ids)
+    _, expected = jax.jit(lm.model.apply)({"params": lm.params}, ids)
     for name, state in zip(carry, [state for layer in expected for state in layer], strict=True):
         np.testing.assert_allclose(carry[name], state, atol=1e-5, rtol=0)
 

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from exports import jax_logits, random_model, same_params, some_ids, told
+from exports import random_model, same_params, told
 
 from flaxchar.export.importing import read_model
 from flaxchar.export.metadata import KEY, describe_model
@@ -40,7 +40,6 @@ def test_every_model_comes_back_whole(settings, tmp_path):
     again = read_model(tmp_path / "a.safetensors")
     assert same_params(again, lm)
     assert (again.config, again.vocabulary) == (lm.config, lm.vocabulary)
-    np.testing.assert_array_equal(jax_logits(again, some_ids(lm)), jax_logits(lm, some_ids(lm)))
 
 
 def test_names_shapes_and_description_are_the_documented_ones(lm, tmp_path):
