@@ -16,6 +16,7 @@ from .generation.decode import DecodeState as DecodeState  # state of the decode
 from .generation.decode import decode as decode  # the decode loop
 from .generation.sampling import Sampling as Sampling  # temperature, top-k, top-p
 from .language_model import LanguageModel as LanguageModel  # generate, score, classify, compress, save
+from .library import import_model as import_model  # a file of Keras or PyTorch -> LanguageModel
 from .library import load as load  # run directory -> LanguageModel
 from .library import train as train  # texts -> LanguageModel
 from .models.charlm import CharLM as CharLM  # the Flax module: ids and carry -> logits and carry

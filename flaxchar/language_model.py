@@ -14,6 +14,7 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from
+from flaxchar.export.exporting import ExportFormat, export_model
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.generate import generate, stream
@@ -240,6 +241,26 @@ class LanguageModel(TrainedModel):
         index = TextIndex(normalized(example.text, form) for example in examples_from(texts))
         written = (example.text for example in examples_from(samples, name="samples"))
         return measure_novelty([normalized(text, form) for text in written], index)
+
+    def export(self, path: str | Path, *, to: ExportFormat) -> None:
+        """Write the model in a format that other programs read; ``docs/export.md`` has their names and shapes.
+
+        Args:
+          path: a new file; for ``"torch"`` and ``"keras"`` a new folder.
+          to: ``"safetensors"``, ``"torch"``, ``"keras"``, ``"html"`` (a page that writes and scores in a browser) or
+            ``"onnx"`` (one step).
+
+        Raises:
+          InputError: the format cannot express the model, the extra ``export`` is not installed, or the path exists.
+          StorageError: there is no room or no permission.
+
+        Example::
+
+            lm.export("headlines.html", to="html")
+        """
+        check_process()
+        check_path("path", path)
+        export_model(self, Path(path), to)
 
     def save(self, path: str | Path) -> None:
         """Save the model as a run directory of its own, for ``load`` and ``sample.py``.

@@ -1,4 +1,4 @@
-"""The library's two functions: train a language model on texts, and load one."""
+"""The library's functions: train a language model on texts, load one, and import one of another program."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from flaxchar.data.examples import Example
 from flaxchar.data.from_python import examples_from, file_settings
 from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.data.starts import settle_beginning
+from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.export.importing import read_model
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.kernels.forks import check_process
 from flaxchar.language_model import LanguageModel
@@ -43,6 +45,39 @@ def load(path: str | Path) -> LanguageModel:
         trained = load_model(run)
     finally:
         run.close()
+    return LanguageModel(trained.params, trained.vocabulary, trained.config)
+
+
+def import_model(
+    file: str | Path, *, vocabulary: str | Path | Vocabulary | None = None, bos: bool | None = None
+) -> LanguageModel:
+    """Read a model that Keras or PyTorch trained; ``save`` makes a run directory of it.
+
+    Args:
+      file: ``.weights.h5`` or ``.keras`` of Keras 3, or a PyTorch ``state_dict`` in ``.safetensors``. The model is an
+        embedding or one-hot input, LSTM, GRU or simple RNN layers, and a dense layer to logits.
+      vocabulary: what the ids mean: a ``Vocabulary``, or a JSON file with the characters in the order of their ids from
+        1. Id 0 pads, and the last id is ``<eos>``. None for a file that flaxchar exported to safetensors.
+      bos: whether the model was trained with ``<eos>`` before each text; None for what the file says, else False.
+
+    Raises:
+      InputError: the file is damaged, holds another model, or does not fit the vocabulary; or the extra ``export`` is
+        not installed.
+      RuntimeError: this process was forked from one that had used JAX.
+
+    Example::
+
+        lm = flaxchar.import_model("notebook.weights.h5", vocabulary="characters.json")
+        lm.save("runs/notebook")
+    """
+    check_process()
+    check_path("file", file)
+    if isinstance(vocabulary, str | Path):
+        check_path("vocabulary", vocabulary)
+        vocabulary = Path(vocabulary)
+    elif vocabulary is not None and not isinstance(vocabulary, Vocabulary):
+        raise InputError(f"`vocabulary` is {shown(vocabulary)}; it must be a file or a flaxchar.Vocabulary")
+    trained = read_model(Path(file), vocabulary, bos)
     return LanguageModel(trained.params, trained.vocabulary, trained.config)
 
 

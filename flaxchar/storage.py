@@ -203,6 +203,30 @@ def _umask() -> int:
 
 
 @contextlib.contextmanager
+def created_folder(path: Path) -> Iterator[Path]:
+    """Make a new folder, which gets its name when the ``with`` block ends without an error; never over another one.
+
+    Yields:
+      The folder to fill, beside ``path``.
+
+    Raises:
+      FileExistsError: there is something at ``path`` by then.
+      OSError: the folder cannot be written.
+    """
+    new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield new
+        sync_tree(new)
+        new.chmod(0o777 & ~_umask())
+        if path.exists():
+            raise FileExistsError(f"{path} exists")
+        new.rename(path)  # fails where another process has made a file or a folder with content meanwhile
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Make a new folder, which replaces ``path`` when the ``with`` block ends without an error.
 

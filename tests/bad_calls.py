@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -92,6 +93,17 @@ def method_calls() -> Iterator[BadCall]:
     for value in NO_PATH:
         yield one("save", "path", value)
         yield BadCall(lambda lm, value=value: flaxchar.load(value), f"load({value!r:.40})", "path")
+        yield BadCall(lambda lm, value=value: lm.export(value, to="html"), f"export({value!r:.40})", "path")
+        yield BadCall(lambda lm, value=value: flaxchar.import_model(value), f"import_model({value!r:.40})", "file")
+    for value in (*NO_TEXT, None, "", "pickle"):
+        yield BadCall(lambda lm, value=value: lm.export("a", to=value), f"export(to={value!r:.40})", "to")
+    yield BadCall(lambda lm: lm.export(Path(__file__), to="html"), "export(a file)", "exists already")
+    yield BadCall(lambda lm: lm.export(Path(__file__) / "a", to="html"), "export(in a file)", "no folder")
+    yield BadCall(lambda lm: flaxchar.import_model(Path(__file__)), "import_model(a .py)", "another ending")
+    for name in ("vocabulary", "bos"):
+        for value in (3, b"x", ["x"], 1.5):
+            call = functools.partial(flaxchar.import_model, "a.h5", **{name: value})
+            yield BadCall(lambda lm, call=call: call(), f"import_model({name}={value!r:.40})", name)
     yield BadCall(lambda lm: flaxchar.load("nothing"), "load('nothing')", "nothing")
     yield BadCall(lambda lm: flaxchar.load(Path(__file__)), "load(a file)", "bad_calls.py")
     yield BadCall(lambda lm: lm.save(Path(__file__)), "save(a file)", "bad_calls.py")

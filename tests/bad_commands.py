@@ -11,7 +11,9 @@ from typing import Any, Literal, NamedTuple, get_origin
 from flaxchar.commands.classify import ClassifyOptions
 from flaxchar.commands.compare import GRID, CompareOptions
 from flaxchar.commands.compress import CompressOptions, DecompressOptions
+from flaxchar.commands.export import ExportOptions
 from flaxchar.commands.flags import flag
+from flaxchar.commands.import_ import ImportOptions
 from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
@@ -22,6 +24,7 @@ from flaxchar.validation import MOST, Setting, describe, types_of
 COMMANDS: dict[str, type] = {
     "train": TrainOptions, "sample": SampleOptions, "score": ScoreOptions, "classify": ClassifyOptions,
     "compress": CompressOptions, "decompress": DecompressOptions, "compare": CompareOptions, "novelty": NoveltyOptions,
+    "export": ExportOptions, "import": ImportOptions,
 }  # fmt: skip
 WITH_SETTINGS = ("train", "compare")
 # No number, or none that a computer holds.
@@ -62,7 +65,7 @@ def bad_values(kind: Any, declared: Setting) -> Iterator[str]:
 def command_lines() -> Iterator[BadCommand]:
     """Command lines that are refused before anything is read: every option with every kind of bad value, and none."""
     for command in COMMANDS:
-        file = ("a.txt",) if command in ("compress", "decompress") else ()
+        file = ("a.txt",) if command in ("compress", "decompress", "export", "import") else ()
         for field, kind, _ in options_of(command):
             declared = describe(field)
             if declared.positional:
@@ -100,7 +103,7 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
     new = f"--workdir={folder / 'new'}"
     data = f"--data={texts}"
     empty, binary, table, lines = (folder / name for name in ("empty.txt", "binary", "table.csv", "lines.jsonl"))
-    for command in COMMANDS:
+    for command in COMMANDS.keys() - {"export", "import"}:
         file = (str(texts),) if command in ("score", "classify", "compress") else ()
         file = (str(folder / "some.flaxchar"),) if command == "decompress" else file
         given = (data,) if command in WITH_SETTINGS else ()
@@ -219,6 +222,37 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
             ((str(texts), str(texts)), "belongs to no option"),
         ):
             yield BadCommand((command, *arguments, model), told)
+    for arguments, told in (
+        ((), "RUN"),
+        ((str(run),), "--to says in which format"),
+        ((nothing, "--to=html"), "nothing"),
+        ((str(texts), "--to=html"), str(texts)),
+        ((long, "--to=html"), long[:20]),
+        (("a\0b", "--to=html"), "NUL"),
+        (("", "--to=html"), "must not be empty"),
+        ((str(run), "--to=html", f"--output={texts}"), "exists already"),
+        ((str(run), "--to=html", f"--output={folder}/no/out"), "there is no folder"),
+        ((str(run), "--to=html", f"--output={long}"), "--output"),
+        ((str(run), str(run), "--to=html"), "belongs to no option"),
+    ):
+        yield BadCommand(("export", *arguments), told)
+    for arguments, told in (
+        ((new,), "FILE"),
+        ((nothing, new), "nothing"),
+        ((str(folder), new), "no regular file"),
+        (("/dev/zero", new), "/dev/zero"),
+        ((str(texts), new), "another ending"),
+        ((str(folder / "some.h5"), new), "no HDF5 file"),
+        ((str(folder / "some.keras"), new), "no HDF5 file"),
+        ((str(folder / "some.safetensors"), new), "no safetensors file"),
+        ((str(folder / "some.h5"), f"--vocabulary={nothing}", new), "nothing"),
+        ((str(folder / "some.h5"), f"--vocabulary={texts}", new), "cannot be read"),
+        ((str(folder / "some.h5"), "--vocabulary=", new), "--vocabulary"),
+        ((str(folder / "some.h5"), model), "already holds a run"),
+        ((str(folder / "some.h5"), f"--workdir={texts}"), str(texts)),
+        ((str(folder / "some.h5"), f"--workdir={long}"), "--workdir"),
+    ):
+        yield BadCommand(("import", *arguments), told)
     yield BadCommand(("decompress", str(texts), model), "does not end in .flaxchar")
     yield BadCommand(
         ("decompress", str(texts), f"--output={folder / 'out'}", model), "was not made by flaxchar compress"
@@ -237,6 +271,8 @@ def write_files(folder: Path) -> Path:
     names = ("Anna", "Otto", "Hannah", "Bob", "Eve", "Ada")
     (folder / "texts.txt").write_text("".join(f"{a} {b} {c}\n" for a in names for b in names for c in names))
     (folder / "some.flaxchar").write_bytes(b"flaxchar" + bytes(40))
+    for ending in ("h5", "keras", "safetensors"):
+        (folder / f"some.{ending}").write_bytes(bytes(40))
     (folder / "empty.txt").write_text("")
     (folder / "binary").write_bytes(bytes(range(256)) * 4)
     (folder / "table.csv").write_text("title,kind\n" + "Anna,a\nOtto,b\n" * 20)

@@ -105,7 +105,15 @@ def small_training(training: TrainingConfig, model: ModelConfig | None = None):
 
 def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> LanguageModel:
     """A model of fresh parameters, its logits scaled up so that its predictions differ from uniform ones."""
-    config = Config().replace(hidden=12, **settings)
+    config, vocabulary = config_and_vocabulary(texts, labels, sources, **settings)
+    params = init_params(make_model(vocabulary, config.model), jax.random.key(seed))
+    params["logits"]["kernel"] = params["logits"]["kernel"] * 8
+    return LanguageModel(params, vocabulary, config)
+
+
+def config_and_vocabulary(texts, labels=(), sources=False, **settings) -> tuple[Config, Vocabulary]:
+    """The settings of a small model of some texts, and its vocabulary."""
+    config = Config().replace(**{"hidden": 12, **settings})
     count = max(len(texts), len(labels))
     examples = [
         Example(
@@ -118,9 +126,7 @@ def untrained_model(texts, seed=0, labels=(), sources=False, **settings) -> Lang
     vocabulary = Vocabulary.build(
         examples, config.data.unit, config.data.max_vocab, classify=config.model.head == "classifier"
     )
-    params = init_params(make_model(vocabulary, config.model), jax.random.key(seed))
-    params["logits"]["kernel"] = params["logits"]["kernel"] * 8
-    return LanguageModel(params, vocabulary, config)
+    return config, vocabulary
 
 
 @contextlib.contextmanager

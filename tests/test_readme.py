@@ -14,7 +14,9 @@ import flaxchar
 from flaxchar.commands.classify import ClassifyOptions
 from flaxchar.commands.compare import GRID, CompareOptions
 from flaxchar.commands.compress import CompressOptions, DecompressOptions
+from flaxchar.commands.export import ExportOptions
 from flaxchar.commands.flags import SETTINGS
+from flaxchar.commands.import_ import ImportOptions
 from flaxchar.commands.main import SUMMARIES
 from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.options import parse
@@ -41,6 +43,8 @@ KINDS = {
     "compress": (CompressOptions, False, ()),
     "decompress": (DecompressOptions, False, ()),
     "compare": (CompareOptions, True, GRID),
+    "export": (ExportOptions, False, ()),
+    "import": (ImportOptions, False, ()),
     "novelty": (NoveltyOptions, False, ()),
 }
 COMMAND = re.compile(r"(?:python3? (\w+)\.py|flaxchar (\w+))(?= |$)(.*)")

@@ -52,6 +52,22 @@ def test_written_files_have_the_permissions_of_any_other_new_file(tmp_path):
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
+def test_a_new_folder_appears_whole_and_never_over_another(tmp_path):
+    path = tmp_path / "export"
+    (tmp_path / "usual").mkdir()
+    with storage.created_folder(path) as folder:
+        (folder / "a").write_text("a")
+        assert not path.exists()
+    assert [entry.name for entry in path.iterdir()] == ["a"]
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    with pytest.raises(FileExistsError), storage.created_folder(path) as folder:
+        (folder / "b").write_text("b")
+    with pytest.raises(KeyError), storage.created_folder(tmp_path / "other"):
+        raise KeyError
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["export", "usual"]
+    assert [entry.name for entry in path.iterdir()] == ["a"]
+
+
 def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path):
     path = tmp_path / "corpora" / "key"
     for content in ("first", "second"):

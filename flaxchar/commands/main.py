@@ -16,6 +16,8 @@ SUMMARIES = {
     "compress": "compress a text file with a model",
     "decompress": "restore a compressed text file",
     "compare": "train a grid of settings on the same texts and rank the results",
+    "export": "write a model in a format that other programs read",
+    "import": "make a run of a model that Keras or PyTorch trained",
     "novelty": "how much of what a model writes is copied from its training texts",
 }
 _USAGE = (
@@ -92,6 +94,10 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             from flaxchar.commands.compare import compare as command
         case "novelty":
             from flaxchar.commands.novelty import novelty as command
+        case "export":
+            from flaxchar.commands.export import export as command
+        case "import":
+            from flaxchar.commands.import_ import import_model as command
         case _:
             import difflib
 

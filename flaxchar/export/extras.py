@@ -1,0 +1,30 @@
+"""Libraries of the extra ``export``, imported where they are used; one sentence where they are missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from flaxchar.config import InputError
+
+
+def library(module: str) -> Any:
+    """Import a module of a library that only exports and imports need.
+
+    Args:
+      module: its name; the part before the first dot is the name of the package.
+
+    Raises:
+      InputError: the library is not installed.
+
+    Example::
+
+        library("safetensors.numpy").save({"a": np.zeros(3)})
+    """
+    name = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise InputError(f"this needs {name}; install it with: pip install 'flaxchar[export]'") from None

@@ -1,0 +1,164 @@
+"""Keras' files, read within bounds: ``.weights.h5`` (HDF5), and ``.keras`` (a zip with a description and such a file).
+
+Somebody else may have written them. Nothing in them is run: HDF5 holds no code, and of the description only the names
+of the layers and their settings are looked at. Arrays that lie outside the file, links, compression and sizes beyond
+that of the file are refused before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxchar.config import InputError
+from flaxchar.export.extras import library
+from flaxchar.json_files import MOST_BYTES, parse_json
+from flaxchar.validation import shown
+
+# Bytes of the weights in a ``.keras`` file, at most, and of its description.
+_MOST_WEIGHTS = 8 << 30
+# Groups and arrays that are looked at, at most: a deep stack has three groups and three arrays a layer.
+_MOST_OBJECTS = 10_000
+# Layers that only training needs, or that hold no weights and change no prediction.
+_PASSIVE = ("InputLayer", "Dropout", "Masking", "SpatialDropout1D", "OneHot", "Activation", "Softmax")
+_LINEAR = ("linear", "softmax")
+# What each class of layer must have; the first value is Keras' default.
+_SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "Embedding": {},
+    "Dense": {"activation": _LINEAR, "use_bias": (True,)},
+    "LSTM": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "use_bias": (True,)},
+    "GRU": {
+        "activation": ("tanh",),
+        "recurrent_activation": ("sigmoid",),
+        "use_bias": (True,),
+        "reset_after": (True,),
+    },
+    "SimpleRNN": {"activation": ("tanh",), "use_bias": (True,)},
+}
+
+
+def read_keras(path: Path) -> dict[str, np.ndarray]:
+    """The weights in a ``.weights.h5`` or ``.keras`` file by their paths in it, float32; the optimizer's are left out.
+
+    Raises:
+      InputError: the file is neither, or holds what is not read.
+    """
+    data = path.read_bytes()
+    if data[:2] != b"PK":
+        return read_hdf5(data, path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_description(
+                parse_json(_member(archive, "config.json", MOST_BYTES, path), f"{path}: config.json"), path
+            )
+            weights = _member(archive, "model.weights.h5", min(_MOST_WEIGHTS, 2 * len(data) + MOST_BYTES), path)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no .keras file that can be read: {error}") from error
+    return read_hdf5(weights, path)
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
+    """A file of an archive, of at most ``most`` bytes."""
+    try:
+        with archive.open(name) as file:
+            data = file.read(most + 1)
+    except KeyError:
+        raise InputError(f"{path} is no .keras file: it holds no {name}") from None
+    if len(data) > most:
+        raise InputError(f"{path}: {name} is larger than {most:,} bytes, the most that is read")
+    return data
+
+
+def check_description(config: Any, path: Path) -> None:
+    """Check the description of a Keras model: layers that flaxchar has, with the settings that it has.
+
+    Raises:
+      InputError: it describes another model.
+    """
+    layers = config.get("config", {}).get("layers") if isinstance(config, dict) else None
+    if not isinstance(layers, list):
+        raise InputError(f"{path} describes no Sequential or Functional Keras model")
+    for layer in layers:
+        kind, settings = _described(layer, path)
+        if kind == "TimeDistributed":
+            kind, settings = _described(settings.get("layer"), path)
+        if kind in _PASSIVE or kind not in _SETTINGS:
+            if kind not in _PASSIVE:
+                raise InputError(f"{path} has a layer {kind:.40}, which flaxchar's model does not have")
+            continue
+        for name, allowed in _SETTINGS[kind].items():
+            value = settings.get(name, allowed[0])
+            if not any(type(value) is type(one) and value == one for one in allowed):
+                raise InputError(f"{path} has a layer {kind} with {name}={shown(value)}; flaxchar's has {allowed[0]}")
+        if settings.get("go_backwards") or settings.get("stateful"):
+            raise InputError(f"{path} has a layer {kind} that reads backwards or is stateful; flaxchar's is neither")
+
+
+def _described(layer: Any, path: Path) -> tuple[str, dict[str, Any]]:
+    """The class of a layer and its settings."""
+    if not (isinstance(layer, dict) and isinstance(layer.get("class_name"), str)):
+        raise InputError(f"{path} describes a layer as {shown(layer)}; it must be an object with a class_name")
+    settings = layer.get("config")
+    return layer["class_name"], settings if isinstance(settings, dict) else {}
+
+
+def read_hdf5(data: bytes, path: Path) -> dict[str, np.ndarray]:
+    """The arrays under ``layers`` of an HDF5 file by their paths, float32.
+
+    Raises:
+      InputError: the file is none, or holds what is not read; the message names it.
+    """
+    h5py = library("h5py")
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            if not isinstance(file.get("layers", getlink=True), h5py.HardLink):
+                raise InputError(f"{path} has no group layers; it must be written by save_weights of Keras 3")
+            return dict(_arrays(h5py, file["layers"], "layers", len(data), path))
+    except InputError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
+        reason = (str(error).strip("'\" ") or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} is no HDF5 file that can be read: {reason:.200}") from error
+
+
+def _arrays(h5py: Any, group: Any, name: str, size: int, path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of a group and its groups, by their paths; each group and array once, whatever the links say."""
+    waiting, seen, total = [(name, group)], 0, 0
+    while waiting:
+        name, group = waiting.pop()
+        for key in group:
+            seen += 1
+            inner = f"{name}/{key}"
+            if seen > _MOST_OBJECTS or inner.count("/") > 5:
+                raise InputError(f"{path} holds more groups than a model has, at {inner:.80}")
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise InputError(f"{path}: {inner:.80} is a link, which is not followed")
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                if "seed_generator" not in key:  # the state of a dropout layer
+                    waiting.append((inner, item))
+                continue
+            total += _check_array(h5py, item, inner, size, path)
+            if total > size:
+                raise InputError(f"{path} claims more numbers than it holds")
+            with np.errstate(over="ignore"):
+                yield inner, np.asarray(item[()], np.float32)
+
+
+def _check_array(h5py: Any, item: Any, name: str, size: int, path: Path) -> int:
+    """The bytes of an array that can be read."""
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind != "f":
+        raise InputError(f"{path}: {name:.80} holds no floating-point numbers")
+    plist = item.id.get_create_plist()
+    if plist.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) or plist.get_external_count():
+        raise InputError(f"{path}: {name:.80} is compressed or lies outside the file; Keras writes plain arrays")
+    if item.nbytes > size:
+        raise InputError(f"{path}: {name:.80} claims {item.nbytes:,} bytes, more than the file has")
+    return item.nbytes
