@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 # A chart is drawn in these units, about the pixels of a phone's screen, and scaled to the page.
 WIDTH, HEIGHT = 360, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 8, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 14, 10, 36
 _NUMBERS = itertools.count(1)
 
 
@@ -80,16 +80,13 @@ def line_chart(
       y: the vertical axis.
       lines: labelled horizontal lines, such as a lower bound.
     """
-    parts = [_axes(x, y)]
+    parts, labels = [_axes(x, y)], []
     for label, value in lines:
-        if y.low <= value <= y.high:
-            at = _y(y, value)
-            parts.append(
-                Markup('<line class="rule" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
-                    _LEFT, WIDTH - _RIGHT, at, at
-                )
-                + _text(WIDTH - _RIGHT, at - 3, label, "note end")
-            )
+        at = _y(y, value)
+        rule = Markup('<line class="rule" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
+        parts.append(rule.format(_LEFT, WIDTH - _RIGHT, at, at))
+        below = value == min(lines, key=lambda line: line[1])[1]  # out of the way of the curves, which end above it
+        labels.append(_text(WIDTH - _RIGHT, at + 11 if below else at - 4, label, "note end"))
     for number, each in enumerate(series):
         points = [(_x(x, a), _y(y, b)) for a, b in each.points]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
@@ -97,7 +94,7 @@ def line_chart(
         if each.marked:
             parts += [_mark(number, *point) for point in points]
     legend = _legend(series) if len(series) > 1 else Markup("")
-    return _svg(title, description, parts) + legend
+    return _svg(title, description, [*parts, *labels]) + legend
 
 
 def bar_chart(title: str, description: str, bars: Sequence[tuple[str, float]], x: str, y: Axis) -> Markup:

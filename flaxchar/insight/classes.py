@@ -2,13 +2,14 @@
 
 https://arxiv.org/abs/1704.01444 found that one unit of a language model trained without labels tells the sentiment of a
 review. Here each unit's mean activation over a text is its only feature, and each class a normal distribution of it.
-The unit is chosen on every other text, and its accuracy comes from the rest. Beside it stand the accuracy of always
+The unit is chosen on training texts, and its accuracy comes from held-out ones. Beside it stand the accuracy of always
 naming the most frequent class, and of a linear readout of all units together (ridge regression).
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,9 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flaxchar.insight.neurons import Unit
-from flaxchar.insight.passages import halves
 
-# Texts of each class in each half, at least.
+# Texts of each class to choose by, and to report on, at least.
 FEWEST_TEXTS = 5
 
 
@@ -27,11 +27,12 @@ class ClassNeuron(NamedTuple):
 
     Attributes:
       unit: the unit.
-      accuracy: share of the other texts whose class it tells.
+      accuracy: share of the held-out texts whose class it tells.
       low: lower end of the 95 % interval of ``accuracy`` (Wilson 1927).
       high: upper end.
       chance: the accuracy of always naming the most frequent class.
       all_units: the accuracy of a linear readout of all units.
+      learned: number of texts that it was chosen on.
       texts: number of texts that ``accuracy`` is measured on.
       means: the unit's mean activation over the texts of each class, in the order of the names.
       names: the classes.
@@ -43,6 +44,7 @@ class ClassNeuron(NamedTuple):
     high: float
     chance: float
     all_units: float
+    learned: int
     texts: int
     means: list[float]
     names: tuple[str, ...]
@@ -53,44 +55,55 @@ class ClassNeuron(NamedTuple):
         return self.low > self.chance
 
 
-def find_class_neuron(states: Float[np.ndarray, "texts layers hidden"], labels: Sequence[str]) -> ClassNeuron | None:
+class LabelledStates(NamedTuple):
+    """Texts as the class neuron is searched in.
+
+    Attributes:
+      states: the mean activation of each unit over each text, float32 ``[texts, layers, hidden]``.
+      labels: the class of each text.
+    """
+
+    states: Float[np.ndarray, "texts layers hidden"]
+    labels: Sequence[str]
+
+
+def find_class_neuron(learned: LabelledStates, held_out: LabelledStates) -> ClassNeuron | None:
     """Search all units for the one that tells the class of a text best.
 
     Args:
-      states: the mean activation of each unit over each text.
-      labels: the class of each text.
+      learned: the texts to choose the unit by.
+      held_out: the texts to measure its accuracy on.
 
     Returns:
-      The unit; None if fewer than two classes have ``FEWEST_TEXTS`` texts in either half.
+      The unit; None if fewer than two classes have ``FEWEST_TEXTS`` texts of either kind.
     """
-    names = tuple(sorted(set(labels)))
-    numbers = np.array([names.index(label) for label in labels])
-    parts = [np.array(part, int) for part in halves(len(labels))]
-    enough = [k for k in range(len(names)) if min((numbers[part] == k).sum() for part in parts) >= FEWEST_TEXTS]
-    if len(enough) < 2:
+    counts = [Counter(part.labels) for part in (learned, held_out)]
+    names = tuple(sorted(name for name in counts[0] if min(count[name] for count in counts) >= FEWEST_TEXTS))
+    if len(names) < 2:
         return None
-    names = tuple(names[k] for k in enough)
-    known = np.isin(numbers, enough)
-    numbers = np.searchsorted(enough, numbers)
-    searched, reported = (part[known[part]] for part in parts)
-    flat = states.reshape(len(states), -1).astype(np.float64)
-    hits = _predict(flat[searched], numbers[searched], flat[searched], len(names)) == numbers[searched, None]
+    (known, numbers), (asked, right) = (_flat(part, names) for part in (learned, held_out))
+    hits = _predict(known, numbers, known, len(names)) == numbers[:, None]
     best = int(hits.mean(0).argmax())
     column = slice(best, best + 1)
-    predicted = _predict(flat[searched, column], numbers[searched], flat[reported, column], len(names))[:, 0]
-    accuracy = float((predicted == numbers[reported]).mean())
-    together = _readout(flat[searched], numbers[searched], flat[reported], len(names))
-    frequent = np.bincount(numbers[searched]).argmax()
+    accuracy = float((_predict(known[:, column], numbers, asked[:, column], len(names))[:, 0] == right).mean())
     return ClassNeuron(
-        Unit(*divmod(best, states.shape[2])),
+        Unit(*divmod(best, learned.states.shape[2])),
         accuracy,
-        *_wilson(accuracy, len(reported)),
-        float((numbers[reported] == frequent).mean()),
-        float((together == numbers[reported]).mean()),
-        len(reported),
-        [float(flat[reported][numbers[reported] == k, best].mean()) for k in range(len(names))],
+        *_wilson(accuracy, len(right)),
+        float((right == np.bincount(numbers).argmax()).mean()),
+        float((_readout(known, numbers, asked, len(names)) == right).mean()),
+        len(numbers),
+        len(right),
+        [float(asked[right == k, best].mean()) for k in range(len(names))],
         names,
     )
+
+
+def _flat(part: LabelledStates, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The states of the texts whose class is named, float64 ``[texts, units]``, and the numbers of their classes."""
+    chosen = [k for k, label in enumerate(part.labels) if label in names]
+    states = part.states[chosen].reshape(len(chosen), -1).astype(np.float64)
+    return states, np.array([names.index(part.labels[k]) for k in chosen])
 
 
 def _predict(

@@ -1,12 +1,14 @@
 """Memory: how long units keep what they hold, and how much the characters before help the prediction.
 
-**Gates.** A unit with a forget gate keeps the share ``f_t`` of its state at each character. After ``n`` characters the
-product of ``n`` gates is left. At the unit's average gate it falls to 1/e after ::
+**Gates.** A unit with a forget gate keeps the share ``f_t`` of its state at each token. Of what it holds after token
+``t``, the product of the next ``n`` gates is left ``n`` tokens later. The unit remembers it for the largest ``n``
+with ::
 
-    tau = -1 / mean(log f_t)
+    f_{t+1} f_{t+2} ... f_{t+n} >= 1/e
 
-characters. This is the time constant of a leaky integrator (Tallec & Ollivier 2018, https://arxiv.org/abs/1804.11188).
-For a GRU ``f`` is ``z``, for a minGRU ``1 - z`` (``flaxchar.models.gates.retention``).
+and its memory is the mean of these ``n`` over the positions of texts. The end of a text ends the count, so in short
+texts the memory is at least this long. For a GRU ``f`` is ``z``, for a minGRU ``1 - z``
+(``flaxchar.models.gates.retention``).
 
 **Context.** The gates say how long a unit could remember. What remembering is worth shows in the loss: the bits of the
 same positions, predicted from at most the last ``n`` tokens, read from a state of zeros. A label is read first in any
@@ -24,6 +26,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from flaxchar.config import InputError
 from flaxchar.data.batches import AnyArray
@@ -50,11 +53,11 @@ class LayerMemory(NamedTuple):
 
     Attributes:
       near_one: share of the gates, over units and positions, that are above ``NEAR_ONE``.
-      constants: the time constant of each unit in tokens, float64 ``[hidden]``; may be infinite.
+      kept: how many tokens each unit remembers on average, float64 ``[hidden]``.
     """
 
     near_one: float
-    constants: np.ndarray
+    kept: np.ndarray
 
 
 class ContextLoss(NamedTuple):
@@ -80,16 +83,23 @@ def layer_memories(cell: str, traces: Sequence[Trace]) -> list[LayerMemory]:
       cell: the cell's name.
       traces: traces with gates.
     """
-    kept = [factor for trace in traces if trace.gates and (factor := retention(cell, trace.gates)) is not None]
-    if not kept:
+    factors = [factor for trace in traces if trace.gates and (factor := retention(cell, trace.gates)) is not None]
+    if not factors:
         return []
-    factors = np.concatenate(kept, axis=1).astype(np.float64)  # [layers, positions, hidden]
-    with np.errstate(divide="ignore"):
-        constants = -1 / np.log(np.maximum(factors, 1e-12)).mean(1)
-    return [
-        LayerMemory(float((layer > NEAR_ONE).mean()), np.abs(constant))
-        for layer, constant in zip(factors, constants, strict=True)
-    ]
+    count = sum(factor.shape[1] for factor in factors)
+    near_one = sum((factor > NEAR_ONE).sum((1, 2)) for factor in factors) / (count * factors[0].shape[2])
+    kept = sum(_remembered(factor).sum(1) for factor in factors) / count
+    return [LayerMemory(float(share), tokens) for share, tokens in zip(near_one, kept, strict=True)]
+
+
+def _remembered(factors: Float[np.ndarray, "layers time hidden"]) -> Float[np.ndarray, "layers time hidden"]:
+    """For how many of the next tokens each unit keeps 1/e of what it holds at each position of a text."""
+    lost = np.cumsum(-np.log(np.maximum(factors.astype(np.float64), 1e-12)), axis=1)  # rises over time
+    result = np.zeros(lost.shape)
+    for layer, _, unit in np.ndindex(lost.shape[0], 1, lost.shape[2]):
+        column = lost[layer, :, unit]
+        result[layer, :, unit] = np.searchsorted(column, column + 1, "right") - 1 - np.arange(len(column))
+    return result
 
 
 def context_losses(trained: TrainedModel, examples: Sequence[Example]) -> list[ContextLoss]:

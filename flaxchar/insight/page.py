@@ -57,7 +57,7 @@ def render(report: Report) -> str:
         "unanswered": _unanswered(report),
         "class_neuron": _class_neuron(report),
         "contexts": report.contexts and figures.contexts(report.contexts, unit),
-        "memories": report.memories and figures.gates(report.memories, report.config.model.cell),
+        "memories": report.memories and figures.gates(report.memories, report.config.model.cell, unit),
         "embedding": report.embedding and figures.embedding(report.embedding, unit),
         "settings": _settings(report.config),
         "sections": [
@@ -194,7 +194,7 @@ def _copying(report: Report) -> dict[str, Any] | None:
 
 def _unanswered(report: Report) -> str:
     asked = {neuron.question.name for neuron in report.neurons or ()}
-    return ", ".join(question.name for question in QUESTIONS if question.name not in asked)
+    return ", ".join(f"“{question.name}”" for question in QUESTIONS if question.name not in asked)
 
 
 def _class_neuron(report: Report) -> dict[str, Any] | None:
@@ -204,8 +204,8 @@ def _class_neuron(report: Report) -> dict[str, Any] | None:
     told = bool(report.trained.vocabulary.labels) and not report.classifies
     sentence = (
         "The search of Radford et al. (2017), who found a unit that tells the sentiment of reviews: the one unit whose "
-        "mean activation over a text tells its class best, chosen on half of the texts and measured on the "
-        f"{neuron.texts} others. It is unit {neuron.unit.number} of layer {neuron.unit.layer}."
+        f"mean activation over a text tells its class best, chosen on {neuron.learned:,} training texts and measured "
+        f"on {neuron.texts:,} held-out ones. It is unit {neuron.unit.number} of layer {neuron.unit.layer}."
     )
     if told:
         sentence += " This model is given the label before each text, so the unit shows where it keeps the label."

@@ -19,8 +19,8 @@ from flaxchar.insight.surprise import CalibrationBin, PositionBits
 Figure = dict[str, Any]
 # Points of a curve that are drawn.
 _POINTS = 200
-# Time constants are counted between powers of 2; the last bar has all longer ones.
-_LONGEST_CONSTANT = 512
+# Units are counted between powers of 2 of what they remember; the last bar has all that remember longer.
+_LONGEST_KEPT = 512
 
 
 def curves(report: Report) -> Figure | None:
@@ -35,8 +35,10 @@ def curves(report: Report) -> Figure | None:
         lines.append((f"{name} {bits:.2f}", bits))
     values = [bits for _, bits in [*training, *held_out]]
     high = min(max(values), 2.5 * float(np.median(values)))  # the first steps would flatten all others
+    training, held_out = ([point for point in curve if point[1] <= high] for curve in (training, held_out))
     high = max([high, *(value for _, value in lines)]) * 1.04
-    low = min([*values, *(value for _, value in lines)]) * 0.92
+    low = min([*values, *(value for _, value in lines)])
+    low -= 0.12 * (high - low)
     x = Axis("steps", 0, max(step for step, _ in [*training, *held_out]))
     series = [Series("training texts", training)] * bool(training)
     series += [Series("held-out texts", held_out, marked=True)] * bool(held_out)
@@ -44,7 +46,8 @@ def curves(report: Report) -> Figure | None:
     if training and report.config.model.dropout:
         caption += " The training loss is measured with dropout, which the evaluations leave out."
     chart = line_chart("Learning curves", caption, series, x, Axis(unit, low, high), lines)
-    return {"chart": chart, "caption": caption, "rows": [(f"{s:,.0f}", f"{b:.4f}") for s, b in held_out]}
+    rows = [(f"{step:,.0f}", f"{bits:.4f}") for step, bits in report.held_out_curve]
+    return {"chart": chart, "caption": caption, "rows": rows}
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -109,32 +112,32 @@ def contexts(losses: Sequence[ContextLoss], unit: str) -> Figure | None:
     return {"chart": chart, "caption": caption, "rows": rows}
 
 
-def gates(memories: Sequence[LayerMemory], cell: str) -> list[Figure]:
+def gates(memories: Sequence[LayerMemory], cell: str, unit: str) -> list[Figure]:
     """For each layer, how many units remember for how long."""
     name = {"gru": "update gates z", "mingru": "gates 1 − z"}.get(cell, "forget gates")
     figures = []
-    edges = [2**k for k in range(int(math.log2(_LONGEST_CONSTANT)) + 1)]
+    edges = [2**k for k in range(int(math.log2(_LONGEST_KEPT)) + 1)]
     for number, layer in enumerate(memories):
-        counts = np.histogram(np.clip(layer.constants, 0, 1e6), [0, *edges, np.inf])[0]
+        counts = np.histogram(layer.kept, [0, *edges, np.inf])[0]
         labels = ["< 1", *map(str, edges)]
-        middle = float(np.median(layer.constants))
+        middle = float(np.median(layer.kept))
         caption = (
             f"Layer {number}: {layer.near_one:.0%} of its {name} are above {NEAR_ONE}, at all units and positions "
-            f"together. At its average gate, the median unit keeps a value for {_rounded(middle)} characters until "
-            f"1/e (37 %) of it is left; {(layer.constants > 32).mean():.0%} of the units keep it for more than 32. "
-            "Each bar counts the units from its number up to the next."
+            f"together. Until its gates have left less than 1/e (37 %) of what it holds, the median unit keeps it for "
+            f"{_rounded(middle)} {unit}s on average, and {(layer.kept > 16).mean():.0%} of the units for more than 16. "
+            "The end of a text ends the count. Each bar counts the units from its number up to the next."
         )
         y = Axis("units", 0, max(1, int(counts.max())) * 1.08)
         bars = [(label, float(count)) for label, count in zip(labels, counts, strict=True)]
         chart = bar_chart(
-            f"How long units of layer {number} remember", caption, bars, "characters until 1/e is left", y
+            f"How long units of layer {number} remember", caption, bars, f"{unit}s that a unit remembers", y
         )
         figures.append({"chart": chart, "caption": caption})
     return figures
 
 
 def _rounded(value: float) -> str:
-    return f"{value:.1f}" if value < 10 else f"{value:,.0f}" if math.isfinite(value) else "endlessly many"
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 
 def embedding(places: EmbeddingMap, unit: str) -> Figure:

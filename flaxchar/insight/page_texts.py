@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flaxchar.insight.neurons import Neuron
-from flaxchar.insight.paint import Cell, paint_bits, paint_unit, visible
+from flaxchar.insight.paint import Cell, legible, paint_bits, paint_unit, visible
 from flaxchar.insight.passages import halves
 from flaxchar.insight.report import Report
 from flaxchar.insight.surprise import bits_per_character
@@ -96,8 +96,10 @@ def _at_work(neuron: Neuron, traces: Sequence[Trace]) -> list[list[Cell]]:
     layer, number = neuron.unit
     variation = [float(neuron.question.answers(trace).std()) for trace in traces]
     chosen = np.argsort([-value for value in variation], kind="stable")[:_PER_UNIT]
-    scale = max(float(np.quantile(np.abs(trace.activations[layer, :, number]), 0.98)) for trace in traces)
-    return [paint_unit(traces[k], layer, number, scale, neuron.sign) for k in chosen]
+    values = np.concatenate([trace.activations[layer, :, number] for trace in traces])
+    middle = float(np.median(values))
+    scale = neuron.sign * float(np.quantile(np.abs(values - middle), 0.98))
+    return [paint_unit(traces[k], layer, number, middle, scale) for k in chosen]
 
 
 def sample_groups(samples: dict[float, list[Written]]) -> list[dict[str, Any]]:
@@ -105,7 +107,7 @@ def sample_groups(samples: dict[float, list[Written]]) -> list[dict[str, Any]]:
     return [
         {
             "temperature": temperature,
-            "texts": [{"beginning": _shortened(text.beginning), "text": text.text} for text in texts],
+            "texts": [{"beginning": _shortened(text.beginning), "text": legible(text.text)} for text in texts],
         }
         for temperature, texts in samples.items()
     ]
@@ -117,10 +119,11 @@ def copied_texts(texts: Sequence[Written]) -> list[dict[str, str]]:
     for text in texts:
         start, length = text.copied
         before, copied = text.text[:start], text.text[start : start + length]
-        parts.append({"before": before, "copied": copied, "after": text.text[start + length :]})
+        after = text.text[start + length :]
+        parts.append({"before": legible(before), "copied": legible(copied), "after": legible(after)})
     return parts
 
 
 def _shortened(text: str) -> str:
-    text = " ".join(text.split())
+    text = legible(" ".join(text.split()))
     return text if len(text) <= _TAG else text[: _TAG - 1] + "…"

@@ -22,6 +22,8 @@ SURPRISE_SHADES = 9
 ACTIVATION_STEPS = 4
 # Characters of a text that are painted.
 PAINTED = 500
+# Not printable for Python: the line feed, and what joins or separates letters and the parts of an emoji.
+_KEPT = "\n\u200c\u200d\u00a0\u3000"
 _NAMES = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", END: "end", "\u00a0": "no-break space"}
 
 
@@ -62,6 +64,11 @@ def _visible(character: str) -> str:
     return character
 
 
+def legible(text: str) -> str:
+    """A text without characters that cannot be seen or that turn the direction of the page; line feeds are kept."""
+    return "".join(c if c.isprintable() or c in _KEPT else visible(c) for c in text)
+
+
 def clusters(trace: Trace) -> list[tuple[int, int]]:
     """Positions that make one cell together: the first and the one after the last of each.
 
@@ -85,17 +92,17 @@ def paint_bits(trace: Trace) -> list[Cell]:
     return _cut(cells)
 
 
-def paint_unit(trace: Trace, layer: int, number: int, scale: float, sign: int = 1) -> list[Cell]:
+def paint_unit(trace: Trace, layer: int, number: int, middle: float = 0.0, scale: float = 1.0) -> list[Cell]:
     """The text with a bar for a unit's activation after each cell: classes ``p1``–``p4``, ``n1``–``n4``, or ``z``.
 
     Args:
       trace: the trace.
       layer: the unit's layer.
       number: its number in the layer.
-      scale: the activation that has a full bar.
-      sign: -1 to turn the unit round.
+      middle: the activation that has no bar.
+      scale: how far from there the bar is full; negative to turn the unit round.
     """
-    values = sign * trace.activations[layer, :, number] / max(scale, 1e-12)
+    values = (trace.activations[layer, :, number] - middle) / (scale or 1.0)
     cells = []
     for first, after in clusters(trace):
         if trace.tokens[first] == END or after >= len(values):  # the state after the last character is not known
@@ -111,9 +118,7 @@ def _shown(tokens: Sequence[str]) -> str:
     text = "".join(tokens)
     if text == END:
         return "∎"
-    if text.isprintable() or text in (" ", "\u00a0"):
-        return text
-    return "".join("⏎\n" if c == "\n" else c if c.isprintable() or c in "\u200d\u200c" else visible(c) for c in text)
+    return legible(text).replace("\n", "⏎\n")
 
 
 def _cut(cells: list[Cell]) -> list[Cell]:

@@ -28,6 +28,11 @@ def choose_passages(config: Config, examples: Examples) -> list[Example]:
         return [Example(piece) for piece in _spaced(pieces, most // PASSAGE)]
     mean = max(1.0, examples.texts.characters / max(1, len(examples)))
     count = max(1, int(most / mean))
+    return evenly_spaced(examples, count)
+
+
+def evenly_spaced(examples: Examples, count: int) -> list[Example]:
+    """At most ``count`` examples, evenly spaced."""
     chosen = set(_spaced(range(len(examples)), count))
     return [example for number, example in enumerate(examples) if number in chosen and example.text]
 

@@ -19,11 +19,11 @@ from flaxchar.config import Config, InputError
 from flaxchar.data.cache import EncodedCorpus, encode_corpus
 from flaxchar.data.corpus import Corpus, read_again
 from flaxchar.data.examples import Example
-from flaxchar.insight.classes import ClassNeuron, find_class_neuron
+from flaxchar.insight.classes import ClassNeuron, LabelledStates, find_class_neuron
 from flaxchar.insight.embedding import EmbeddingMap, embedding_map
 from flaxchar.insight.memory import ContextLoss, LayerMemory, context_losses, layer_memories
 from flaxchar.insight.neurons import Neuron, find_neurons
-from flaxchar.insight.passages import choose_passages
+from flaxchar.insight.passages import choose_passages, evenly_spaced
 from flaxchar.insight.surprise import CalibrationBin, PositionBits, bits_by_position, calibration, rank
 from flaxchar.insight.trace import Trace, mean_states, trace_many
 from flaxchar.insight.written import Copying, Written, measure_copying, write_samples
@@ -34,7 +34,8 @@ from flaxchar.training.run_directory import METRICS, Run
 Part = TypeVar("Part")
 # Texts whose gates are looked at; gates need several times the memory of hidden states.
 _GATED = 60
-_CLASSIFIED = 400
+# Training texts that the class neuron is searched in, and texts that are classified.
+_SEARCHED, _CLASSIFIED = 1000, 400
 
 
 @dataclasses.dataclass
@@ -227,35 +228,38 @@ def _add_held_out(report: Report, corpus: Corpus) -> None:
 
 
 def _add_classes(report: Report, corpus: Corpus, label_field: str | None) -> None:
-    """The class neuron and the quality of the classification, on held-out texts with labels."""
-    trained = report.trained
-    labelled = [example for example in report.texts if example.label is not None]
-    if label_field is not None and not labelled:
-        labelled = _with_labels(report, label_field)
-    if not labelled:
+    """The class neuron and the quality of the classification."""
+    trained, vocabulary = report.trained, report.trained.vocabulary
+    if vocabulary.labels or corpus.train.labels is not None:
+        labels: dict[str, str | None] | None = None
+    elif label_field is not None:
+        labels = _labels_of_texts(report, label_field)
+    else:
         report.absent["class_neuron"] = (
             "The texts of this run have no labels. If their file has a field with the class of each text, "
             "--label-field names it."
         )
         return
-    labels = [example.label or "" for example in labelled]
-    plain = [example if trained.vocabulary.labels else example._replace(label=None) for example in labelled]
-    states = mean_states(trained, plain)
-    report.class_neuron = find_class_neuron(states, labels)
+    parts = []
+    for examples in (evenly_spaced(corpus.train, _SEARCHED), report.texts):
+        names = [example.label if labels is None else labels.get(example.text) for example in examples]
+        known = [(e, name) for e, name in zip(examples, names, strict=True) if name is not None]
+        if not known:
+            report.absent["class_neuron"] = f"No text of this run has a label in the field {label_field}."
+            return
+        parts.append(LabelledStates(mean_states(trained, [e for e, _ in known]), [name for _, name in known]))
+    report.class_neuron = find_class_neuron(*parts)
     if report.class_neuron is None:
         report.absent["class_neuron"] = "Fewer than two classes have enough held-out texts to search with."
-    if trained.vocabulary.labels:
-        chosen = labelled[:_CLASSIFIED]
+    if vocabulary.labels:
+        chosen = [example for example in report.texts if example.label is not None][:_CLASSIFIED]
         report.classification = judge(classify(trained, [e.text for e in chosen]), [e.label or "" for e in chosen])
 
 
-def _with_labels(report: Report, label_field: str) -> list[Example]:
-    """The texts of a report with the labels that ``label_field`` gives them; those without one are left out."""
-    if not report.config.data.data and report.config.data.dataset == "headlines":
-        raise InputError('the texts of `dataset="headlines"` have no labels')
+def _labels_of_texts(report: Report, label_field: str) -> dict[str, str | None]:
+    """The label that ``label_field`` gives to each text of the run's files."""
     again = read_again(report.config.replace(label_field=label_field))
-    labels = {example.text: example.label for part in (again.train, again.held_out) for example in part}
-    return [text._replace(label=labels[text.text]) for text in report.texts if text.text in labels]
+    return {example.text: example.label for part in (again.train, again.held_out) for example in part}
 
 
 def _try(report: Report, part: str, measure: Callable[[], Part]) -> Part | None:

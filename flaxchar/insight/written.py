@@ -71,7 +71,8 @@ def write_samples(trained: TrainedModel, sources: Sequence[str] = ()) -> dict[fl
       trained: a language model.
       sources: sources to write from, at least one for a model with sources.
     """
-    return {temperature: _write(trained, sources, temperature, _TEXTS) for temperature in TEMPERATURES}
+    # Each temperature has a seed of its own; with the same one, many texts would be the same.
+    return {t: _write(trained, sources, t, _TEXTS, seed) for seed, t in enumerate(TEMPERATURES)}
 
 
 def measure_copying(trained: TrainedModel, train: Examples, sources: Sequence[str] = ()) -> Copying:
@@ -105,7 +106,9 @@ def measure_copying(trained: TrainedModel, train: Examples, sources: Sequence[st
     )
 
 
-def _write(trained: TrainedModel, sources: Sequence[str], temperature: float, count: int) -> list[Written]:
+def _write(
+    trained: TrainedModel, sources: Sequence[str], temperature: float, count: int, seed: int = 0
+) -> list[Written]:
     """Texts at a temperature, shared out evenly among labels or sources."""
     vocabulary = trained.vocabulary
     beginnings: list[tuple[str | None, str | None]] = [(None, None)]
@@ -120,7 +123,7 @@ def _write(trained: TrainedModel, sources: Sequence[str], temperature: float, co
             continue
         begin = encode_prompt(trained, "", _SIZE, "drop", label, source)
         rows = generate(
-            trained.model, trained.params, vocabulary, begin.ids, share, begin.size, 0, Sampling(temperature),
+            trained.model, trained.params, vocabulary, begin.ids, share, begin.size, seed, Sampling(temperature),
             trained.config.data.bos,
         )  # fmt: skip
         texts = ["".join(begin.followed_by([vocabulary.decode(row)])) for row in rows]

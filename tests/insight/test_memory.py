@@ -15,13 +15,14 @@ from flaxchar.insight.memory import context_losses, layer_memories
 from flaxchar.insight.trace import Trace
 
 
-def test_the_time_constant_of_a_constant_gate():
-    gates = np.full((1, 50, 3), [0.5, 0.97, 1.0], np.float32)
+def test_a_unit_remembers_until_its_gates_have_left_less_than_1_over_e():
+    gates = np.full((1, 50, 3), [0.5, 0.9, 1.0], np.float32)
     trace = Trace([""] * 50, np.zeros(50), [[]] * 50, np.zeros((1, 50, 3), np.float32), {"forget": gates})
     (layer,) = layer_memories("lstm", [trace])
-    np.testing.assert_allclose(layer.constants[:2], [-1 / math.log(0.5), -1 / math.log(0.97)], rtol=1e-4)
-    assert layer.constants[2] > 1e6
-    assert layer.near_one == pytest.approx(2 / 3)
+    # 0.5 is above 1/e and 0.5^2 below; 0.9^9 is the last power above; the end of the text ends the count
+    expected = [[min(n, 49 - t) for t in range(50)] for n in (1, 9, 49)]
+    np.testing.assert_allclose(layer.kept, np.mean(expected, 1))
+    assert layer.near_one == pytest.approx(1 / 3)
     assert layer_memories("rnn", [trace._replace(gates={})]) == []
 
 

@@ -3,7 +3,7 @@
 // textContent, never as HTML.
 const panel = document.getElementById("panel");
 const shown = JSON.parse(document.getElementById("alternatives").textContent);
-let here = null;
+let here = null, mouse = null;
 
 function element(name, text) {
   const made = document.createElement(name);
@@ -23,6 +23,7 @@ function show(cell) {
   cell.classList.add("here");
   const text = cell.parentElement;
   const steps = shown[text.dataset.shown][Array.prototype.indexOf.call(text.children, cell)];
+  panel.classList.add("used");
   panel.replaceChildren();
   if (!steps) return;
   for (const [token, bits, alternatives] of steps) {
@@ -41,7 +42,12 @@ function show(cell) {
 for (const text of document.querySelectorAll(".text[data-shown]")) {
   text.tabIndex = 0;
   const cell = (event) => (event.target !== text && text.contains(event.target) ? event.target : null);
-  text.addEventListener("mouseover", (event) => show(cell(event)));
+  // A page that moves under a resting mouse sends events too; they must not undo what the keyboard chose.
+  text.addEventListener("mousemove", (event) => {
+    const place = `${event.clientX},${event.clientY}`;
+    if (place !== mouse) show(cell(event));
+    mouse = place;
+  });
   text.addEventListener("click", (event) => show(cell(event)));
   text.addEventListener("focus", () => { if (!text.contains(here)) show(text.firstElementChild); });
   text.addEventListener("keydown", (event) => {
