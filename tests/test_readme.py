@@ -18,6 +18,7 @@ from flaxchar.commands.flags import SETTINGS
 from flaxchar.commands.main import SUMMARIES
 from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.options import parse
+from flaxchar.commands.report import ReportOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
 from flaxchar.commands.train import TrainOptions
@@ -36,6 +37,7 @@ def test_the_readmes_python_runs(block, tmp_path, monkeypatch, capsys):
 KINDS = {
     "train": (TrainOptions, True, ()),
     "sample": (SampleOptions, False, ()),
+    "report": (ReportOptions, False, ()),
     "score": (ScoreOptions, False, ()),
     "classify": (ClassifyOptions, False, ()),
     "compress": (CompressOptions, False, ()),

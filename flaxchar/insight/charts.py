@@ -144,7 +144,8 @@ def _axes(x: Axis, y: Axis, ticks: bool = True) -> Markup:
         parts.append(grid.format(_LEFT, WIDTH - _RIGHT, at, at))
         parts.append(_text(_LEFT - 4, at + 3.5, short(value), "note end"))
     for value in x.ticks() if ticks else ():
-        parts.append(_text(_x(x, value), bottom + 12, short(value), "note middle"))
+        inside = min(_x(x, value), WIDTH - 3.3 * len(short(value)))  # a long number at the end is not cut
+        parts.append(_text(inside, bottom + 12, short(value), "note middle"))
     parts.append(_text((WIDTH + _LEFT) / 2, HEIGHT - 5, x.label, "note middle"))
     turned = Markup('<text class="note middle" transform="translate(9 {}) rotate(-90)">{}</text>')
     return Markup("").join([*parts, turned.format(_TOP + (bottom - _TOP) / 2, y.label)])

@@ -42,9 +42,9 @@ from flaxchar.models.trained import TrainedModel
 NEAR_ONE = 0.95
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 # Each context is padded to one of these widths, so that few programs are compiled.
-_WIDTHS = (8, 64, 512)
-# Multiplications of all contexts together, about; and the bounds of the number of positions.
-_WORK, _FEWEST, _MOST = 1e11, 200, 2000
+_WIDTHS = (8, 32, 128, 512)
+# Multiplications for all contexts together, about; and the bounds of the number of positions.
+_WORK, _FEWEST, _MOST = 1.5e11, 200, 2000
 _ROWS = 64
 
 
@@ -150,7 +150,9 @@ def _histories(trained: TrainedModel, texts: EncodedTexts) -> list[_Row]:
         stream = np.concatenate([starts, texts[number], ends])
         streams.append(stream)
         places += [(number, position) for position in range(max(1, fixed), len(stream))]
-    most = int(_WORK / (config.layers * config.hidden**2 * 8 * sum(CONTEXTS)))
+    longest = max(map(len, streams), default=0)
+    read = sum(n for n in CONTEXTS if n < 2 * longest)
+    most = int(_WORK / (config.layers * config.hidden**2 * 8 * max(1, read)))
     count = min(len(places), max(_FEWEST, min(_MOST, most)))
     chosen = [places[k * len(places) // count] for k in range(count)]
     return [

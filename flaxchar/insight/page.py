@@ -181,7 +181,7 @@ def _copying(report: Report) -> dict[str, Any] | None:
     searched = (
         f"the {copying.texts:,} training texts"
         if copying.indexed == copying.texts
-        else f"the first {copying.indexed:,} of {copying.texts:,} training texts"
+        else f"the training texts, for passages in the first {copying.indexed:,} of these {copying.texts:,}"
     )
     return {
         "sentence": f"{copying.samples} samples at temperature 0.8 were searched in {searched}. {copying.copies} of "
@@ -219,7 +219,7 @@ def _class_neuron(report: Report) -> dict[str, Any] | None:
     if report.classification is not None:
         who = "this classifier" if report.classifies else "this model by Bayes' rule, from the text alone"
         rows.append((who, f"{report.classification.accuracy:.1%}"))
-    means = ", ".join(f"{name}: {mean:+.2f}" for name, mean in zip(neuron.names, neuron.means, strict=True))
+    means = ", ".join(f"{name}: {mean:+.3f}" for name, mean in zip(neuron.names, neuron.means, strict=True))
     return {"sentence": sentence, "rows": rows, "means": means}
 
 

@@ -101,10 +101,10 @@ def contexts(losses: Sequence[ContextLoss], unit: str) -> Figure | None:
     x = Axis(f"{unit}s of context", 1, longest, log=True)
     y = Axis("bits", 0, max(each.bits for each in losses) * 1.05)
     caption = (
-        f"Bits of the same held-out {unit}s, predicted from at most the last n before them, starting with an empty "
-        f"state. With one it takes {losses[0].bits:.2f} bits, with {last.length} {last.bits:.2f}. {enough.length} "
-        f"{'gives' if enough.length == 1 else 'give'} all but 0.05 bits of what {last.length} give: what lies further "
-        f"back hardly helps this model."
+        f"Mean bits of the same held-out {unit}s, predicted from at most the last n {unit}s before them, read from an "
+        f"empty state. A context of one leaves {losses[0].bits:.2f} bits, one of {last.length} leaves {last.bits:.2f} "
+        f"(standard error {last.error:.2f}). The last {enough.length} are enough to come within 0.05 bits of that; "
+        "what lies further back hardly helps this model."
     )
     points = [(each.length, each.bits) for each in losses]
     chart = line_chart("Loss by length of context", caption, [Series("bits", points, marked=True)], x, y)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flaxchar.insight.neurons import Neuron
-from flaxchar.insight.paint import Cell, legible, paint_bits, paint_unit, visible
+from flaxchar.insight.paint import Cell, Span, legible, paint_bits, paint_unit, visible
 from flaxchar.insight.passages import halves
 from flaxchar.insight.report import Report
 from flaxchar.insight.surprise import bits_per_character
@@ -92,14 +92,16 @@ def neuron_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def _at_work(neuron: Neuron, traces: Sequence[Trace]) -> list[list[Cell]]:
-    """The texts whose answers vary most, painted by a unit."""
+    """Texts whose answers vary much, painted by a unit; short texts show little, so they are passed over."""
     layer, number = neuron.unit
-    variation = [float(neuron.question.answers(trace).std()) for trace in traces]
+    usual = float(np.median([len(trace.tokens) for trace in traces]))
+    variation = [
+        float(neuron.question.answers(trace).std()) if len(trace.tokens) >= usual else -1.0 for trace in traces
+    ]
     chosen = np.argsort([-value for value in variation], kind="stable")[:_PER_UNIT]
     values = np.concatenate([trace.activations[layer, :, number] for trace in traces])
-    middle = float(np.median(values))
-    scale = neuron.sign * float(np.quantile(np.abs(values - middle), 0.98))
-    return [paint_unit(traces[k], layer, number, middle, scale) for k in chosen]
+    ends = np.quantile(values, (0.02, 0.5, 0.98))[:: neuron.sign].tolist()
+    return [paint_unit(traces[k], layer, number, Span(*ends)) for k in chosen]
 
 
 def sample_groups(samples: dict[float, list[Written]]) -> list[dict[str, Any]]:

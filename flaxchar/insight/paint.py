@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import regex
 
 from flaxchar.insight.trace import END, Trace
@@ -92,22 +91,42 @@ def paint_bits(trace: Trace) -> list[Cell]:
     return _cut(cells)
 
 
-def paint_unit(trace: Trace, layer: int, number: int, middle: float = 0.0, scale: float = 1.0) -> list[Cell]:
+class Span(NamedTuple):
+    """Activations of a unit that stand for the ends of a bar; ``low`` is above ``high`` to turn the unit round.
+
+    Attributes:
+      low: the activation with a full bar downwards.
+      middle: the activation without a bar.
+      high: the activation with a full bar upwards.
+    """
+
+    low: float = -1.0
+    middle: float = 0.0
+    high: float = 1.0
+
+    def share(self, value: float) -> float:
+        """The length of the bar of an activation, -1 to 1."""
+        for end, full in ((self.high, 1.0), (self.low, -1.0)):
+            if (value - self.middle) * (end - self.middle) > 0:
+                return full * min(1.0, (value - self.middle) / (end - self.middle))
+        return 0.0
+
+
+def paint_unit(trace: Trace, layer: int, number: int, span: Span = Span()) -> list[Cell]:
     """The text with a bar for a unit's activation after each cell: classes ``p1``–``p4``, ``n1``–``n4``, or ``z``.
 
     Args:
       trace: the trace.
       layer: the unit's layer.
       number: its number in the layer.
-      middle: the activation that has no bar.
-      scale: how far from there the bar is full; negative to turn the unit round.
+      span: which activations have full bars, and which none.
     """
-    values = (trace.activations[layer, :, number] - middle) / (scale or 1.0)
+    values = trace.activations[layer, :, number]
     cells = []
     for first, after in clusters(trace):
         if trace.tokens[first] == END or after >= len(values):  # the state after the last character is not known
             continue
-        steps = int(np.clip(round(float(values[after]) * ACTIVATION_STEPS), -ACTIVATION_STEPS, ACTIVATION_STEPS))
+        steps = round(span.share(float(values[after])) * ACTIVATION_STEPS)
         name = f"p{steps}" if steps > 0 else f"n{-steps}" if steps < 0 else "z"
         cells.append(Cell(_shown(trace.tokens[first:after]), name, (first, after)))
     return _cut(cells)

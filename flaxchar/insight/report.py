@@ -281,9 +281,10 @@ def findings(report: Report) -> Sequence[str]:
         lines.append(f"held-out {bits:.4f} bits/{unit} at step {step:,}")
     if report.copying is not None:
         copying = report.copying
+        part = "" if copying.indexed == copying.texts else f" (searched in {copying.indexed:,} of {copying.texts:,})"
         lines.append(
             f"memorised: {copying.copies} of {copying.samples} samples are copies of a training text; the longest "
-            f"copied passage has a median of {copying.quartiles[1]} characters"
+            f"passage that a sample shares with one has a median of {copying.quartiles[1]} characters{part}"
         )
     for neuron in report.neurons or ():
         if neuron.found:
@@ -300,5 +301,8 @@ def findings(report: Report) -> Sequence[str]:
     if report.contexts:
         last = report.contexts[-1]
         enough = next(c for c in report.contexts if c.bits <= last.bits + 0.05)
-        lines.append(f"context: {enough.length} characters give all but 0.05 bits of what the longest context gives")
+        unit = "word" if report.config.data.unit == "word" else "character"
+        lines.append(
+            f"context: the last {enough.length} {unit}s are enough to come within 0.05 bits of the longest context"
+        )
     return lines

@@ -45,11 +45,11 @@ class Copying(NamedTuple):
 
     Attributes:
       samples: number of texts.
-      copies: number that equal a training text.
+      copies: number that equal a training text, any of them.
       repeated: number that repeat an earlier one.
       quartiles: quartiles of the length of the longest copied passage, in characters.
       share: median share of a text that its longest copied passage makes up.
-      indexed: number of training texts that were searched.
+      indexed: number of training texts that were searched for passages.
       texts: number of training texts.
       examples: the texts of which the largest share is copied, the most copied first.
     """
@@ -76,7 +76,9 @@ def write_samples(trained: TrainedModel, sources: Sequence[str] = ()) -> dict[fl
 
 
 def measure_copying(trained: TrainedModel, train: Examples, sources: Sequence[str] = ()) -> Copying:
-    """Write texts and search them in the training texts, or in the first of these if there are very many.
+    """Write texts and search them in the training texts.
+
+    Copies are searched in all training texts, common passages in the first of these if there are very many.
 
     Args:
       trained: a language model.
@@ -85,18 +87,19 @@ def measure_copying(trained: TrainedModel, train: Examples, sources: Sequence[st
     """
     written = _write(trained, sources, _TEMPERATURE, _SEARCHED)
     form = trained.config.data.normalize
-    texts, characters = [], 0
+    samples = [normalized(each.text, form) for each in written]
+    texts, characters, seen = [], 0, set()
     for text in train.texts:
-        texts.append(normalized(text[: _INDEXED - characters], form))
-        characters += len(text)
-        if characters >= _INDEXED:
-            break
-    novelty = measure_novelty([normalized(each.text, form) for each in written], TextIndex(texts))
+        if characters < _INDEXED:
+            texts.append(normalized(text[: _INDEXED - characters], form))
+            characters += len(text)
+        seen |= {normalized(text, form)}.intersection(samples)
+    novelty = measure_novelty(samples, TextIndex(texts))
     low, middle, high = np.quantile([match.length for match in novelty.matches], (0.25, 0.5, 0.75))
     order = np.argsort(-novelty.shares, kind="stable")[:_TEXTS]
     return Copying(
         novelty.samples,
-        novelty.copies,
+        sum(sample in seen for sample in samples),
         novelty.duplicates,
         (round(low), round(middle), round(high)),
         float(np.median(novelty.shares)),

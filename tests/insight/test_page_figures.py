@@ -14,7 +14,7 @@ from flaxchar.insight.surprise import CalibrationBin, PositionBits
 def test_contexts_say_how_much_is_enough():
     losses = [ContextLoss(n, bits, 0.01, 0.5) for n, bits in ((1, 4.0), (2, 3.0), (4, 2.04), (8, 2.0))]
     caption = figures.contexts(losses, "character")["caption"]
-    assert "With one it takes 4.00 bits, with 8 2.00. 4 give all but 0.05 bits" in caption
+    assert "A context of one leaves 4.00 bits, one of 8 leaves 2.00 (standard error 0.01). The last 4 are" in caption
     assert figures.contexts([], "character") is None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flaxchar.insight.paint import PAINTED, clusters, paint_bits, paint_unit, visible
+from flaxchar.insight.paint import PAINTED, Span, clusters, paint_bits, paint_unit, visible
 from flaxchar.insight.trace import END, Trace
 
 
@@ -43,9 +43,9 @@ def test_the_bits_of_a_cluster_are_added():
 def test_a_character_has_the_activation_after_reading_it():
     trace = trace_of(["a", "b", "c", END], states=[0.0, 1.0, -1.0, 0.25])
     assert [(cell.text, cell.name) for cell in paint_unit(trace, 0, 0)] == [("a", "p4"), ("b", "n4"), ("c", "p1")]
-    turned = paint_unit(trace, 0, 0, scale=-1.0)
+    turned = paint_unit(trace, 0, 0, Span(1.0, 0.0, -1.0))
     assert [cell.name for cell in turned] == ["n4", "p4", "n1"]
-    assert [cell.name for cell in paint_unit(trace, 0, 0, middle=1.0, scale=2.0)] == ["z", "n4", "n2"]
+    assert [cell.name for cell in paint_unit(trace, 0, 0, Span(-1.0, 1.0, 2.0))] == ["z", "n4", "n2"]
     without_end = trace_of("abc", states=[0.0, 1.0, -1.0])
     assert [cell.text for cell in paint_unit(without_end, 0, 0)] == ["a", "b"]
 

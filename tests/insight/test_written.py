@@ -5,6 +5,7 @@ from __future__ import annotations
 from helpers import untrained_model
 
 from flaxchar.data.examples import Examples
+from flaxchar.insight import written
 from flaxchar.insight.written import TEMPERATURES, measure_copying, write_samples
 
 
@@ -19,3 +20,13 @@ def test_samples_are_written_for_every_label_and_temperature():
     for text in copying.examples:
         start, length = text.copied
         assert text.text[start : start + length] in "ab" * 40
+
+
+def test_copies_are_found_in_all_training_texts_also_beyond_those_that_are_indexed(monkeypatch):
+    lm = untrained_model(["ab", "ba"])
+    samples = [text.text for text in written._write(lm, (), 0.8, 60)]
+    monkeypatch.setattr(written, "_INDEXED", 10)
+    copying = measure_copying(lm, Examples.of(["ab" * 20, *samples[:3]]))
+    assert copying.indexed == 1
+    assert copying.texts == 4
+    assert copying.copies == sum(sample in samples[:3] for sample in samples)
