@@ -21,6 +21,7 @@ from flaxchar.generation.generate import generate, stream
 from flaxchar.generation.given import check_normalized, given_examples
 from flaxchar.generation.prompt import encode_prompt
 from flaxchar.generation.sampling import Sampling
+from flaxchar.insight.trace import ALTERNATIVES, Trace, trace
 from flaxchar.kernels.forks import check_process
 from flaxchar.models.trained import TrainedModel
 from flaxchar.training.run_directory import Run
@@ -186,6 +187,43 @@ class LanguageModel(TrainedModel):
             if not characters:
                 raise InputError(f"nothing of the text {example.text[:40]!r} is predicted, so it has no score")
         return scores.bits_per_character_by_text.tolist()
+
+    def trace(
+        self,
+        text: str,
+        *,
+        label: str | None = None,
+        source: str | None = None,
+        alternatives: int = ALTERNATIVES,
+        unknown: Unknown = "error",
+    ) -> Trace:
+        """What the model predicts at each position of a text, and the state of its units there.
+
+        Args:
+          text: the text.
+          label: its label, for a model trained with labels.
+          source: its source, for a model trained with sources.
+          alternatives: how many of the likeliest tokens to keep for each position.
+          unknown: what to do with characters outside the vocabulary: raise an error, or leave them out.
+
+        Raises:
+          InputError: the text holds unknown characters, the label or the source is missing or unexpected, or the model
+            is a classifier, which predicts no characters.
+
+        Example::
+
+            seen = lm.trace("Oil prices rise")
+            seen.tokens[3], seen.bits[3], seen.alternatives[3][:2]  # (" ", 0.3, [(" ", 0.81), ("f", 0.02)])
+            seen.activations.shape  # (1, 16, 256): layers, positions, units
+        """
+        check_process()
+        check("text", text, str)
+        check("alternatives", alternatives, int, least=0)
+        check("unknown", unknown, Unknown)
+        for name, value in (("label", label), ("source", source)):
+            if value is not None:
+                check(name, value, str)
+        return trace(self, text, label=label, source=source, alternatives=alternatives, unknown=unknown)
 
     def classify(self, texts: Iterable[str]) -> Classification:
         """Probabilities of the labels for each text: ``.labels`` are the most probable ones, ``.probabilities`` all.

@@ -20,6 +20,7 @@ from flaxchar.commands.import_ import ImportOptions
 from flaxchar.commands.main import SUMMARIES
 from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.options import parse
+from flaxchar.commands.report import ReportOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
 from flaxchar.commands.train import TrainOptions
@@ -38,6 +39,7 @@ def test_the_readmes_python_runs(block, tmp_path, monkeypatch, capsys):
 KINDS = {
     "train": (TrainOptions, True, ()),
     "sample": (SampleOptions, False, ()),
+    "report": (ReportOptions, False, ()),
     "score": (ScoreOptions, False, ()),
     "classify": (ClassifyOptions, False, ()),
     "compress": (CompressOptions, False, ()),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from flaxchar.storage import replace_file
 
@@ -55,13 +56,23 @@ def table(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write ``compare.md``, ``compare.json`` and ``compare.png`` of the outcomes so far."""
+    """Write ``compare.md``, ``compare.json`` and ``compare.png`` of the outcomes so far.
+
+    ``compare.md`` links to the reports that ``flaxchar report`` has written.
+    """
     text = [
         "Bits per character of the held-out texts at the best evaluation, and of the training texts about then; steps "
         "and seconds of training until then.",
         "",
         *table(outcomes),
     ]
+    reports = [
+        f"[{outcome.name}]({quote(outcome.name)}/report.html)"
+        for outcome in outcomes
+        if (folder / outcome.name / "report.html").is_file()
+    ]
+    if reports:
+        text += ["", f"Reports: {', '.join(reports)}."]
     replace_file(folder / "compare.md", "\n".join(text) + "\n")
     # JSON has no NaN: the results of a run that failed are null.
     records = [

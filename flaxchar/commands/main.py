@@ -18,6 +18,7 @@ SUMMARIES = {
     "compare": "train a grid of settings on the same texts and rank the results",
     "export": "write a model in a format that other programs read",
     "import": "make a run of a model that Keras or PyTorch trained",
+    "report": "write a page that shows what a model has learned",
     "novelty": "how much of what a model writes is copied from its training texts",
 }
 _USAGE = (
@@ -92,6 +93,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             from flaxchar.commands.compress import decompress as command
         case "compare":
             from flaxchar.commands.compare import compare as command
+        case "report":
+            from flaxchar.commands.report import report as command
         case "novelty":
             from flaxchar.commands.novelty import novelty as command
         case "export":

@@ -7,6 +7,7 @@
     metrics.jsonl     training and held-out losses, one JSON object a line
     baselines.json    bits per character of n-grams and compressors on the held-out texts
     samples.jsonl     what the model wrote at each evaluation
+    report.html       the page of ``flaxchar report``, if it was made
     lock              held by the process that trains; says which it is, and since when
     checkpoints/      Orbax checkpoints, named by step: the last, and the best on the held-out texts
 

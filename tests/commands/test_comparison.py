@@ -35,3 +35,13 @@ def test_the_report_is_written_also_if_everything_failed(tmp_path):
         assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
         assert table(outcomes)[-1] in (tmp_path / "compare.md").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare.json", "compare.md", "compare.png"]
+
+
+def test_the_comparison_links_to_the_reports_that_exist(tmp_path):
+    outcomes = [Outcome({"cell": "gru"}, 10, 5, 1.0, 2.0, 2.0, ((5, 1.0, 2.0),)), Outcome({"cell": "rnn"}, failure="x")]
+    write_report(tmp_path, outcomes)
+    assert "Reports" not in (tmp_path / "compare.md").read_text()
+    (tmp_path / "cell=gru").mkdir()
+    (tmp_path / "cell=gru" / "report.html").touch()
+    write_report(tmp_path, outcomes)
+    assert "Reports: [cell=gru](cell%3Dgru/report.html)." in (tmp_path / "compare.md").read_text()
