@@ -307,7 +307,8 @@ class _Session:
         """Evaluate, save, and keep the best parameters."""
         params = self.layout.local(state.evaluation_params)
         evaluation, samples = self.evaluator.evaluate(params)
-        report = dataclasses.replace(self._report(step), evaluation=evaluation, samples=samples)
+        trained = TrainedModel(params, self.corpus.vocabulary, self.config)
+        report = dataclasses.replace(self._report(step), evaluation=evaluation, samples=samples, trained=trained)
         self.metrics.evaluated(report)
         bits = None if evaluation is None else evaluation.bits_per_character
         if evaluation is not None and not evaluation.loss <= MOST_NATS:
