@@ -125,8 +125,8 @@ def score_examples(
     scores = Scores(nats + spelling, characters, missing, unknown)
     if not by_token:
         return scores
-    owners, losses = map(np.concatenate, zip(*predicted, strict=True))
-    in_order = losses[np.argsort(owners, kind="stable")]
+    owners = np.concatenate([owner for owner, _ in predicted] or [np.empty(0, np.int64)])
+    in_order = np.concatenate([losses for _, losses in predicted] or [np.empty(0)])[np.argsort(owners, kind="stable")]
     each = np.split(in_order, np.cumsum(counted)[:-1])
     return scores._replace(by_token=_align(trained, [example.text for example in examples], each))
 
@@ -187,7 +187,7 @@ def _score_mixture(trained: TrainedModel, texts: Sequence[str], adapt: bool, by_
 
 
 def _mix(nats: np.ndarray) -> np.ndarray:
-    """The nats of each token under the mixture, by the chain rule; from those given each label, ``[labels, tokens]``."""
+    """The nats of each token under the mixture, by the chain rule; ``nats`` are by label, ``[labels, tokens]``."""
     until = -np.logaddexp.reduce(-np.nancumsum(nats, axis=1), axis=0) + math.log(len(nats))
     return np.where(np.isnan(nats[0]), np.nan, np.diff(until, prepend=0.0))
 

@@ -61,12 +61,14 @@ def read_curves(records: Sequence[Mapping[str, Any]]) -> Curves:
     steps, seconds = column(training, "step"), np.cumsum(np.nan_to_num(column(training, "seconds")))
     evaluated = column(evaluations, "step")
     return Curves(
-        steps,
-        seconds,
-        *(column(training, name) for name in ("bits_per_character", "learning_rate", "gradient_norm")),
-        evaluated,
-        np.interp(evaluated, [0, *steps], [0, *seconds]),
-        column(evaluations, held_out),
+        steps=steps,
+        seconds=seconds,
+        training=column(training, "bits_per_character"),
+        learning_rate=column(training, "learning_rate"),
+        gradient_norm=column(training, "gradient_norm"),
+        evaluated=evaluated,
+        evaluated_seconds=np.interp(evaluated, [0, *steps], [0, *seconds]),
+        held_out=column(evaluations, held_out),
     )
 
 

@@ -21,6 +21,8 @@ from flaxchar.json_files import read_json, read_records
 from flaxchar.storage import replace_file
 
 CURVES = "curves.png"
+# Seconds that the last drawing takes, about.
+LAST_SECONDS = 0.4
 # The most seconds that a command waits for the last drawing. On first use, matplotlib looks through the fonts.
 _PATIENCE = 60.0
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from flaxchar.commands.painter import main; main(sys.argv[2])"
@@ -52,13 +54,13 @@ class Painter:
         options = {"run": str(run.absolute()), "title": run.absolute().name, "floor": floor, "unit": unit}
         package = str(Path(flaxchar.__file__).parent.parent)
         # In a process group of its own Ctrl-C does not end it; the end of its input does, however this process ends.
-        group = {"creationflags": 0x00004200} if os.name == "nt" else {"process_group": 0}  # new group, below normal
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM, package, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            **group,
+            process_group=None if os.name == "nt" else 0,
+            creationflags=0x4200 if os.name == "nt" else 0,  # a new process group, of a priority below normal
         )
 
     def draw(self) -> None:

@@ -112,8 +112,7 @@ class ConsoleObserver(Observer):
             f"accuracy {result.accuracy:.1%}"
         )
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")
-        temperatures = ("greedy " if sample.temperature == 0 else f"T = {sample.temperature}" for sample in report.samples)
-        samples = [f"  {how} | {_shown(sample)}" for how, sample in zip(temperatures, report.samples, strict=True)]
+        samples = [f"  {_how(sample)} | {_shown(sample)}" for sample in report.samples]
         if self._display is not None:
             self._display.samples = samples
         else:
@@ -155,6 +154,10 @@ class ConsoleObserver(Observer):
         if self._display is not None:  # the process may end without `close`, which shows the cursor again
             with contextlib.suppress(OSError):
                 os.write(1, b"\x1b[?25h")
+
+
+def _how(sample: Sample) -> str:
+    return "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
 
 
 def _shown(sample: Sample) -> str:
