@@ -14,6 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Two labels in the margin are at least this part of the axes' height apart.
 _LABEL_SPACING = 0.04
@@ -75,6 +76,15 @@ def read_curves(records: Sequence[Mapping[str, Any]]) -> Curves:
 def draw_curves(
     curves: Curves, title: str, baselines: Mapping[str, float], floor: float | None = None, unit: str = "character"
 ) -> bytes:
+    """Draw the curves of a run as a PNG picture; the arguments are those of ``curves_figure``."""
+    picture = io.BytesIO()
+    curves_figure(curves, title, baselines, floor, unit).savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def curves_figure(
+    curves: Curves, title: str, baselines: Mapping[str, float], floor: float | None = None, unit: str = "character"
+) -> Figure:
     """Draw the curves of a run.
 
     Args:
@@ -83,9 +93,6 @@ def draw_curves(
       baselines: bits per character of other models on the held-out texts, by name.
       floor: entropy of the held-out texts, bits per character, if it is known.
       unit: what the bits are counted by: ``"character"``, or for a classifier ``"text"``.
-
-    Returns:
-      A PNG picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -118,9 +125,7 @@ def draw_curves(
     _scale(axes[0, 0], np.concatenate([*finite.values(), list(lines.values())]))
     _scale(axes[2, 0], curves.gradient_norm, most_ticks=4)
     _name_lines(axes[0, 1], lines | {name: values[-1] for name, values in finite.items() if len(values)})
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()
+    return figure
 
 
 def _scale(axes: Axes, values: np.ndarray, most_ticks: int = 10) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import flaxchar
 from flaxchar.commands.curves import draw_curves, read_curves
-from flaxchar.config import InputError
 from flaxchar.json_files import read_json, read_records
 from flaxchar.storage import replace_file
 
@@ -108,7 +107,7 @@ def main(options: str) -> None:
             curves = read_curves(read_records(Path("metrics.jsonl")))
             replace_file(Path(CURVES), draw_curves(curves, title, named, floor, unit))
             problem = None
-        except (InputError, OSError, ValueError) as error:
-            problem = f"{type(error).__name__}: {error}" if isinstance(error, ValueError) else str(error)
+        except (OSError, ValueError) as error:  # an InputError is a ValueError
+            problem = str(error)
     if problem is not None:
         sys.exit(problem)

@@ -8,6 +8,7 @@ place of colours.
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +26,7 @@ LEVELS = (1, 2, 3, 5, 7, 10)
 _COLOURS = ("color(16) on color(230)", "color(16) on color(222)", "color(16) on color(215)", "color(16) on color(208)",
             "color(231) on color(160)", "color(231) on color(88)")  # fmt: skip
 _WITHOUT_COLOUR = ("underline", "underline", "underline", "bold underline", "reverse", "bold reverse")
-_NOT_PREDICTED = "dim"
+_NOT_PREDICTED = Style(dim=True)
 # Stands for the end of a text, which is predicted too.
 END = "¶"
 
@@ -59,15 +60,17 @@ class Shader:
           before: is printed in front of it.
           lines: whether a line feed, besides being shown as an escape like all control characters, begins a new line.
         """
+        pieces = list(clusters(tokens, bits))
+        self._some_ends |= len(bits) > len(tokens)
+        self._some_not_predicted |= any(math.isnan(cost) for _, cost in pieces)
         line = Text(before)
-        for text, cost in clusters(tokens, bits):
-            self._some_ends |= text == END
-            self._some_not_predicted |= math.isnan(cost)
-            style = Style.parse(_NOT_PREDICTED) if math.isnan(cost) else self._styles[level(cost)]
-            line.append(printable(text), style)
-            if lines and text.endswith("\n"):
-                line.append("\n")
+        for style, alike in itertools.groupby(pieces, key=lambda piece: self._style(piece[1])):
+            shown = "".join(printable(text) + "\n" * (lines and text.endswith("\n")) for text, _ in alike)
+            line.append(shown, style)
         self._print(line)
+
+    def _style(self, bits: float) -> Style:
+        return _NOT_PREDICTED if math.isnan(bits) else self._styles[level(bits)]
 
     def print_legend(self) -> None:
         """Print what the shades mean."""
@@ -77,7 +80,7 @@ class Shader:
         if self._some_ends:
             line.append(f"  {END} end of the text")
         if self._some_not_predicted:
-            line.append("  ").append("not predicted", Style.parse(_NOT_PREDICTED))
+            line.append("  ").append("not predicted", _NOT_PREDICTED)
         self._print(line)
 
     def _print(self, line: Text) -> None:

@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import signal
-import sys
 import time
 from types import FrameType
 from typing import Literal
@@ -77,7 +76,7 @@ class ConsoleObserver(Observer):
         self._start = (time.monotonic(), at.step)
         self._handlers = signals.handle(self._interrupt)
         # Not `console.is_terminal`, which FORCE_COLOR makes true for a file too.
-        if not self.console.quiet and sys.stdout.isatty() and not self.console.is_dumb_terminal:
+        if not self.console.quiet and self.console.file.isatty() and not self.console.is_dumb_terminal:
             self._display = LiveDisplay(self.console, at.steps, self._per)
             self._display.start()
 

@@ -5,6 +5,7 @@ A view that fails is told on stderr, once, and never harms the run.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,14 +88,18 @@ class TensorBoardView(Observer):
 
     def close(self) -> None:
         """Finish the file."""
+        events, self._events = self._events, None
         try:
-            if self._events is not None:
-                self._events.close()
+            if events is not None:
+                events.close()
         except OSError as error:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        self._events = None
+        events, self._events = self._events, None
+        if events is not None:
+            with contextlib.suppress(OSError):
+                events.close()
         _tell(f"TensorBoard's files in {self._run} are not written any more: {error.strerror or error}")
 
 
