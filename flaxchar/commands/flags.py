@@ -24,7 +24,9 @@ _OTHER_FLAGS = {
 _PARAMETERS = {
     *("workdir", "preset", "fresh", "devices", "model_shards", "distributed", "coordinator", "processes", "process_id"),
     *("debug", "temperature", "top_k", "top_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
-    *("beam", "novel", "stream", "grid", "json", "rank", "adapt", "output", "target_field", *SETTINGS, *_OTHER_FLAGS),
+    *("beam", "novel", "stream", "grid", "json", "color", "rank", "adapt", "tensorboard", "output", "target_field"),
+    *SETTINGS,
+    *_OTHER_FLAGS,
 }
 _NAMED = re.compile(r"`(\w+)(?:=([^`]+))?`")
 

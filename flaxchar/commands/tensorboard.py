@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -56,6 +57,8 @@ class EventFile:
 
         folder = run / FOLDER
         folder.mkdir(exist_ok=True)
+        if folder.is_symlink():  # nothing in a run's folder is written through
+            raise OSError(errno.ELOOP, f"{folder} is a symbolic link")
         self._file: EventsWriter = EventsWriter(str(folder / "events"), f".{os.getpid()}.{time.monotonic_ns()}")
         log = SessionLog(status=SessionLog.START)
         self._file.write_event(Event(wall_time=time.time(), step=step + 1, session_log=log))
