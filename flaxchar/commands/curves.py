@@ -94,9 +94,11 @@ def curves_figure(
       floor: entropy of the held-out texts, bits per character, if it is known.
       unit: what the bits are counted by: ``"character"``, or for a classifier ``"text"``.
     """
+    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    mpl.rcdefaults()  # the user's own style may have any colours
     figure = Figure(figsize=(11, 7.5), dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, 2, sharex="col", sharey="row", height_ratios=[4, 1, 1])

@@ -1,8 +1,9 @@
 """Keeps the picture ``curves.png`` of a run up to date while it trains, in a process of its own.
 
-Importing matplotlib and drawing take Python a second and a third of a second. A thread would hold up the training steps
-for as long, because Python runs one thread at a time. The process has the lowest priority, so it uses what the
-training leaves over. ``docs/decisions/curves.md`` has the measurements.
+Importing matplotlib takes Python half a second, and drawing a third of a second. A thread would hold up the training
+steps for as long, because Python runs one thread at a time. The process runs when a processor is idle. The last picture
+is drawn by the command itself: on a busy machine, an idle process might wait for minutes.
+``docs/decisions/views-of-a-training.md`` has the measurements.
 """
 
 from __future__ import annotations
@@ -21,10 +22,18 @@ from flaxchar.storage import replace_file
 
 CURVES = "curves.png"
 # Seconds that the last drawing takes, about.
-LAST_SECONDS = 0.4
-# The most seconds that a command waits for the last drawing. On first use, matplotlib looks through the fonts.
-_PATIENCE = 60.0
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from flaxchar.commands.painter import main; main(sys.argv[2])"
+LAST_SECONDS = 0.8
+# The priority is lowered before anything is imported, which takes longer than drawing.
+_PROGRAM = """
+import os, sys
+if hasattr(os, "SCHED_IDLE"):
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+elif hasattr(os, "nice"):
+    os.nice(19)
+sys.path.insert(0, sys.argv[1])
+from flaxchar.commands.painter import main
+main(sys.argv[2])
+"""
 
 
 def wanted() -> bool:
@@ -32,82 +41,75 @@ def wanted() -> bool:
     return os.environ.get("FLAXCHAR_CURVES", "1") != "0"
 
 
+def draw_run(run: Path, floor: float | None, unit: str) -> None:
+    """Draw the curves of a run as they are now.
+
+    Args:
+      run: the run directory.
+      floor: entropy of the held-out texts, bits per character, if it is known.
+      unit: as for ``draw_curves``.
+
+    Raises:
+      InputError: ``metrics.jsonl`` or ``baselines.json`` is missing or damaged.
+      OSError: a file cannot be read or written.
+    """
+    baselines = run / "baselines.json"
+    named = read_json(baselines) if baselines.exists() else {}
+    bits = {name: value for name, value in named.items() if isinstance(value, float)}
+    curves = read_curves(read_records(run / "metrics.jsonl"))
+    replace_file(run / CURVES, draw_curves(curves, run.absolute().name, bits, floor, unit))
+
+
 class Painter:
-    """A process that draws the curves of a run when it is asked to.
+    """A process that draws the curves of a run when it is asked to, while nothing else needs the processor.
 
     Example::
 
         painter = Painter(Path("runs/names"), floor=None, unit="character")
         painter.draw()  # returns at once
-        problem = painter.finish()  # draws once more and waits; None if all went well
+        painter.finish()
     """
 
     def __init__(self, run: Path, floor: float | None, unit: str) -> None:
-        """Start the process. A run whose folder is renamed gets its picture in the renamed folder.
-
-        Args:
-          run: the run directory.
-          floor: entropy of the held-out texts, bits per character, if it is known.
-          unit: as for ``draw_curves``.
-        """
-        options = {"run": str(run.absolute()), "title": run.absolute().name, "floor": floor, "unit": unit}
+        """Start the process; the arguments are those of ``draw_run``."""
+        self._run, self._floor, self._unit = run, floor, unit
         package = str(Path(flaxchar.__file__).parent.parent)
         # In a process group of its own Ctrl-C does not end it; the end of its input does, however this process ends.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, package, json.dumps(options)],
+            [sys.executable, "-P", "-c", _PROGRAM, package, json.dumps([str(run.absolute()), floor, unit])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             process_group=None if os.name == "nt" else 0,
-            creationflags=0x4200 if os.name == "nt" else 0,  # a new process group, of a priority below normal
+            creationflags=0x240 if os.name == "nt" else 0,  # a new process group, of idle priority
         )
 
     def draw(self) -> None:
         """Ask for a picture of what ``metrics.jsonl`` and ``baselines.json`` hold now."""
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # the process has ended; `finish` tells why
+        with contextlib.suppress(OSError):  # the process has ended
             os.write(self._process.stdin.fileno(), b"\n")
 
-    def finish(self) -> str | None:
-        """Draw for the last time, and wait until that is done.
-
-        Returns:
-          Why the last picture is not there; None if it is.
-        """
-        try:
-            _, errors = self._process.communicate(b"\n", timeout=_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            return f"drawing took more than {_PATIENCE:.0f} s"
-        if self._process.returncode == 0:
-            return None
-        lines = errors.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else f"the process that draws ended with status {self._process.returncode}"
+    def finish(self) -> None:
+        """End the process, and draw for the last time, in this process; raises the errors of ``draw_run``."""
+        self._process.kill()
+        self._process.communicate()
+        for half_written in self._run.glob(f".{CURVES}.*"):
+            half_written.unlink(missing_ok=True)
+        draw_run(self._run, self._floor, self._unit)
 
 
-def main(options: str) -> None:
-    """Draw at each byte that arrives on standard input, until it ends: the program of a ``Painter``'s process."""
-    if hasattr(os, "nice"):
-        os.nice(19)
-    run, title, floor, unit = (json.loads(options)[name] for name in ("run", "title", "floor", "unit"))
-    os.chdir(run)  # the folder itself, whatever its name will be
+def main(arguments: str) -> None:
+    """Draw at each byte that arrives on standard input, until it ends: the program of a ``Painter``'s process.
 
-    import matplotlib as mpl
+    Args:
+      arguments: those of ``draw_run``, as a JSON array.
+    """
+    run, floor, unit = json.loads(arguments)
 
-    mpl.rcdefaults()  # the user's own style may have any colours
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401  imported while nobody waits for a picture
 
-    problem = None
     while os.read(0, 1 << 16):  # several requests at once are one
-        try:
-            baselines = read_json(Path("baselines.json")) if os.path.exists("baselines.json") else {}
-            named = {name: bits for name, bits in baselines.items() if isinstance(bits, float)}
-            curves = read_curves(read_records(Path("metrics.jsonl")))
-            replace_file(Path(CURVES), draw_curves(curves, title, named, floor, unit))
-            problem = None
-        except (OSError, ValueError) as error:  # an InputError is a ValueError
-            problem = str(error)
-    if problem is not None:
-        sys.exit(problem)
+        with contextlib.suppress(OSError, ValueError):  # the last drawing meets the same error, and tells it
+            draw_run(Path(run), floor, unit)

@@ -23,7 +23,7 @@ class CurvesView(Observer):
     """Has ``curves.png`` in the run directory drawn at each evaluation, without waiting for it."""
 
     def __init__(self, run: Path, floor: float | None, unit: str) -> None:
-        """The arguments are those of ``Painter``."""
+        """The arguments are those of ``draw_run``."""
         self._run, self._floor, self._unit = run, floor, unit
         self._painter: Painter | None = None
 
@@ -40,15 +40,17 @@ class CurvesView(Observer):
             self._painter.draw()
 
     def close(self) -> None:
-        """Wait for the last picture, and say where it is."""
-        if self._painter is None:
+        """Draw the last picture, and say where it is."""
+        painter, self._painter = self._painter, None
+        if painter is None:
             return
-        problem = self._painter.finish()
-        self._painter = None
-        if problem is None:
-            print(f"curves: {self._run / CURVES}")
+        try:
+            painter.finish()
+        except Exception as error:  # whatever it is: the run is complete
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+            _tell(f"{self._run / CURVES} is not drawn: {reason}")
         else:
-            _tell(f"{self._run / CURVES} is not drawn: {problem}")
+            print(f"curves: {self._run / CURVES}")
 
 
 class TensorBoardView(Observer):

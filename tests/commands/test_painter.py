@@ -1,4 +1,4 @@
-"""The process that draws: pictures on request, in the right folder, and reasons where there is none."""
+"""The process that draws: pictures on request, at the lowest priority, and a last one by the command itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from flaxchar.commands.painter import CURVES, Painter, wanted
+from flaxchar import InputError
+from flaxchar.commands.painter import CURVES, Painter, draw_run, wanted
 
 RECORD = {"step": 1, "bits_per_character": 2.5, "learning_rate": 0.1, "gradient_norm": 1.0, "seconds": 0.5}
 
@@ -23,40 +24,46 @@ def folder(tmp_path):
 
 
 def wait_for(path):
-    for _ in range(600):
+    for _ in range(1200):
         if path.exists():
             return
         time.sleep(0.1)
     raise AssertionError(f"no {path}")
 
 
-def test_a_picture_is_drawn_on_request_and_again_at_the_end_in_a_renamed_folder(folder):
+def test_a_picture_is_drawn_on_request_and_again_at_the_end(folder):
     painter = Painter(folder, floor=2.0, unit="character")
     painter.draw()
     wait_for(folder / CURVES)
     first = (folder / CURVES).read_bytes()
+    process = painter._process.pid
+    os.kill(process, 0)  # it waits for the next request
+    assert os.sched_getscheduler(process) == os.SCHED_IDLE
+    assert os.getpgid(process) != os.getpgid(0)  # Ctrl-C does not reach it
     (folder / "baselines.json").write_text(json.dumps({"uniform": 5.0, "sha256": "0"}))
-    os.kill(painter._process.pid, 0)  # it waits for the next request
-    assert os.getpriority(os.PRIO_PROCESS, painter._process.pid) == 19
-    assert os.getpgid(painter._process.pid) != os.getpgid(0)  # Ctrl-C does not reach it
-    renamed = folder.rename(folder.with_name("run.1"))
-    assert painter.finish() is None
-    assert (renamed / CURVES).read_bytes() not in (first, b"")
-    assert not folder.exists()
-    assert sorted(path.name for path in renamed.iterdir()) == ["baselines.json", CURVES, "metrics.jsonl"]
+    (folder / f".{CURVES}.abcdefgh").write_text("half a picture")
+    painter.finish()
+    assert painter._process.returncode == -signal.SIGKILL
+    assert (folder / CURVES).read_bytes() not in (first, b"")
+    assert sorted(path.name for path in folder.iterdir()) == ["baselines.json", CURVES, "metrics.jsonl"]
+
+
+def test_a_process_that_has_ended_is_no_error(folder):
+    ended = Painter(folder, None, "character")
+    ended._process.stdin.close()  # as when the command is killed
+    assert ended._process.wait(120) == 0
+    killed = Painter(folder, None, "character")
+    killed._process.kill()
+    killed._process.wait()
+    killed.draw()
+    killed.finish()
+    assert (folder / CURVES).exists()
 
 
 def test_a_picture_that_cannot_be_drawn_is_explained(folder):
     (folder / "metrics.jsonl").unlink()
-    assert Painter(folder, None, "character").finish() == "metrics.jsonl is missing: the run is damaged"
-
-
-def test_a_process_that_has_died_is_no_error(folder):
-    painter = Painter(folder, None, "character")
-    os.kill(painter._process.pid, signal.SIGKILL)
-    painter._process.wait()
-    painter.draw()
-    assert painter.finish() == "the process that draws ended with status -9"
+    with pytest.raises(InputError, match=r"metrics\.jsonl is missing"):
+        draw_run(folder, None, "character")
 
 
 def test_pictures_can_be_turned_off(monkeypatch):
