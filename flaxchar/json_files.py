@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -23,6 +24,20 @@ def read_json(path: Path, most: int = MOST_BYTES) -> Any:
       StorageError: it cannot be read.
     """
     return parse_json(read_regular(path, most), str(path))
+
+
+def read_records(path: Path, most: int = MOST_BYTES) -> list[dict[str, Any]]:
+    """The objects of a file that holds one JSON object a line; a line that is half written or no object is left out.
+
+    Raises:
+      InputError: the file is missing, no regular file, or larger than ``most`` bytes.
+      StorageError: it cannot be read.
+    """
+    values = []
+    for line in read_regular(path, most).splitlines():
+        with contextlib.suppress(InputError):
+            values.append(parse_json(line, str(path)))
+    return [value for value in values if isinstance(value, dict)]
 
 
 def read_regular(path: Path, most: int) -> bytes:

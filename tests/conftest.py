@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
 import pytest
+
+# Each training would start a process that draws; the tests of the curves turn them on.
+os.environ["FLAXCHAR_CURVES"] = "0"
 
 # The shapes and dtypes in the annotations of these modules are checked at every call while the tests run. The hook acts
 # on what is imported after it.

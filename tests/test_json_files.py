@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from flaxchar.config import InputError
-from flaxchar.json_files import read_json, read_regular
+from flaxchar.json_files import read_json, read_records, read_regular
 
 
 def test_a_file_is_read_up_to_the_most_bytes(tmp_path):
@@ -56,3 +56,11 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
     reader.start()
     reader.join(10)
     assert refused
+
+
+def test_half_written_and_foreign_lines_are_left_out_of_records(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"step": 1}\n\n[2]\n{"step": NaN}\n{"step": 3, "\xff": 1}\n{"step": 4}\n{"step": 5')
+    assert read_records(path) == [{"step": 1}, {"step": 4}]
+    with pytest.raises(InputError, match=r"b\.jsonl is missing"):
+        read_records(tmp_path / "b.jsonl")

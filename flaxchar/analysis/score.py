@@ -42,12 +42,15 @@ class Scores(NamedTuple):
       characters: predicted characters, ``<eos>`` counted as one, int64 ``[texts]``.
       missing: tokens outside the vocabulary, which were left out, and how often each occurred.
       unknown: tokens outside the vocabulary, which were read as the unknown token.
+      by_token: the nats of each text's tokens, as ``vocabulary.tokenize`` cuts it, float64 ``[tokens]``, with one more
+        for its end except in running text; NaN for a token that was left out or given. Empty if not asked for.
     """
 
     nats: np.ndarray
     characters: np.ndarray
     missing: Counter[str]
     unknown: UnknownTokens = UnknownTokens()
+    by_token: tuple[np.ndarray, ...] = ()
 
     @property
     def bits_per_character(self) -> float:
@@ -61,7 +64,9 @@ class Scores(NamedTuple):
             return self.nats / math.log(2) / self.characters
 
 
-def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bool = False) -> Scores:
+def score_examples(
+    trained: TrainedModel, examples: Sequence[Example], adapt: bool = False, by_token: bool = False
+) -> Scores:
     """Score examples: separate texts each by itself, running text as one text.
 
     A model of running text reads the texts one after another and carries its state on, so a text that ends a line
@@ -73,6 +78,7 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
       examples: at least one.
       adapt: let the model take a step of gradient descent on each few texts after scoring them (dynamic evaluation,
         Krause et al. 2018, https://arxiv.org/abs/1709.07432). ``trained`` itself is not changed.
+      by_token: whether to return what each token costs, too.
 
     Raises:
       InputError: there is no example, the model is a classifier, or labels or sources are missing or unexpected.
@@ -83,7 +89,7 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
     if vocabulary.classifies:
         raise InputError('the model names the label of a text (`head="classifier"`); it gives texts no probability')
     if vocabulary.labels and all(example.label is None for example in examples):
-        return _score_mixture(trained, [example.text for example in examples], adapt)
+        return _score_mixture(trained, [example.text for example in examples], adapt, by_token)
     _refuse_unknown_fields(trained, examples)
     running = trained.config.data.running
     encoded, missing = vocabulary.encode_examples(Examples.of(examples))
@@ -92,6 +98,7 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
     counted = np.zeros(len(examples), np.int64)
     batches = _running(trained, encoded, adapt) if running else _separate(trained, encoded, adapt)
     params, carry = trained.params, None
+    predicted: list[tuple[np.ndarray, np.ndarray]] = []  # the text and the nats of each predicted token
     for indices, batch in batches:
         if carry is None or bool(batch.fresh):
             carry = (
@@ -105,13 +112,38 @@ def score_examples(trained: TrainedModel, examples: Sequence[Example], adapt: bo
         chosen = np.asarray(batch.mask)
         np.add.at(nats, owners[chosen], losses[chosen])
         np.add.at(counted, owners[chosen], 1)
+        if by_token:
+            predicted.append((owners[chosen], losses[chosen]))
     if not np.isfinite(nats).all():
         raise InputError(
             "the model gives no finite score: its training has diverged, or the text is unlike any it knows"
         )
     unknown, spelling = _find_unknown(trained, [example.text for example in examples])
     characters = counted if vocabulary.unit == "char" else _characters(trained, examples)
-    return Scores(nats + spelling, characters, missing, unknown)
+    scores = Scores(nats + spelling, characters, missing, unknown)
+    if not by_token:
+        return scores
+    owners = np.concatenate([owner for owner, _ in predicted] or [np.empty(0, np.int64)])
+    in_order = np.concatenate([losses for _, losses in predicted] or [np.empty(0)])[np.argsort(owners, kind="stable")]
+    each = np.split(in_order, np.cumsum(counted)[:-1])
+    return scores._replace(by_token=_align(trained, [example.text for example in examples], each))
+
+
+def _align(trained: TrainedModel, texts: Sequence[str], predicted: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """``Scores.by_token`` from the nats of the predicted tokens of each text."""
+    vocabulary, running = trained.vocabulary, trained.config.data.running
+    result = []
+    for text, nats in zip(texts, predicted, strict=True):
+        tokens = vocabulary.tokenize(text)
+        known = np.array([vocabulary.has_unknown or vocabulary.id_of(token) is not None for token in tokens], bool)
+        values = np.full(len(tokens) + (not running), np.nan)
+        # The last ones: a text, or running text as a whole, may begin with a token that is given.
+        values[np.flatnonzero([*known, *[True] * (not running)])[-len(nats) or len(values) :]] = nats
+        if vocabulary.speller is not None:
+            new = [k for k, token in enumerate(tokens) if vocabulary.id_of(token) is None]
+            values[new] += vocabulary.speller.nats([tokens[k] for k in new])
+        result.append(values)
+    return tuple(result)
 
 
 def _find_unknown(trained: TrainedModel, texts: Sequence[str]) -> tuple[UnknownTokens, np.ndarray]:
@@ -136,14 +168,26 @@ def _characters(trained: TrainedModel, examples: Sequence[Example]) -> np.ndarra
     return characters
 
 
-def _score_mixture(trained: TrainedModel, texts: Sequence[str], adapt: bool) -> Scores:
+def _score_mixture(trained: TrainedModel, texts: Sequence[str], adapt: bool, by_token: bool) -> Scores:
     """Scores under the mixture of all labels, each as probable as the others."""
     if adapt:
         raise InputError("`adapt` needs the label of each text: the model learns from texts given their labels")
-    nats = -np.logaddexp.reduce(-class_nats(trained, texts), axis=1) + math.log(len(trained.vocabulary.labels))
+    labels = trained.vocabulary.labels
+    nats = -np.logaddexp.reduce(-class_nats(trained, texts), axis=1) + math.log(len(labels))
     missing = trained.vocabulary.encode_texts(texts)[1]
     unknown, spelling = _find_unknown(trained, texts)
-    return Scores(nats + spelling, np.array([len(text) + 1 for text in texts]), missing, unknown)
+    scores = Scores(nats + spelling, np.array([len(text) + 1 for text in texts]), missing, unknown)
+    if not by_token:
+        return scores
+    given = [score_examples(trained, [Example(text, label) for text in texts], by_token=True) for label in labels]
+    each = (np.stack(one) for one in zip(*(scores.by_token for scores in given), strict=True))
+    return scores._replace(by_token=tuple(map(_mix, each)))
+
+
+def _mix(nats: np.ndarray) -> np.ndarray:
+    """The nats of each token under the mixture, by the chain rule; ``nats`` are by label, ``[labels, tokens]``."""
+    until = -np.logaddexp.reduce(-np.nancumsum(nats, axis=1), axis=0) + math.log(len(nats))
+    return np.where(np.isnan(nats[0]), np.nan, np.diff(until, prepend=0.0))
 
 
 def _refuse_unknown_fields(trained: TrainedModel, examples: Sequence[Example]) -> None:

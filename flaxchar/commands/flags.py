@@ -25,7 +25,9 @@ _PARAMETERS = {
     *("workdir", "preset", "fresh", "devices", "model_shards", "distributed", "coordinator", "processes", "process_id"),
     *("to", "vocabulary"),
     *("debug", "temperature", "top_k", "top_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
-    *("beam", "novel", "stream", "grid", "json", "rank", "adapt", "output", "target_field", *SETTINGS, *_OTHER_FLAGS),
+    *("beam", "novel", "stream", "grid", "json", "color", "rank", "adapt", "tensorboard", "output", "target_field"),
+    *SETTINGS,
+    *_OTHER_FLAGS,
 }
 _NAMED = re.compile(r"`(\w+)(?:=([^`]+))?`")
 

@@ -17,6 +17,7 @@ from flaxchar.settings import MOST_BEAMS, MOST_SAMPLES, MOST_WRITTEN
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
+    from flaxchar.commands.shading import SampleShader
     from flaxchar.language_model import LanguageModel
 
 GRID_TEMPERATURES = (0.3, 0.8, 1.0, 1.3, 1.8)
@@ -24,6 +25,7 @@ GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red ri
 # Options that cannot be combined.
 _EXCLUSIVE = {
     "stream": ("json", "grid", "novel"),
+    "color": ("json", "stream"),
     "grid": ("novel", "temperature", "num_samples"),
     "beam": ("stream", "json", "grid", "novel", "temperature", "top_k", "top_p", "seed", "num_samples"),
 }
@@ -66,6 +68,13 @@ class SampleOptions(DrawOptions):
         heading="What is printed",
         switch=True,
     )
+    color: bool = setting(
+        False,
+        "Shade each character by the bits it takes, also where the output is no terminal. With NO_COLOR set, by "
+        "underlines and reversed video.",
+        heading="What is printed",
+        switch=True,
+    )
 
 
 def sample(arguments: Sequence[str]) -> int:
@@ -76,25 +85,38 @@ def sample(arguments: Sequence[str]) -> int:
             if {one, other} <= given:
                 raise InputError(f"{flag(one)} and {flag(other)} exclude each other; leave one out")
     lm = process.load_model(options.workdir)
+    shader = _shader(lm, options) if options.color else None
     if options.beam is not None:
-        _print_likeliest(lm, options)
+        _print_likeliest(lm, options, shader)
     elif options.stream:
         _print_stream(lm, options)
     elif options.grid:
-        _print_grid(lm, options)
+        _print_grid(lm, options, shader)
     else:
         texts = _novel_texts if options.novel else _texts
         for prompt in options.prompt or ("",):
             for number, text in texts(lm, options, prompt):
-                _print_text(options, prompt, options.temperature, number, text)
+                _print_text(options, prompt, options.temperature, number, text, shader)
+    if shader is not None:
+        shader.print_legend()
     sys.stdout.flush()
     return 0
 
 
-def _print_likeliest(lm: LanguageModel, options: SampleOptions) -> None:
+def _shader(lm: LanguageModel, options: SampleOptions) -> SampleShader:
+    from flaxchar.commands.shading import SampleShader
+
+    return SampleShader(lm, options.size, options.label, options.source)
+
+
+def _print_likeliest(lm: LanguageModel, options: SampleOptions, shader: SampleShader | None) -> None:
     assert options.beam is not None
     for prompt in options.prompt or ("",):
-        print(lm.likeliest(prompt, beams=options.beam, size=options.size, **_given(options)))
+        text = lm.likeliest(prompt, beams=options.beam, size=options.size, **_given(options))
+        if shader is None:
+            print(text)
+        else:
+            shader.print_sample(text, bool(prompt))
 
 
 def _print_stream(lm: LanguageModel, options: SampleOptions) -> None:
@@ -106,7 +128,7 @@ def _print_stream(lm: LanguageModel, options: SampleOptions) -> None:
             print()
 
 
-def _print_grid(lm: LanguageModel, options: SampleOptions) -> None:
+def _print_grid(lm: LanguageModel, options: SampleOptions, shader: SampleShader | None) -> None:
     drawing, prompts = _drawing(options), options.prompt or GRID_PROMPTS
     if not options.prompt:
         drawing["unknown"] = "drop"  # nobody asked for these prompts
@@ -118,11 +140,15 @@ def _print_grid(lm: LanguageModel, options: SampleOptions) -> None:
     for number, (temperature, prompt, text) in enumerate(grid):
         if number % len(prompts) == 0 and not options.json:
             print(f"--- Temperature = {temperature}")
-        _print_text(options, prompt, temperature, 0, text)
+        _print_text(options, prompt, temperature, 0, text, shader)
 
 
-def _print_text(options: SampleOptions, prompt: str, temperature: float, number: int, text: str) -> None:
-    if options.json:
+def _print_text(
+    options: SampleOptions, prompt: str, temperature: float, number: int, text: str, shader: SampleShader | None
+) -> None:
+    if shader is not None:
+        shader.print_sample(text, bool(prompt))
+    elif options.json:
         record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number, "text": text}
         print_json(record)
     else:

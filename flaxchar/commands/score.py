@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
 from flaxchar.commands.output import counted, print_json
+from flaxchar.config import InputError
 from flaxchar.validation import setting
 
 _SHOWN_CHARACTERS = 8
@@ -23,6 +24,12 @@ class ScoreOptions(TextOptions):
     adapt: bool = setting(
         False, "Let the model learn from each few texts after it has scored them (dynamic evaluation).", switch=True
     )
+    color: bool = setting(
+        False,
+        "Shade each character by the bits it takes, also where the output is no terminal. With NO_COLOR set, by "
+        "underlines and reversed video.",
+        switch=True,
+    )
     json: bool = setting(
         False,
         "Print one JSON object per text and one for all of them. line is the text's line in its file; for tables, row "
@@ -34,6 +41,8 @@ class ScoreOptions(TextOptions):
 def score(arguments: Sequence[str]) -> int:
     """Run ``flaxchar score`` and return the exit status."""
     options = parse(ScoreOptions, "score", arguments).options
+    if options.color and options.json:
+        raise InputError("`color` and `json` exclude each other; leave one out")
     running = process.saved_config(options.workdir).data.running
     given, places = options.read_places(options.files, running)
     if running:  # a line keeps its line feed: the lines one after another are the text
@@ -50,10 +59,13 @@ def score(arguments: Sequence[str]) -> int:
     lm = process.load_model(options.workdir)
 
     from flaxchar.analysis.score import score_examples
+    from flaxchar.commands.shading import Shader
     from flaxchar.commands.terminal import shorten
     from flaxchar.generation.given import given_examples
 
-    scores = score_examples(lm, given_examples(lm, examples), options.adapt)
+    read = given_examples(lm, examples)
+    scores = score_examples(lm, read, options.adapt, by_token=options.color)
+    shader = Shader(lm.vocabulary.unit) if options.color else None
     texts = [example.text.removesuffix("\n") if running else example.text for example in examples]
     bits = (scores.nats / math.log(2)).tolist()
     per_character = [value / max(1, count) for value, count in zip(bits, scores.characters.tolist(), strict=True)]
@@ -63,8 +75,13 @@ def score(arguments: Sequence[str]) -> int:
             file = {"file": places[k].file} if several else {}
             place = {**file, places[k].counted: places[k].number}
             print_json({"bits_per_character": per_character[k], "bits": bits[k], **place, "text": texts[k]})
+        elif shader is not None:
+            tokens = lm.vocabulary.tokenize(read[k].text)
+            shader.print(tokens, (scores.by_token[k] / math.log(2)).tolist(), before=f"{per_character[k]:7.4f}  ")
         else:
             print(f"{per_character[k]:7.4f}  {shorten(texts[k])}")
+    if shader is not None:
+        shader.print_legend()
     total = {
         "bits_per_character": scores.bits_per_character,
         "bits": sum(bits),

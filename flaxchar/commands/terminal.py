@@ -1,4 +1,4 @@
-"""Progress of training on a terminal or in a log: a progress bar or plain lines, evaluations and samples."""
+"""Progress of training, evaluations and samples: in place on a terminal, as plain lines in a log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from types import FrameType
 from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from flaxchar.commands import signals
 from flaxchar.commands.flags import as_flags
+from flaxchar.commands.live import LiveDisplay
 from flaxchar.commands.output import counted
 from flaxchar.training import loop
 from flaxchar.training.divergence import MOST_NATS
@@ -51,14 +51,14 @@ class ConsoleObserver(Observer):
         self.interrupted: signal.Signals | None = None
         self.trained = False
         self._floor, self._per = floor, per
-        self._bar: Progress | None = None
+        self._display: LiveDisplay | None = None
         self._start = (time.monotonic(), 0)  # when this process took its first step, and which
         self._printed = 0.0
         self._handlers: signals.Handlers = {}  # those before training began
         self.skipped = 0
 
     def say(self, line: str) -> None:
-        """Print a line, above the progress bar if there is one."""
+        """Print a line, above the live display if there is one."""
         self.console.print(line)
 
     def prepared(self, lines: list[str]) -> None:
@@ -67,7 +67,7 @@ class ConsoleObserver(Observer):
             self.say(as_flags(line))
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
-        """Print how long the run is, start the progress bar, and listen to signals."""
+        """Print how long the run is, start the live display on a terminal, and listen to signals."""
         epochs = at.steps / steps_per_epoch
         verb = f"continuing at step {at.step:,} of" if at.step else "training for"
         repeats = "" if at.further else f"; --steps {at.steps} repeats this run exactly"
@@ -75,19 +75,13 @@ class ConsoleObserver(Observer):
         self.trained = True
         self._start = (time.monotonic(), at.step)
         self._handlers = signals.handle(self._interrupt)
-        if self.console.is_terminal:
-            self._bar = Progress(
-                TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
-                BarColumn(bar_width=None),
-                TextColumn("{task.fields[figures]}"),
-                console=self.console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("training", total=at.steps, completed=at.step, figures="")
-            self._bar.start()
+        # Not `console.is_terminal`, which FORCE_COLOR makes true for a file too.
+        if not self.console.quiet and self.console.file.isatty() and not self.console.is_dumb_terminal:
+            self._display = LiveDisplay(self.console, at.steps, self._per)
+            self._display.start()
 
     def progressed(self, progress: loop.Progress, steps: int, bits_per_character: float, characters: float) -> None:
-        """Move the bar, or print a plain line every few seconds."""
+        """Redraw the live display, or print a plain line every few seconds."""
         now = time.monotonic()
         self.skipped += progress.skipped
         start, first_step = self._start
@@ -95,15 +89,17 @@ class ConsoleObserver(Observer):
         per_second = characters / max(1e-9, progress.seconds)
         speed = f"{per_second:,.0f} texts/s" if self._per == "text" else f"{per_second / 1000:,.0f}k chars/s"
         loss = f"loss {progress.nats / max(1, progress.tokens):.3f}  {bits_per_character:.3f} bits/{self._per}"
-        figures = f"{loss if progress.tokens else 'loss exploded'}  {speed}  {_clock(seconds_left)} left"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=progress.step, figures=figures)
+        figures = f"{loss if progress.tokens else 'loss exploded'}  {speed}"
+        left = f"{_clock(seconds_left)} left"
+        if self._display is not None:
+            bits = bits_per_character if progress.tokens else None
+            self._display.update(progress.step, bits, figures, left)
         elif now - self._printed > PLAIN_INTERVAL:
-            self.say(f"step {progress.step:,}/{steps:,}  {figures}")
+            self.say(f"step {progress.step:,}/{steps:,}  {figures}  {left}")
             self._printed = now
 
     def evaluated(self, report: Report) -> None:
-        """Print the held-out result and the samples."""
+        """Print the held-out result and the samples, which a live display shows until there are newer ones."""
         result = report.evaluation
         floor = "" if self._floor is None else f" (entropy floor {self._floor:.4f})"
         held_out = (
@@ -115,9 +111,11 @@ class ConsoleObserver(Observer):
             f"accuracy {result.accuracy:.1%}"
         )
         self.say(f"epoch {report.epoch:.2f}, step {report.step:,}: {held_out}")
-        for sample in report.samples:
-            temperature = "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
-            self.say(f"  {temperature} | {_shown(sample)}")
+        samples = [f"  {_how(sample)} | {_shown(sample)}" for sample in report.samples]
+        if self._display is not None:
+            self._display.samples = samples
+        else:
+            self._say_all(samples)
 
     def set_back(self, step: int, to: int, share: float) -> None:
         """Say that training diverged and where it goes on."""
@@ -135,21 +133,30 @@ class ConsoleObserver(Observer):
         return self.interrupted is not None
 
     def close(self) -> None:
-        """Remove the bar and restore the handling of signals before training."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        """Replace the live display by the newest samples, and restore the handling of signals before training."""
+        if self._display is not None:
+            self._display.stop()
+            self._say_all(self._display.samples)
+            self._display = None
         if self.interrupted is None:  # else a second signal still ends the process at once
             signals.restore(self._handlers)
         self._handlers = {}
+
+    def _say_all(self, lines: list[str]) -> None:
+        for line in lines:
+            self.say(line)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = signal.Signals(number)
         signals.next_one_ends_the_process()
         signals.leave_terminal(number)
-        if self._bar is not None:  # the process may end without `close`, which shows the cursor again
+        if self._display is not None:  # the process may end without `close`, which shows the cursor again
             with contextlib.suppress(OSError):
                 os.write(1, b"\x1b[?25h")
+
+
+def _how(sample: Sample) -> str:
+    return "greedy " if sample.temperature == 0 else f"T = {sample.temperature}"
 
 
 def _shown(sample: Sample) -> str:

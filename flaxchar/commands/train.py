@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.util
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from flaxchar.validation import setting
 
 if TYPE_CHECKING:
     from flaxchar.commands.terminal import ConsoleObserver
+    from flaxchar.commands.views import CurvesView, TensorBoardView
     from flaxchar.data.cache import EncodedCorpus
     from flaxchar.training.run_directory import Run
 
@@ -41,6 +44,9 @@ class TrainOptions(DebugOptions):
         "own settings come first.",
     )
     fresh: bool = setting(False, "Begin a new run; one that is in the folder is renamed, never deleted.", switch=True)
+    tensorboard: bool = setting(
+        False, "Write losses, samples and histograms of the gates for TensorBoard into the run directory.", switch=True
+    )
     devices: int | None = setting(
         None,
         "Devices to train on, in each process. Without it: every GPU or TPU, or the CPU as one device.",
@@ -72,6 +78,8 @@ def train(arguments: Sequence[str]) -> int:
     options, settings, _ = parse(TrainOptions, "train", arguments, with_settings=True)
     settings = with_absolute_paths(settings)
     path, job = Path(options.workdir), _job(options)
+    if options.tensorboard:
+        _check_tensorboard()
     process.set_up(options.devices)
     if job is not None:
         process.join(job)
@@ -106,6 +114,7 @@ def train(arguments: Sequence[str]) -> int:
 
     from flaxchar.commands.terminal import ConsoleObserver
     from flaxchar.data.cache import load_encoded
+    from flaxchar.training.reporting import Observers
     from flaxchar.training.session import train_corpus
 
     corpus, config = load_encoded(config, None if run is None else run.vocabulary, known_tokens(config, run))
@@ -118,12 +127,35 @@ def train(arguments: Sequence[str]) -> int:
     if beside:
         observer.prepared([f"there is no run in {path}: this begins a new one (runs beside it: {', '.join(beside)})"])
     observer.prepared(list(corpus.report))
-    try:
-        reserved = _seconds_after_training(corpus, config, run)
-        train_corpus(corpus, config, path, observer, process.STARTED, options.fresh, layout, reserved, more_time)
-    finally:
-        observer.close()
-    return _report(path, corpus, observer) if leads() else 0
+    with contextlib.ExitStack() as stack:
+        views = _views(path, corpus, options.tensorboard) if leads() else []
+        for view in views:
+            stack.callback(view.close)
+        with contextlib.closing(observer):
+            reserved = _seconds_after_training(corpus, config, run)
+            observers = Observers([observer, *views])
+            train_corpus(corpus, config, path, observers, process.STARTED, options.fresh, layout, reserved, more_time)
+        return _report(path, corpus, observer) if leads() else 0
+
+
+def _check_tensorboard() -> None:
+    """Check that the extra for ``--tensorboard`` is installed, before anything that takes time.
+
+    Raises:
+      InputError: it is not.
+    """
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise InputError("`tensorboard` needs tensorboardX; install it with pip install 'flaxchar[tensorboard]'")
+
+
+def _views(path: Path, corpus: EncodedCorpus, tensorboard: bool) -> list[CurvesView | TensorBoardView]:
+    """What shows the run besides the lines that are printed."""
+    from flaxchar.commands import painter
+    from flaxchar.commands.views import CurvesView, TensorBoardView
+
+    unit = "text" if corpus.vocabulary.classifies else "character"
+    views: list[CurvesView | TensorBoardView] = [TensorBoardView(path, corpus)] if tensorboard else []
+    return [*views, CurvesView(path, corpus.floor, unit)] if painter.wanted() else views
 
 
 def _job(options: TrainOptions) -> process.Job | None:
@@ -179,15 +211,18 @@ class _Ending(NamedTuple):
 
 
 def _seconds_after_training(corpus: EncodedCorpus, config: Config, run: Run | None) -> float:
-    """Seconds of a time budget that are needed after training, mostly for the baselines; 0 without a time budget."""
+    """Seconds of a time budget that are needed after training, for baselines and curves; 0 without a time budget."""
     training = config.training
     if training.steps is not None or training.epochs is not None:
         return 0.0
+    from flaxchar.commands import painter
+
+    ending = process.EXIT_SECONDS + painter.wanted() * painter.LAST_SECONDS
     if run is not None and run.has_baselines:
-        return process.EXIT_SECONDS
+        return ending
     from flaxchar.analysis.baselines import baseline_seconds
 
-    return process.EXIT_SECONDS + baseline_seconds(corpus, config.data.bos)
+    return ending + baseline_seconds(corpus, config.data.bos)
 
 
 def _report(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) -> int:

@@ -30,6 +30,7 @@ from flaxchar.insight.written import Copying, Written, measure_copying, write_sa
 from flaxchar.models.charlm import count_params
 from flaxchar.models.trained import TrainedModel
 from flaxchar.training.run_directory import METRICS, Run
+from flaxchar.training.saved_model import load_model
 
 Part = TypeVar("Part")
 # Texts whose gates are looked at; gates need several times the memory of hidden states.

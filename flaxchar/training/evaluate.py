@@ -19,6 +19,7 @@ from flaxchar.generation.given import given_text
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.charlm import CharLM, Params
 from flaxchar.models.evaluation import Evaluation, evaluate, evaluation_batches, score_batch
+from flaxchar.models.trained import TrainedModel
 from flaxchar.settings import TrainingConfig
 from flaxchar.training.reporting import SOURCE_END, Sample
 
@@ -41,6 +42,10 @@ class Evaluator:
         """
         self._model, self._corpus, self._config = model, corpus, config
         self._prompts = sample_prompts(corpus, config)
+
+    def trained(self, params: Params) -> TrainedModel:
+        """The model with these parameters."""
+        return TrainedModel(params, self._corpus.vocabulary, self._config)
 
     def evaluate(self, params: Params) -> tuple[Evaluation | None, tuple[Sample, ...]]:
         """Evaluate the parameters and generate samples, on one device of this process."""

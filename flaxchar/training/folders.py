@@ -15,7 +15,7 @@ from flaxchar.storage import StorageError, sync_folder
 # the first two files under the name that it has until it is whole.
 _LEFTOVERS = re.compile(r"lock|vocabulary\.json|\.(vocabulary|config)\.json\.\w{8}|(vocabulary|config)\.json\.new")
 # What a folder holds that was a run and lost its ``config.json``.
-_PARTS = ("checkpoints", "metrics.jsonl", "samples.jsonl", "baselines.json")
+_PARTS = ("checkpoints", "metrics.jsonl", "samples.jsonl", "baselines.json", "curves.png", "tensorboard")
 # Errors of a disk that is full or cannot be written; the other errors come from the path itself.
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import jax
 
@@ -16,6 +17,7 @@ from flaxchar.kernels import build
 from flaxchar.kernels.cpu import NATIVE_CELLS
 from flaxchar.models.evaluation import Evaluation
 from flaxchar.models.lstm import runs_natively
+from flaxchar.models.trained import TrainedModel
 from flaxchar.training.devices import Layout
 from flaxchar.training.loop import Progress
 
@@ -49,6 +51,7 @@ class Report:
       evaluation: the result on the held-out texts; None if there are none, or when training begins.
       samples: texts that the model generated.
       further: whether the run was trained further, so that no number of steps alone repeats it.
+      trained: the model that was evaluated, for use before the call returns; None when training begins.
     """
 
     step: int
@@ -57,6 +60,7 @@ class Report:
     evaluation: Evaluation | None = None
     samples: tuple[Sample, ...] = ()
     further: bool = False
+    trained: TrainedModel | None = None
 
 
 class Observer:
@@ -86,6 +90,48 @@ class Observer:
     def should_stop(self) -> bool:
         """Whether training should save and stop."""
         return False
+
+
+class Observers(Observer):
+    """Hands each event to several observers, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        """``observers``: each may ask the run to stop."""
+        self._observers = observers
+
+    def prepared(self, lines: list[str]) -> None:
+        """As ``Observer.prepared``."""
+        for observer in self._observers:
+            observer.prepared(lines)
+
+    def planned(self, at: Report, steps_per_epoch: int) -> None:
+        """As ``Observer.planned``."""
+        for observer in self._observers:
+            observer.planned(at, steps_per_epoch)
+
+    def progressed(self, progress: Progress, steps: int, bits_per_character: float, characters: float) -> None:
+        """As ``Observer.progressed``."""
+        for observer in self._observers:
+            observer.progressed(progress, steps, bits_per_character, characters)
+
+    def evaluated(self, report: Report) -> None:
+        """As ``Observer.evaluated``."""
+        for observer in self._observers:
+            observer.evaluated(report)
+
+    def set_back(self, step: int, to: int, share: float) -> None:
+        """As ``Observer.set_back``."""
+        for observer in self._observers:
+            observer.set_back(step, to, share)
+
+    def off_budget(self, seconds: float, budget: float) -> None:
+        """As ``Observer.off_budget``."""
+        for observer in self._observers:
+            observer.off_budget(seconds, budget)
+
+    def should_stop(self) -> bool:
+        """Whether any of the observers asks to stop."""
+        return any([observer.should_stop() for observer in self._observers])
 
 
 def precision_name(setting: str) -> str:

@@ -8,12 +8,15 @@
     baselines.json    bits per character of n-grams and compressors on the held-out texts
     samples.jsonl     what the model wrote at each evaluation
     report.html       the page of ``flaxchar report``, if it was made
+    curves.png        the learning curves as a picture, drawn by the command that trains
+    tensorboard/      event files for TensorBoard, if they were asked for
     lock              held by the process that trains; says which it is, and since when
     checkpoints/      Orbax checkpoints, named by step: the last, and the best on the held-out texts
 
 The JSON files and the checkpoints appear whole or not at all, and carry checksums, which are verified when they are
-read. ``config.json`` is written last: it makes the folder a run. Lines are appended to the two ``.jsonl`` files. Those
-after the last checkpoint, which an interrupted process has left, are removed by the next one.
+read. Pictures and event files carry none, for nothing is read from them. ``config.json`` is written last: it makes the
+folder a run. Lines are appended to the two ``.jsonl`` files. Those after the last checkpoint, which an interrupted
+process has left, are removed by the next one.
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ class Supervisor:
         """Evaluate, save, and keep the best parameters."""
         params = self.layout.local(state.evaluation_params)
         evaluation, samples = self.evaluator.evaluate(params)
-        report = dataclasses.replace(self.report(step), evaluation=evaluation, samples=samples)
+        report = dataclasses.replace(
+            self.report(step), evaluation=evaluation, samples=samples, trained=self.evaluator.trained(params)
+        )
         self.metrics.evaluated(report)
         bits = None if evaluation is None else evaluation.bits_per_character
         if evaluation is not None and not evaluation.loss <= MOST_NATS:

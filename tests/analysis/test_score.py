@@ -193,3 +193,52 @@ def test_a_text_of_three_hundred_thousand_characters_needs_little_memory():
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     assert int(python(program).splitlines()[-1]) < 300_000  # kilobytes
+
+
+BY_TOKEN = [
+    ({}, ["hell", "a^b", "lobed" * 20, "^"]),
+    ({"bos": False}, ["hell", "a", "a^b"]),
+    ({"window": 16}, ["ab\n", "\n", "d^b" * 15 + "\n", "c"]),
+    ({"window": 16, "bos": False}, ["^ab\n", "\n", "dab"]),
+    ({"unit": "word", "max_vocab": 3}, ["hello abcd", "abcd zoo hello"]),
+    ({"unit": "word", "max_vocab": 3, "bos": False}, ["zoo abcd", "abcd zoo hello"]),
+    ({"labels": ("x", "y"), "bos": False}, ["hell", "a^b"]),
+]
+
+
+@pytest.mark.parametrize(("settings", "texts"), BY_TOKEN)
+def test_what_each_token_costs_adds_up_to_the_text(settings, texts):
+    lm = untrained_model(["abcd\n", "hello", "abcd hello"], **settings)
+    result = score_examples(lm, examples(texts), by_token=True)
+    running = bool(settings.get("window"))
+    assert [len(nats) for nats in result.by_token] == [
+        len(lm.vocabulary.tokenize(text)) + (not running) for text in texts
+    ]
+    np.testing.assert_allclose([np.nansum(nats) for nats in result.by_token], result.nats, rtol=1e-5)
+    for text, nats in zip(texts, result.by_token, strict=True):  # exactly what is left out or given costs nothing
+        unpaid = [lm.vocabulary.id_of(token) is None and not lm.vocabulary.has_unknown
+                  for token in lm.vocabulary.tokenize(text)] + [False] * (not running)  # fmt: skip
+        if settings.get("bos") is False and "labels" not in settings and (not running or text == texts[0]):
+            unpaid[unpaid.index(False)] = True
+        assert np.isnan(nats).tolist() == unpaid
+    assert score_examples(lm, examples(texts)).by_token == ()
+    assert np.array_equal(score_examples(lm, examples(texts)).nats, result.nats)
+
+
+def test_the_cost_of_a_token_is_that_of_the_model():
+    lm = untrained_model(["abcd", "hello"])
+    (nats,) = score_examples(lm, examples(["he^ll"]), by_token=True).by_token
+    expected = reference_nats(lm, [lm.vocabulary.eos, *lm.vocabulary.encode("hell"), lm.vocabulary.eos], 1)
+    np.testing.assert_allclose(nats, [*expected[:2], np.nan, *expected[2:]], rtol=1e-5)
+
+
+def test_the_mixture_of_labels_is_known_better_with_every_token():
+    lm = untrained_model(["abcd", "hello"], labels=("x", "y"), bos=False)
+    text = "hello"
+    (mixed,) = score_examples(lm, examples([text]), by_token=True).by_token
+    given = [score_examples(lm, [Example(text, label)], by_token=True).by_token[0] for label in ("x", "y")]
+    probabilities = np.exp(-np.array(given))
+    belief = np.array([0.5, 0.5])
+    for k, nats in enumerate(mixed):
+        assert nats == pytest.approx(-math.log(belief @ probabilities[:, k]), rel=1e-5)
+        belief = belief * probabilities[:, k] / (belief @ probabilities[:, k])

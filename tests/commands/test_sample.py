@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -93,6 +94,8 @@ def test_a_grid_that_is_refused_prints_nothing(run, run_here):
         (("--beam", "4", "--top-k", "0"), "--beam and --top-k exclude"),
         (("--beam", "4", "--num-samples", "1"), "--beam and --num-samples exclude"),
         (("--beam", "4", "--seed", "1"), "--beam and --seed exclude"),
+        (("--color", "--json"), "--color and --json exclude"),
+        (("--color", "--stream"), "--color and --stream exclude"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(run_here, arguments, told):
@@ -108,3 +111,16 @@ def test_a_prompt_may_begin_with_a_dash_and_be_in_another_form(run, run_here):
     assert result.returncode == 0, result.stderr
     assert [line[:4] for line in result.stdout.splitlines()] == ["-The", "-The"]
     assert result.stderr == "the prompt was taken with '-' instead of '—', as the model knows it.\n"
+
+
+@pytest.mark.parametrize("flags", [("--num-samples", "2"), ("--grid", "--prompt", "Iraq "), ("--beam", "2")])
+def test_coloured_samples_are_those_without_colour(run, run_here, flags, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    flags = ("--workdir", str(run), "--size", "40", *flags)
+    plain = run_here("sample", *flags)
+    result = run_here("sample", "--color", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "\x1b[38;5;" in result.stdout
+    *texts, legend = re.sub(r"\x1b\[[\d;]*m", "", result.stdout).splitlines()
+    assert [text.removesuffix("¶") for text in texts] == plain.stdout.splitlines()
+    assert legend.startswith("bits per character: ")

@@ -117,3 +117,23 @@ def test_one_text_is_counted_as_one(run, run_here, tmp_path):
         "bits/char of 1 text, 5 characters including ends of texts; left out 1 character that the model has never "
         "seen: '^'"
     )
+
+
+def test_coloured_texts_are_those_without_colour(run, run_here, tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    file = tmp_path / "a.txt"
+    file.write_text("Iraq^ wins\n" + "Today " * 40 + "\n")
+    plain = run_here("score", str(file), "--rank", "--workdir", str(run)).stdout.splitlines()
+    result = run_here("score", str(file), "--rank", "--color", "--workdir", str(run))
+    assert result.returncode == 0, result.stderr
+    *texts, legend, total = re.sub(r"\x1b\[[\d;]*m", "", result.stdout).splitlines()
+    assert total == plain[-1]
+    assert legend.startswith("bits per character:  0–1 ")
+    assert [text[:30] for text in texts] == [(line + "¶")[:30] for line in plain[:-1]]  # those are cut off, these not
+    assert "Today " * 40 + "¶" in [text[9:] for text in texts]
+    assert result.stdout.count("\x1b[38;5;") > 10
+
+
+def test_colours_and_json_exclude_each_other(run, run_here):
+    result = run_here("score", "--color", "--json", "--workdir", str(run))
+    assert (result.returncode, result.stderr) == (2, "flaxchar: --color and --json exclude each other; leave one out\n")

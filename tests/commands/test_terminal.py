@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import signal
 
 import pytest
+from rich.console import Console
 
 from flaxchar.commands.signals import NUMBERS
 from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
@@ -129,3 +131,53 @@ def test_the_text_from_a_long_source_is_shown(capsys):
     source = "word " * 60 + "end → "
     ConsoleObserver(floor=None).evaluated(Report(1, 2, 0.5, None, (Sample(source, 0.0, source + "a headline"),)))
     assert "word … → a headline\n" in capsys.readouterr().out
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def on_a_terminal(observer, term="xterm"):
+    """Let an observer print to an emulated terminal; returns what holds all that is written to it."""
+    screen = Terminal()
+    observer.console = Console(
+        file=screen, width=60, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=True,
+        legacy_windows=False, _environ={"TERM": term},
+    )  # fmt: skip
+    return screen
+
+
+def train_a_little(observer):
+    observer.planned(Report(0, 100, 0.0), steps_per_epoch=50)
+    observer.progressed(Progress(step=10, nats=30.0, tokens=20, seconds=0.5), 100, 2.164, 20_000)
+    for step in (20, 30):
+        observer.evaluated(Report(step, 100, 0.5, None, (Sample("", 0.8, f"Rain \x1b[2J {step}"),)))
+        observer.progressed(Progress(step=step + 1, nats=20.0, tokens=20, seconds=0.5), 100, 1.5, 20_000)
+
+
+def test_on_a_terminal_the_newest_sample_is_shown_in_place_and_stays_at_the_end(handlers):
+    observer = ConsoleObserver(floor=None)
+    screen = on_a_terminal(observer)
+    train_a_little(observer)
+    before = screen.getvalue()
+    assert "▁" in before
+    assert "0:0" in before
+    assert "Rain \\x1b[2J 30" in before
+    assert "\x1b[2J" not in before
+    observer.close()
+    end = screen.getvalue()[len(before) :]
+    assert end.endswith("\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K\x1b[1A\x1b[2K\x1b[1A\x1b[2K  T = 0.8 | Rain \\x1b[2J 30\n")
+    assert end.count("\x1b[?25h") == 1  # the cursor is shown again
+
+
+@pytest.mark.parametrize("how", ["a file", "a dumb terminal", "quiet"])
+def test_elsewhere_there_are_plain_lines_without_control_sequences(handlers, how, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # asks for colours, not for a display that is redrawn
+    observer = ConsoleObserver(floor=None, quiet=how == "quiet")
+    screen = on_a_terminal(observer, "dumb") if how == "a dumb terminal" else None
+    train_a_little(observer)
+    observer.close()
+    shown = capsys.readouterr().out if screen is None else screen.getvalue()
+    assert "\x1b" not in shown
+    assert shown.count("Rain") == (0 if how == "quiet" else 2)

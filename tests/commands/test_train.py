@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from helpers import ROOT, SMALL, environment, run_command
@@ -110,3 +111,39 @@ def test_progress_on_a_terminal_is_a_bar_that_leaves_no_trace(texts, tmp_path):
     assert "━".encode() in seen
     assert b"bits/char" in seen
     assert b"left" in seen
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")  # the cursor is shown again
+
+
+def test_views_are_made_and_change_nothing_of_the_run(texts, tmp_path, run_here, monkeypatch):
+    flags = ("--data", texts, "--steps", "12", *SMALL)
+    plain, viewed = tmp_path / "plain", tmp_path / "viewed"
+    assert run_here("train", "--workdir", str(plain), *flags).returncode == 0
+    monkeypatch.setenv("FLAXCHAR_CURVES", "1")
+    result = run_here("train", "--workdir", str(viewed), "--tensorboard", *flags)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == f"curves: {viewed / 'curves.png'}"
+    assert (viewed / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((viewed / "tensorboard").iterdir())) == 1
+    assert {path.name for path in viewed.iterdir()} - {path.name for path in plain.iterdir()} == {
+        "curves.png",
+        "tensorboard",
+    }
+    both = [
+        [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()] for path in (plain, viewed)
+    ]
+    timed = ("seconds", "characters_per_second")
+    without_times = [[{k: v for k, v in record.items() if k not in timed} for record in records] for records in both]
+    assert without_times[0] == without_times[1]
+    assert all({"gradient_norm", "learning_rate"} <= record.keys() for record in both[0] if "loss" in record)
+    params = [jax.tree.leaves(flaxchar.load(path).params) for path in (plain, viewed)]
+    assert all(np.array_equal(one, other) for one, other in zip(*params, strict=True))
+
+
+def test_a_missing_extra_is_named_before_anything_is_done(texts, tmp_path, run_here, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run_here("train", "--data", texts, "--tensorboard", "--workdir", str(tmp_path / "r"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        "flaxchar: --tensorboard needs tensorboardX; install it with pip install 'flaxchar[tensorboard]'\n"
+    )
+    assert not (tmp_path / "r").exists()

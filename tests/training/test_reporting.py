@@ -1,7 +1,9 @@
-"""What a run says of itself before it begins."""
+"""What a run says of itself before it begins, and who is told how it goes."""
 
 from __future__ import annotations
 
+import jax
+import numpy as np
 import pytest
 
 from flaxchar import Config
@@ -10,8 +12,10 @@ from flaxchar.data.corpus import make_corpus
 from flaxchar.hardware import Hardware, described_as
 from flaxchar.kernels import build
 from flaxchar.training.devices import single_device
+from flaxchar.training.loop import Progress
 from flaxchar.training.plan import make_batches
-from flaxchar.training.reporting import describe
+from flaxchar.training.reporting import Observer, Observers, Report, describe
+from flaxchar.training.session import train_corpus
 
 
 def described(held_out=(), **settings):
@@ -54,3 +58,46 @@ def test_the_report_names_vocabulary_and_shapes():
 def test_held_out_characters_that_are_unknown_are_counted():
     lines = described(held_out=["abc", "accd"])
     assert any("hold 4 characters that never occur in training, left out there: 'c', 'd'" in line for line in lines)
+
+
+EVENTS = {
+    "prepared": (["a line"],),
+    "planned": (Report(0, 10, 0.0), 5),
+    "progressed": (Progress(step=1), 10, 2.0, 30.0),
+    "evaluated": (Report(10, 10, 2.0),),
+    "set_back": (10, 5, 0.5),
+    "off_budget": (70.0, 60.0),
+}
+
+
+def test_several_observers_are_told_everything_in_their_order():
+    told = []
+
+    class Recorder(Observer):
+        def __init__(self, name, stop=False):
+            for event in EVENTS:
+                setattr(self, event, lambda *given, event=event: told.append((name, event, given)))
+            self.should_stop = lambda: told.append((name, "should_stop", ())) or stop
+
+    assert {name for name in vars(Observer) if not name.startswith("_")} == {*EVENTS, "should_stop"}
+    observers = Observers([Recorder("a", stop=True), Recorder("b")])
+    for event, given in EVENTS.items():
+        getattr(observers, event)(*given)
+    assert told == [(name, event, given) for event, given in EVENTS.items() for name in "ab"]
+    told.clear()
+    assert observers.should_stop()
+    assert [name for name, *_ in told] == ["a", "b"]
+    assert not Observers([Recorder("b")]).should_stop()
+
+
+def test_an_evaluation_hands_on_the_model_that_was_evaluated():
+    config = Config().replace(hidden=4, steps=3, ema=0.9)
+    corpus = encode_corpus(make_corpus(["ab", "ba", "aab"] * 4, ["ab"], config.data, 0), config.data)
+    seen = []
+
+    class Watcher(Observer):
+        def evaluated(self, report):
+            seen.append(jax.tree.map(np.array, report.trained.params))
+
+    trained = train_corpus(corpus, config, observer=Watcher())
+    jax.tree.map(np.testing.assert_array_equal, seen[-1], trained.params)
