@@ -16,6 +16,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the run and the records here")
     options = parser.parse_args()
     if options.role is None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and ends the two processes
         soak(options.minutes, options.every, options.results, options.folder)
         return
     from flaxchar.commands import process

@@ -1,7 +1,7 @@
 """All attacks on flaxchar, in one table: ``python benchmarks/torture.py``, or name some of the scripts in ``torture/``.
 
-The table goes to ``results/torture.md`` and ``results/torture.json`` after each attack; the rows of scripts that did not
-run are kept. The status is 1 where anything was lost or a script has failed.
+After each attack the table is written to ``results/torture.md`` and ``results/torture.json``; rows of scripts that did
+not run are kept. The status is 1 where anything was lost or a script has failed.
 """
 
 from __future__ import annotations
