@@ -1,7 +1,7 @@
 """Soak: hours of training and of sampling, with memory, descriptors, threads and speed watched.
 
 ``python benchmarks/soak.py --minutes 120`` trains in one process, with an evaluation and a checkpoint every few
-seconds. Another process loads the newest model and writes texts with it, again and again. Each records what it holds
+seconds. Another process writes texts all the time, and loads the newest model every minute. Each records what it holds
 and what it has done. The growth from the end of the warm-up to the end goes to ``results/soak.json``, which is written
 anew after each record: a soak that is cut short counts for as long as it ran.
 
@@ -32,6 +32,8 @@ WARM_UP = 0.1
 # Growth compares this share of the records after the warm-up with the same share at the end.
 COMPARED = 0.15
 SAMPLES = 64
+# Seconds between two loads. Not more often: each one leaks some 40 KB within TensorStore (docs/reliability.md).
+LOAD_EVERY = 60.0
 EVALUATIONS_PER_HOUR = 360
 
 
@@ -80,21 +82,21 @@ def train(run: Path, recorder: Recorder, minutes: float) -> None:
 
 
 def sample(run: Path, recorder: Recorder) -> None:
-    """Load the newest model and write texts, until somebody ends the process."""
+    """Write texts, and load the newest model every minute, until somebody ends the process."""
     import flaxchar
 
-    texts = characters = loads = 0
+    texts = characters = loads = seed = 0
     while True:
         try:
             lm = flaxchar.load(run)
         except flaxchar.InputError:  # no checkpoint yet
             time.sleep(0.5)
             continue
-        loads += 1
-        for seed in range(8):
-            written = lm.generate(num_samples=SAMPLES, seed=seed)
+        loads, until = loads + 1, time.monotonic() + LOAD_EVERY
+        while time.monotonic() < until:
+            written, seed = lm.generate(num_samples=SAMPLES, seed=seed), seed + 1
             texts, characters = texts + len(written), characters + sum(map(len, written))
-        recorder.record(samples=texts, characters=characters, loads=loads)
+            recorder.record(samples=texts, characters=characters, loads=loads)
 
 
 def read(path: Path) -> list[dict]:
