@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flaxchar.config import Config, parse_duration
+from flaxchar.config import Config, InputError, parse_duration
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.settings import TrainingConfig
+from flaxchar.sizes import in_bytes, machine_memory, step_bytes
 from flaxchar.training.devices import Layout, agree
 from flaxchar.training.loop import Progress
 from flaxchar.training.state import TrainState, copy_tree
@@ -67,12 +68,34 @@ class Budget(NamedTuple):
 
 
 def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> TextBatches | WindowBatches:
-    """The training batches of a corpus, of separate texts or of running text."""
+    """The training batches of a corpus, of separate texts or of running text.
+
+    Raises:
+      InputError: a batch does not fit into this machine's memory.
+    """
     data, training, eos = config.data, config.training, corpus.vocabulary.eos
-    if data.window:
-        return WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
-    return TextBatches(
-        corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
+    batches = (
+        WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
+        if data.window
+        else TextBatches(
+            corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
+        )
+    )
+    if layout.mesh.devices.flat[0].platform == "cpu":
+        _check_memory(batches, len(range(batches.rows)[layout.own_rows(batches.rows)]), config)
+    return batches
+
+
+def _check_memory(batches: TextBatches | WindowBatches, rows: int, config: Config) -> None:
+    """Refuse batches that do not fit into the memory, where the system would end the process without a word."""
+    width, memory = max(batches.widths), machine_memory()
+    needed = step_bytes(config.model, rows, width)
+    if memory is None or needed <= memory:
+        return
+    name, advice = ("window", "") if config.data.window else ("max_length", ", or read running text with `window`")
+    raise InputError(
+        f"a batch of {rows:,} × {width:,} tokens takes {in_bytes(needed)} or more to train on, but this machine has "
+        f"{in_bytes(memory)} of memory; lower `{name}` or `batch_size`{advice}"
     )
 
 
