@@ -4,7 +4,10 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` listens, Ctrl-C ends the process without a traceback
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where the process was started to ignore it
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # until `main` listens, Ctrl-C ends the process without a traceback
     from flaxchar.commands.main import main
 
     sys.exit(main(["sample", *sys.argv[1:]]))

@@ -60,6 +60,16 @@ def too_large(model: ModelConfig, training: TrainingConfig, memory: int | None =
         )
 
 
+def step_bytes(model: ModelConfig, rows: int, width: int) -> int:
+    """Bytes that a training step takes at least for a batch: the gates of all layers, which its backward pass needs.
+
+    Example::
+
+        in_bytes(step_bytes(ModelConfig(hidden=128), rows=32, width=1_000_000))  # "65.5 GB"
+    """
+    return 4 * rows * width * model.layers * _CELLS[model.cell][0] * model.hidden
+
+
 def machine_memory() -> int | None:
     """Bytes of this machine's memory; None where the system does not tell."""
     try:

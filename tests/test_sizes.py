@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from flaxchar.config import Config, InputError
 from flaxchar.models.cells import CELLS
 from flaxchar.models.charlm import CharLM, count_params, init_params
 from flaxchar.settings import ModelConfig, TrainingConfig
-from flaxchar.sizes import count_parameters, in_bytes, too_large
+from flaxchar.sizes import count_parameters, in_bytes, step_bytes, too_large
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -41,6 +42,22 @@ def test_the_optimizer_and_the_average_count():
     assert not list(too_large(model, TrainingConfig(optimizer="sgd"), memory))
     assert list(too_large(model, TrainingConfig(optimizer="sgd", ema=0.9), memory))
     assert list(too_large(model, TrainingConfig(optimizer="adam"), memory))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_step_is_never_estimated_larger_than_what_its_backward_pass_keeps(cell):
+    """Else batches that fit would be refused."""
+    config, rows, width = ModelConfig(cell=cell, hidden=16, layers=2), 4, 64
+    model = CharLM(20, config)
+    ids = jnp.ones((rows, width), jnp.int32)
+
+    def loss(params):
+        logits, _ = model.apply({"params": params}, ids)
+        return jax.nn.log_softmax(logits)[..., 0].sum()
+
+    backward = jax.eval_shape(lambda: jax.vjp(loss, init_params(model, jax.random.key(0)))[1])
+    kept = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
+    assert kept / 8 < step_bytes(config, rows, width) <= kept
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def refused(call: Callable[[], object], error: type[Exception] = flaxchar.InputE
 
 
 def row(attack: str, outcomes: list[bool]) -> Row:
-    return Row(attack, len(outcomes), sum(outcomes), 0, len(outcomes) - sum(outcomes))
+    return Row(attack, sum(outcomes), 0, len(outcomes) - sum(outcomes))
 
 
 def hostile(folder: Path) -> Iterator[Row]:
@@ -153,4 +153,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--damaged", type=int, default=200, help="damaged compressed files for each of five models")
     for result in attacks(parser.parse_args().damaged):
-        print("| " + " | ".join(map(str, result)) + " |", flush=True)
+        print(result, flush=True)

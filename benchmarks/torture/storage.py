@@ -1,4 +1,4 @@
-"""Attacks on runs: damaged files, kills, two trainings at once, links, a full disk, readers while training writes.
+"""Attacks on runs: damage, kills, power cuts, two trainings at once, links, a full disk, reading while training writes.
 
 ``python benchmarks/torture/storage.py`` runs all attacks and prints a row each; ``--attacks`` names some of them, and
 ``--count flips=500 kills=200`` says how often each is tried. A full disk needs the right to mount a small file system.
@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import os
 import random
 import shutil
 import signal
@@ -18,18 +17,21 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rows import Row
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "training")]
 COUNTS = {
     "flips": 500,
-    "pairs": 4,
+    "pairs": 8,
     "kills": 200,
     "first_writes": 40,
-    "signals": 30,
+    "power": 1,
+    "signals": 60,
     "links": 8,
     "full": 3,
     "readers": 20,
@@ -73,7 +75,10 @@ class Bench:
         texts = [text for text in generate_headlines(8000, seed=9) if len(text) in (40, 45, 50)]
         self.texts.write_text("".join(text + "\n" for text in texts[:400]))
         self.whole = folder / "whole"
-        assert self.train(self.whole).returncode == 0
+        for path in (folder / "compiles", self.whole):
+            began = time.monotonic()
+            assert self.train(path).returncode == 0
+        self.seconds = time.monotonic() - began  # of a run whose programs are compiled
 
     def command(self, path: Path, *extra: str, begins: bool = True) -> list[str]:
         """``train`` in a folder; the run's own settings where it only goes on."""
@@ -148,35 +153,38 @@ def flips(bench: Bench, count: int) -> Iterator[Row]:
                 known = type(error).__module__.startswith("flaxchar")
                 detected, lost = detected + known, lost + (not known)
             file.write_bytes(content)
-        yield Row(kind, count // 2, detected, survived, lost)
+        yield Row(kind, detected, survived, lost)
 
 
 def pairs(bench: Bench, count: int) -> Iterator[Row]:
     """A second training in the folder of one that trains: refused, and nothing mixed."""
-    long = ("--data", str(bench.texts), "--hidden", "8", "--batch-size", "8")
+    long = ("--data", str(bench.texts), "--hidden", "8", "--batch-size", "8", "--steps", "100000")
     kinds: dict[str, tuple[str, ...]] = {
-        "the same command": (*long, "--time-budget", "20s"),
-        "--fresh": (*long, "--steps", "600", "--fresh"),
+        "the same command": long,
+        "--fresh": (*long, "--fresh"),
         "no settings": (),
         "--time-budget alone": ("--time-budget", "10s"),
     }
-    refused = survived = lost = 0
+    refused = lost = 0
     for number in range(count):
         path, extra = bench.folder / f"pair{number}", list(kinds.values())[number % len(kinds)]
         train = [sys.executable, "-m", "flaxchar", "train", "--workdir", str(path)]
-        first = bench.start([*train, *long, "--time-budget", "20s"])
+        first = bench.start([*train, *long])
         while first.poll() is None and not (path / "lock").exists():
             time.sleep(0.01)
-        time.sleep(bench.random.uniform(0, 8))
+        time.sleep(bench.random.uniform(0, bench.seconds))
         second = subprocess.run([*train, *extra], capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
-        first.communicate(timeout=300)
+        first.terminate()  # it saves and ends
+        _, err = first.communicate(timeout=300)
         told = second.returncode == 2 and one_line(second) and f"(process {first.pid} on " in second.stderr
-        steps = [json.loads(line)["step"] for line in (path / "metrics.jsonl").read_text().splitlines()]
-        whole = first.returncode == 0 and steps == sorted(steps) and not Path(f"{path}.1").exists()
-        refused, survived, lost = refused + told, survived + whole, lost + (not (told and whole))
+        metrics = path / "metrics.jsonl"  # not there yet where the first one was stopped soon
+        lines = metrics.read_text().splitlines() if metrics.exists() else []
+        steps = [json.loads(line)["step"] for line in lines]
+        whole = first.returncode == 128 + signal.SIGTERM and steps == sorted(steps) and not Path(f"{path}.1").exists()
+        refused, lost = refused + (told and whole), lost + (not (told and whole))
         if not (told and whole):
-            print(second, first.returncode, file=sys.stderr)
-    yield Row("two trainings in one folder", count, refused, survived, lost)
+            print(second, first.returncode, err, file=sys.stderr)
+    yield Row("two trainings in one folder", refused, 0, lost)
 
 
 def kills(bench: Bench, count: int) -> Iterator[Row]:
@@ -191,34 +199,38 @@ def signals(bench: Bench, count: int) -> Iterator[Row]:
 
 
 def _interrupted(bench: Bench, count: int, attack: str, numbers: list[signal.Signals]) -> Row:
-    done = told = survived = lost = runs = 0
+    """Interrupt runs at random moments, ten times each; a run then ends as the one that was never interrupted."""
+    done = survived = lost = runs = 0
     while done < count:
-        path, runs = bench.folder / f"{numbers[0].name}{runs}", runs + 1
-        for _ in range(min(10, count - done)):
+        path, runs, clean = bench.folder / f"{numbers[0].name}{runs}", runs + 1, 0
+        times = min(10, count - done)
+        for _ in range(times):
             process = bench.start(bench.command(path))
-            time.sleep(bench.random.uniform(0.1, 6))
+            time.sleep(bench.random.uniform(0.1, bench.seconds))
             number = bench.random.choice(numbers)
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
                 if number != signal.SIGKILL and bench.random.random() < 0.3:
                     time.sleep(bench.random.uniform(0, 0.3))
                     process.send_signal(bench.random.choice(numbers))
-            _, err = process.communicate(timeout=120)
-            clean = "Traceback" not in err and err.count("\n") <= 1
-            done, told, lost = done + 1, told + clean, lost + (not clean)
-            if not clean:
+            _, err = process.communicate(timeout=300)
+            one = "Traceback" not in err and err.count("\n") <= 1
+            clean += one
+            if not one:
                 print(err, file=sys.stderr)
         result = bench.train(path)
         same = result.returncode == 0 and bench.same_as_whole(path)
-        survived, lost = survived + same, lost + (not same)
+        done, survived, lost = done + times, survived + clean * same, lost + times - clean * same
         if not same:
             print(f"{path}: {result}", file=sys.stderr)
-    return Row(f"{attack} ({runs} runs)", done, told, survived, lost)
+        else:
+            shutil.rmtree(path)
+    return Row(f"{attack} ({runs} runs)", 0, survived, lost)
 
 
 def first_writes(bench: Bench, count: int) -> Iterator[Row]:
     """Killed at each of the first calls that write: no run, or one that goes on."""
-    told = survived = lost = 0
+    survived = lost = 0
     for number in range(count):
         path = bench.folder / f"first{number}"
         command = bench.command(path)
@@ -229,10 +241,35 @@ def first_writes(bench: Bench, count: int) -> Iterator[Row]:
         sampled = subprocess.run(sample, capture_output=True, text=True, cwd=ROOT, check=False)
         clear = sampled.returncode == 0 or (sampled.returncode == 2 and one_line(sampled))
         good = clear and bench.train(path).returncode == 0 and bench.same_as_whole(path)
-        told, survived, lost = told + (sampled.returncode == 2), survived + good, lost + (not good)
+        survived, lost = survived + good, lost + (not good)
         if not good:
             print(number, sampled, file=sys.stderr)
-    yield Row("killed at one of the first writes", count, told, survived, lost)
+    yield Row("killed at one of the first writes", 0, survived, lost)
+
+
+def power(bench: Bench, count: int) -> Iterator[Row]:
+    """Power lost after each of the writes of a run; what was not synchronised is gone. ``count`` runs, alike."""
+    from crashes import Disk, restore
+    from test_power_loss import check, live
+
+    survived = lost = 0
+    for _ in range(count):
+        with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(action="error"):
+            folder = Path(name)
+            disk = Disk(folder)
+            with disk.recording():
+                live(folder / "r", disk)
+            for number, (state, promised) in enumerate(disk.unique()):
+                crash = folder / f"crash{number}"
+                restore(state, crash)
+                try:
+                    last = check(crash / "r") if (crash / "r").exists() else None
+                    good = promised is None or (last is not None and last >= promised)
+                except Exception as error:
+                    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+                    good = False
+                survived, lost = survived + good, lost + (not good)
+    yield Row("power lost after any of a run's writes", 0, survived, lost)
 
 
 def links(bench: Bench, count: int) -> Iterator[Row]:
@@ -253,14 +290,18 @@ def links(bench: Bench, count: int) -> Iterator[Row]:
         (path / name).symlink_to(target)
         result = bench.train(path, "--steps", "700", begins=False)
         after = sorted(target.rglob("*")) if target.is_dir() else target.read_bytes()
-        refused, survived = refused + (result.returncode == 1), survived + (result.returncode == 0)
-        lost += after != before or (result.returncode != 0 and not one_line(result))
-    yield Row("a symbolic link in the place of a run's file", len(names[:count]), refused, survived, lost)
+        if after != before or (result.returncode != 0 and not one_line(result)):
+            lost += 1
+        elif result.returncode == 1:
+            refused += 1
+        else:
+            survived += 1
+    yield Row("a symbolic link in the place of a run's file", refused, survived, lost)
 
 
 def full(bench: Bench, count: int) -> Iterator[Row]:
     """A disk that is full: one line, status 1, and the run goes on once there is room."""
-    told = survived = lost = 0
+    told = lost = 0
     for number in range(count):
         mount = bench.folder / f"disk{number}"
         mount.mkdir()
@@ -275,12 +316,12 @@ def full(bench: Bench, count: int) -> Iterator[Row]:
             clear = result.returncode == 1 and one_line(result) and "No space left on device" in result.stderr
             subprocess.run(["mount", "-o", "remount,size=64m", str(mount)], check=True)
             good = bench.train(mount / "r").returncode == 0 and bench.same_as_whole(mount / "r")
-            told, survived, lost = told + clear, survived + good, lost + (not (clear and good))
+            told, lost = told + (clear and good), lost + (not (clear and good))
             if not (clear and good):
                 print(result, file=sys.stderr)
         finally:
             subprocess.run(["umount", str(mount)], check=False)
-    yield Row("a full disk", count, told, survived, lost)
+    yield Row("a full disk", told, 0, lost)
 
 
 def readers(bench: Bench, count: int) -> Iterator[Row]:
@@ -306,7 +347,7 @@ def readers(bench: Bench, count: int) -> Iterator[Row]:
                 time.sleep(0.1)
         training.kill()
         training.communicate()
-    yield Row("a model is read while training writes", waiting + survived + lost, waiting, survived, lost)
+    yield Row("a model is read while training writes", waiting, survived, lost)
 
 
 ATTACKS: dict[str, Callable[[Bench, int], Iterator[Row]]] = {name: globals()[name] for name in COUNTS}
@@ -331,6 +372,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
     main()

@@ -54,8 +54,9 @@ class Scores(NamedTuple):
 
     @property
     def bits_per_character(self) -> float:
-        """Bits per character of all texts together."""
-        return float(self.nats.sum() / math.log(2) / self.characters.sum())
+        """Bits per character of all texts together; NaN if nothing of them is predicted."""
+        characters = int(self.characters.sum())
+        return float(self.nats.sum()) / math.log(2) / characters if characters else math.nan
 
     @property
     def bits_per_character_by_text(self) -> np.ndarray:
@@ -221,6 +222,8 @@ def _running(trained: TrainedModel, texts: EncodedTexts, adapt: bool) -> Iterato
     window = ADAPT_WINDOW if adapt else trained.config.data.window
     assert window is not None
     bos, count = trained.config.data.bos, len(texts.ids)
+    if not count:  # the model knows none of the characters
+        return
     stream = EncodedTexts(texts.ids, np.array([0, count]))
     batches = WindowBatches(stream, 1, trained.vocabulary.eos, window, bos)
     width = batches.widths[0]

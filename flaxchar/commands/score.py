@@ -68,8 +68,11 @@ def score(arguments: Sequence[str]) -> int:
     shader = Shader(lm.vocabulary.unit) if options.color else None
     texts = [example.text.removesuffix("\n") if running else example.text for example in examples]
     bits = (scores.nats / math.log(2)).tolist()
-    per_character = [value / max(1, count) for value, count in zip(bits, scores.characters.tolist(), strict=True)]
-    order = sorted(range(len(texts)), key=lambda k: -per_character[k]) if options.rank else range(len(texts))
+    # None for a text in which nothing is predicted, such as the first character of a running text.
+    per_character = [
+        value / count if count else None for value, count in zip(bits, scores.characters.tolist(), strict=True)
+    ]
+    order = sorted(range(len(texts)), key=lambda k: -(per_character[k] or 0.0)) if options.rank else range(len(texts))
     for k in order:
         if options.json:
             file = {"file": places[k].file} if several else {}
@@ -77,16 +80,17 @@ def score(arguments: Sequence[str]) -> int:
             print_json({"bits_per_character": per_character[k], "bits": bits[k], **place, "text": texts[k]})
         elif shader is not None:
             tokens = lm.vocabulary.tokenize(read[k].text)
-            shader.print(tokens, (scores.by_token[k] / math.log(2)).tolist(), before=f"{per_character[k]:7.4f}  ")
+            shader.print(tokens, (scores.by_token[k] / math.log(2)).tolist(), before=f"{_shown(per_character[k])}  ")
         else:
-            print(f"{per_character[k]:7.4f}  {shorten(texts[k])}")
+            print(f"{_shown(per_character[k])}  {shorten(texts[k])}")
     if shader is not None:
         shader.print_legend()
-    total = {
-        "bits_per_character": scores.bits_per_character,
+    characters = int(scores.characters.sum())
+    total: dict[str, float | None] = {
+        "bits_per_character": scores.bits_per_character if characters else None,
         "bits": sum(bits),
         "texts": len(texts),
-        "characters": int(scores.characters.sum()),
+        "characters": characters,
         "left_out": scores.missing.total(),
     }
     unknown = scores.unknown.describe("", lm.vocabulary.unit, scores.bits_per_character)
@@ -97,11 +101,15 @@ def score(arguments: Sequence[str]) -> int:
     else:
         every = "" if len(texts) == 1 else "all "
         print(
-            f"{total['bits_per_character']:7.4f}  bits/char of {every}{counted(len(texts), 'text')}, "
-            f"{counted(int(total['characters']), 'character')}{'' if running else ' including ends of texts'}"
+            f"{_shown(total['bits_per_character'])}  bits/char of {every}{counted(len(texts), 'text')}, "
+            f"{counted(characters, 'character')}{'' if running else ' including ends of texts'}"
             f"{_left_out(scores.missing)}{'; ' * bool(unknown)}{unknown}"
         )
     return 0
+
+
+def _shown(bits_per_character: float | None) -> str:
+    return "no bits" if bits_per_character is None else f"{bits_per_character:7.4f}"
 
 
 def _left_out(missing: Mapping[str, int]) -> str:

@@ -16,6 +16,7 @@ from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.packed import PackedBatches
 from flaxchar.settings import TrainingConfig
+from flaxchar.sizes import in_bytes, machine_memory, step_bytes
 from flaxchar.training.devices import Layout, agree
 from flaxchar.training.loop import Progress
 from flaxchar.training.state import TrainState, copy_tree
@@ -75,8 +76,16 @@ def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batch
     """The training batches of a corpus: of separate texts, of several texts in a row, or of running text.
 
     Raises:
-      InputError: several texts in a row were asked for, and the model reads sources or classifies.
+      InputError: several texts in a row were asked for, and the model reads sources or classifies; or a batch does not
+        fit into this machine's memory.
     """
+    batches = _batches(corpus, config, layout)
+    if layout.mesh.devices.flat[0].platform == "cpu":
+        _check_memory(batches, len(range(batches.rows)[layout.own_rows(batches.rows)]), config)
+    return batches
+
+
+def _batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batches:
     data, training, eos = config.data, config.training, corpus.vocabulary.eos
     if data.window:
         return WindowBatches(corpus.train, training.batch_size, eos, data.window, data.bos, layout.data_shards)
@@ -89,6 +98,19 @@ def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batch
         return PackedBatches(corpus.train, training.batch_size, eos, data.bos, training.seed, layout.data_shards)
     return TextBatches(
         corpus.train, training.batch_size, eos, data.bos, training.seed, training.buckets, layout.data_shards
+    )
+
+
+def _check_memory(batches: Batches, rows: int, config: Config) -> None:
+    """Refuse batches that do not fit into the memory, where the system would end the process without a word."""
+    width, memory = max(batches.widths), machine_memory()
+    needed = step_bytes(config.model, rows, width)
+    if memory is None or needed <= memory:
+        return
+    name, advice = ("window", "") if config.data.window else ("max_length", ", or read running text with `window`")
+    raise InputError(
+        f"a batch of {rows:,} × {width:,} tokens takes {in_bytes(needed)} or more to train on, but this machine has "
+        f"{in_bytes(memory)} of memory; lower `{name}` or `batch_size`{advice}"
     )
 
 

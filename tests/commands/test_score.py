@@ -137,3 +137,32 @@ def test_coloured_texts_are_those_without_colour(run, run_here, tmp_path, monkey
 def test_colours_and_json_exclude_each_other(run, run_here):
     result = run_here("score", "--color", "--json", "--workdir", str(run))
     assert (result.returncode, result.stderr) == (2, "flaxchar: --color and --json exclude each other; leave one out\n")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    path = tmp_path_factory.mktemp("running") / "run"
+    flaxchar.train(["abab\n" * 9], window=8, bos=False, steps=2, hidden=8, batch_size=2, workdir=path)
+    return path
+
+
+def test_a_text_in_which_nothing_is_predicted_has_no_bits(running, run_here, tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text("\na")
+    scored, begin, total = run_here("score", str(file), "--workdir", str(running), "--rank").stdout.splitlines()
+    assert begin == "no bits  "
+    assert scored.endswith("  a")
+    assert total == f"{scored.split()[0]:>7}  bits/char of all 2 texts, 1 character"
+    first, *_ = run_here("score", str(file), "--workdir", str(running), "--json").stdout.splitlines()
+    assert json.loads(first) == {"bits_per_character": None, "bits": 0.0, "line": 1, "text": ""}
+
+
+@pytest.mark.parametrize("text", ["a", "zz"])
+def test_where_nothing_is_predicted_at_all_there_is_no_score(running, run_here, tmp_path, text):
+    file = tmp_path / "text.txt"
+    file.write_text(text)
+    result = run_here("score", str(file), "--workdir", str(running))
+    assert result.stdout.startswith(f"no bits  {text}\nno bits  bits/char of 1 text, 0 characters")
+    assert result.stderr == ""
+    *_, total = run_here("score", str(file), "--workdir", str(running), "--json").stdout.splitlines()
+    assert json.loads(total)["bits_per_character"] is None

@@ -77,6 +77,52 @@ def test_a_signal_during_an_import_is_one_line(tmp_path, number):
     assert (process.returncode, err) == (128 + number, signals.describe(number) + "\n")
 
 
+# Waits in the import of the command line, until a line comes.
+WAITS = """
+import sys
+class Waits:
+    def find_spec(self, name, path=None, target=None):
+        if name == "flaxchar.commands.main":
+            print("importing", flush=True)
+            sys.stdin.readline()
+sys.meta_path.insert(0, Waits())
+"""
+BEGINNINGS = {
+    "module": ("-m", "flaxchar", "train"),
+    "command": ("-c", "import sys; from flaxchar.__main__ import main; sys.exit(main())", "train"),
+    "train.py": (str(ROOT / "train.py"),),
+    "sample.py": (str(ROOT / "sample.py"),),
+}
+
+
+def start_waiting(folder, beginning, prefix=()):
+    (folder / "sitecustomize.py").write_text(WAITS)
+    process = subprocess.Popen(
+        [*prefix, sys.executable, *BEGINNINGS[beginning], "--help"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(PYTHONPATH=f"{folder}:{ROOT}"),
+    )  # fmt: skip
+    assert process.stdout.readline() == "importing\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    return process
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_ctrl_c_before_the_command_listens_ends_it_without_a_traceback(tmp_path, beginning):
+    process = start_waiting(tmp_path, beginning)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_ctrl_c_that_the_process_was_started_to_ignore_is_ignored_before_it_listens_too(tmp_path, beginning):
+    process = start_waiting(tmp_path, beginning, ("sh", "-c", 'trap "" INT; exec "$@"', "sh"))
+    out, err = process.communicate("go on\n", timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert "usage" in out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_in_the_first_second_is_one_line_at_most(tmp_path, number):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 
 import jax.numpy as jnp
@@ -11,7 +12,9 @@ from helpers import small_training
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaxchar import TrainingConfig
+import flaxchar
+from flaxchar import InputError, TrainingConfig
+from flaxchar.training import plan
 from flaxchar.training.devices import single_device
 from flaxchar.training.loop import Progress
 from flaxchar.training.plan import (
@@ -147,3 +150,22 @@ def test_a_run_that_will_end_off_its_budget_says_so_once_with_its_time(monkeypat
 def test_a_run_that_cannot_keep_its_budget_says_so_at_its_first_step():
     watch = Pace(Budget(5.0, time.monotonic() - 15, 1.0), Costs(0.1, 0.25), frozenset({1}), steps=1)
     assert watch.add(Progress(step=1, steps=1, seconds=0.1)) == pytest.approx(16.25, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        ({"max_length": 10**7}, "lower `max_length` or `batch_size`, or read running text with `window`"),
+        ({"window": 10**6}, "lower `window` or `batch_size`"),
+    ],
+)
+def test_batches_that_do_not_fit_into_the_memory_are_refused_before_they_are_made(monkeypatch, data, advice):
+    texts = ["ab" * 400_000] * 4
+    monkeypatch.setattr(plan, "machine_memory", lambda: 10**9)
+    with pytest.raises(InputError) as refused:
+        flaxchar.train(texts, hidden=64, steps=1, bos=False, val_fraction=0.0, **{"max_length": 10**7, **data})
+    assert re.fullmatch(
+        r"a batch of \d+ × [\d,]+ tokens takes [\d.]+ GB or more to train on, but this machine has 1 GB of memory; "
+        + advice,
+        str(refused.value),
+    )
