@@ -53,6 +53,7 @@ class LanguageModel(TrainedModel):
         num_samples: int = 1,
         top_k: int = 0,
         top_p: float = 1.0,
+        min_p: float = 0.0,
         size: int = 300,
         seed: int = 0,
         unknown: Unknown = "error",
@@ -68,6 +69,7 @@ class LanguageModel(TrainedModel):
           num_samples: how many texts.
           top_k: draw only among this many most probable characters; 0 for all.
           top_p: draw only among the most probable characters that together have at least this probability.
+          min_p: draw only among characters with at least this share of the most probable one's probability; 0 for all.
           size: the longest text, in characters (words for a model of words), the prompt counted.
           seed: the same seed gives the same texts; text ``i`` does not depend on ``num_samples``.
           unknown: what to do with characters of the prompt outside the vocabulary: raise an error, or leave them out.
@@ -84,7 +86,7 @@ class LanguageModel(TrainedModel):
         check_process()
         check("num_samples", num_samples, int, least=1)
         begin = encode_prompt(self, prompt, size, unknown, label, source)
-        sampling = Sampling(temperature, top_k, top_p)
+        sampling = Sampling(temperature, top_k, top_p, min_p)
         bos = self.config.data.bos
         texts = generate(
             self.model, self.params, self.vocabulary, begin.ids, num_samples, begin.size, seed, sampling, bos
@@ -98,6 +100,7 @@ class LanguageModel(TrainedModel):
         temperature: float = 0.8,
         top_k: int = 0,
         top_p: float = 1.0,
+        min_p: float = 0.0,
         size: int = 300,
         seed: int = 0,
         sample: int = 0,
@@ -114,7 +117,7 @@ class LanguageModel(TrainedModel):
         check("sample", sample, int, least=0, most=2**32 - 1)
         check("seed", seed, int, least=0, most=2**32 - 1)
         begin = encode_prompt(self, prompt, size, unknown, label, source)
-        sampling = Sampling(temperature, top_k, top_p)
+        sampling = Sampling(temperature, top_k, top_p, min_p)
         sampling.validate()
         bos = self.config.data.bos
         pieces = stream(self.model, self.params, self.vocabulary, begin.ids, sample, begin.size, seed, sampling, bos)

@@ -62,6 +62,7 @@ def method_calls() -> Iterator[BadCall]:
             ("temperature", NO_FLOAT),
             ("top_k", NO_INT),
             ("top_p", (*NO_FLOAT, 0, 1.5)),
+            ("min_p", (*NO_FLOAT, 1.5)),
             ("seed", (*NO_INT, 2**32)),
         ):
             for value in values:

@@ -23,7 +23,7 @@ _OTHER_FLAGS = {
 # Other parameters that messages name: those of the commands and of LanguageModel.
 _PARAMETERS = {
     *("workdir", "preset", "fresh", "devices", "model_shards", "distributed", "coordinator", "processes", "process_id"),
-    *("debug", "temperature", "top_k", "top_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
+    *("debug", "temperature", "top_k", "top_p", "min_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
     *("beam", "novel", "stream", "grid", "json", "rank", "adapt", "output", "target_field", *SETTINGS, *_OTHER_FLAGS),
 }
 _NAMED = re.compile(r"`(\w+)(?:=([^`]+))?`")

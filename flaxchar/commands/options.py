@@ -129,6 +129,13 @@ class DrawOptions(ModelOptions):
         most=1,
         heading=DRAWING,
     )
+    min_p: float = setting(
+        0.0,
+        "Draw only among characters with at least this share of the most probable one's probability; 0 for all.",
+        least=0,
+        most=1,
+        heading=DRAWING,
+    )
     size: int = setting(
         300,
         "Longest text, in characters (words for a model of words), prompt included.",

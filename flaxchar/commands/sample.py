@@ -25,7 +25,7 @@ GRID_PROMPTS = ("Today ", "On Sunday ", "Moscow, ", "President ", "Little red ri
 _EXCLUSIVE = {
     "stream": ("json", "grid", "novel"),
     "grid": ("novel", "temperature", "num_samples"),
-    "beam": ("stream", "json", "grid", "novel", "temperature", "top_k", "top_p", "seed", "num_samples"),
+    "beam": ("stream", "json", "grid", "novel", "temperature", "top_k", "top_p", "min_p", "seed", "num_samples"),
 }
 # --novel gives up after this many times as many samples as were asked for.
 _MOST_TRIES = 64
@@ -158,7 +158,7 @@ def _novel_texts(lm: LanguageModel, options: SampleOptions, prompt: str) -> Iter
 
 def _drawing(options: SampleOptions) -> dict[str, Any]:
     """Arguments of ``LanguageModel.generate`` and ``stream``, except the temperature."""
-    names = ("top_k", "top_p", "size", "seed")
+    names = ("top_k", "top_p", "min_p", "size", "seed")
     return {name: getattr(options, name) for name in names} | _given(options)
 
 

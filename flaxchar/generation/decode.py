@@ -59,10 +59,10 @@ def decode(
       prompt_lengths: number of tokens that are given, not drawn, at least 1, int32 ``[batch]``.
       limits: the length at which a row is finished, int32 ``[batch]``.
       keys: random keys ``[batch]``; token ``j`` after the prompt, from 0, is drawn with ``fold_in(key, j)``.
-      sampling: temperature, top-k and top-p, as scalars.
+      sampling: temperature, top-k, top-p and min-p, as scalars.
       until: number of tokens to feed, even if rows are unfinished then, int32 scalar.
       banned: ids that are never drawn (padding, labels, the unknown token); static.
-      filtered: whether top-k or top-p is in use; static.
+      filtered: ``Sampling.filtered``; static.
 
     Returns:
       The state after the loop. A row is finished when it has drawn ``<eos>`` or reached its limit.

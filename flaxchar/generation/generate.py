@@ -32,6 +32,8 @@ from flaxchar.settings import MOST_SAMPLES, MOST_WRITTEN
 JAX_ROWS = 16
 # In the native kernel a row does not depend on the others; these numbers of rows and of tokens only bound the memory.
 NATIVE_ROWS, _BUFFER = 4096, 1 << 26
+# Types of the settings of `Sampling` in JAX's loop.
+_SAMPLING_TYPES = np.float32, np.int32, np.float32, np.float32
 # Tokens drawn between two pieces of a stream.
 STREAM_TOKENS = 8
 
@@ -117,7 +119,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
 
     carry = model.initial_step_carry(rows, request.tokens.shape[1])
     state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), carry)
-    scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
+    scalars = Sampling(*(kind(value) for kind, value in zip(_SAMPLING_TYPES, sampling, strict=True)))
 
     def advance(until: int) -> tuple[int, np.ndarray, np.ndarray]:
         nonlocal state
@@ -131,7 +133,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
             scalars,
             np.int32(until),
             banned=banned,
-            filtered=sampling.top_k > 0 or sampling.top_p < 1,
+            filtered=sampling.filtered,
         )
         return int(state.position), np.asarray(state.tokens), np.asarray(state.done)
 
