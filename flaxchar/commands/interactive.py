@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flaxchar.language_model import LanguageModel
 
-_GREETING = "Write how a text begins. An empty line asks for another text, /help shows the commands, Ctrl-D leaves."
+_GREETING = "Write how a text begins. /help lists the commands, Ctrl-D leaves."
 
 
 def interact(lm: LanguageModel, options: SampleOptions) -> None:
