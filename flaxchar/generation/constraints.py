@@ -7,6 +7,7 @@ can meet is an error before the first character is drawn.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple, TypedDict
 
@@ -20,6 +21,9 @@ from flaxchar.generation.arguments import check
 from flaxchar.generation.automata import Automaton
 from flaxchar.generation.prompt import Prompt
 from flaxchar.generation.regex_automaton import regex_automaton
+
+# Rows of the smallest table.
+_LEAST_ROWS = 64
 
 
 class TextConstraints(TypedDict, total=False):
@@ -97,7 +101,8 @@ def _automata(alphabet: list[str], prompt: Prompt, constraints: TextConstraints)
     if (pattern := constraints.get("regex")) is not None:
         yield "regex", _after(regex_automaton(pattern, alphabet), prompt, alphabet, "`regex`")
     if acrostic is not None:
-        letters = [_spellings(letter, acrostic, alphabet) for letter in acrostic]
+        # A letter and its accent may be two characters; a line begins with both.
+        letters = [_spellings(letter, acrostic, alphabet) for letter in unicodedata.normalize("NFC", acrostic)]
         if "\n" in alphabet:
             yield "acrostic", _after(automata.lines(letters, alphabet), prompt, alphabet, "`acrostic`")
         elif prompt.text:
@@ -156,8 +161,8 @@ def _over_tokens(automaton: Automaton, alphabet: list[str], vocabulary: Vocabula
     needed = automata.steps_to_an_end(table, automaton.ends)
     table[(table >= 0) & (needed[table] < 0)] = -1  # from there no text ends
     table[:, vocabulary.eos] = np.where(automaton.ends, np.arange(states), -1)
-    # JAX compiles the decode loop for each number of rows, so that number is a power of two.
-    padding = (1 << states.bit_length()) - states
+    # JAX compiles the decode loop for each number of rows, so there are few such numbers.
+    padding = max(_LEAST_ROWS, 1 << states.bit_length()) - states
     table = np.pad(table, ((0, padding), (0, 0)), constant_values=-1)
     return Constraint(table, np.pad(needed, (0, padding)), np.array(automaton.starts, np.int32))
 

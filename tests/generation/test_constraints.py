@@ -213,3 +213,18 @@ def test_unconstrained_texts_know_nothing_of_constraints(lm):
     nothing = {"forbid": None, "regex": None, "acrostic": None, "stop": None, "repetition_penalty": 1.0, "blend": None}
     assert lm.generate(**nothing, **how) == lm.generate(**how)
     np.testing.assert_array_equal(lm.likeliest(forbid=None), lm.likeliest())
+
+
+@pytest.mark.parametrize("kind", ["labels", "sources"])
+def test_labels_and_sources_are_no_part_of_the_text(kind):
+    settings = {"labels": ["x", "the cat"]} if kind == "labels" else {"sources": True}
+    lm = untrained_model(SENTENCES, **settings)
+    given = {"label": "the cat"} if kind == "labels" else {"source": "The end"}
+    for text in lm.generate("a", regex=r"a [a-z]{4,9}", forbid="nT", num_samples=5, size=15, **given):
+        assert re.fullmatch(r"a [a-mo-z]{4,9}", text)
+    assert re.fullmatch("t{5}", lm.likeliest(regex="t{5}", beams=2, **given))
+
+
+def test_an_accent_of_an_acrostic_belongs_to_its_letter():
+    lm = untrained_model(["é a e\u0301"])
+    assert [line[0] for line in lm.generate(acrostic="e\u0301a")[0].split("\n")] == ["é", "a"]
