@@ -18,8 +18,9 @@ from jaxtyping import Float, Int
 
 from flaxchar.data.batches import AnyArray
 from flaxchar.data.vocabulary import PAD
+from flaxchar.generation.blend import AnyModel
 from flaxchar.generation.sampling import Sampling, draw_token
-from flaxchar.models.charlm import CharLM, Params
+from flaxchar.models.charlm import Params
 
 
 class DecodeState(NamedTuple):
@@ -84,7 +85,7 @@ class Guide(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames=("model", "banned", "filtered"))
 def decode(
-    model: CharLM,
+    model: AnyModel,
     params: Params,
     state: DecodeState,
     prompt_lengths: Array,
