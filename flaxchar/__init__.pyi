@@ -14,7 +14,7 @@ from .data.examples import Example as Example  # text, label, source
 from .data.vocabulary import Vocabulary as Vocabulary  # text <-> ids
 from .generation.decode import DecodeState as DecodeState  # state of the decode loop
 from .generation.decode import decode as decode  # the decode loop
-from .generation.sampling import Sampling as Sampling  # temperature, top-k, top-p
+from .generation.sampling import Sampling as Sampling  # temperature, top-k, top-p, min-p
 from .insight.trace import Trace as Trace  # predictions, alternatives and units at each position of a text
 from .language_model import LanguageModel as LanguageModel  # generate, score, classify, compress, save
 from .library import import_model as import_model  # a file of Keras or PyTorch -> LanguageModel

@@ -55,6 +55,11 @@ def method_calls() -> Iterator[BadCall]:
             ("unknown", (*NO_TEXT, None, "x", "")),
             ("label", (*NO_TEXT, "x")),
             ("source", (*NO_TEXT, "x")),
+            ("forbid", (*NO_TEXT, "".join(map(chr, range(32, 127))))),
+            ("regex", (*NO_TEXT, "(", "[Ω]", "a{301}", "(?=a)", r"(a)\1")),
+            ("acrostic", (*NO_TEXT, "", "Ω", "A A")),
+            ("stop", (*NO_TEXT, "", "Ω")),
+            ("blend", ("runs", 0.3, (0.3,), (None, 0.3), [])),
         ):
             for value in values:
                 yield one(method, argument, value, "size" if value == "A" * 400 else "Ω" if value == "Ω" else None)
@@ -63,6 +68,8 @@ def method_calls() -> Iterator[BadCall]:
             ("temperature", NO_FLOAT),
             ("top_k", NO_INT),
             ("top_p", (*NO_FLOAT, 0, 1.5)),
+            ("min_p", (*NO_FLOAT, 1.5)),
+            ("repetition_penalty", (*NO_FLOAT, 0.5, 101)),
             ("seed", (*NO_INT, 2**32)),
         ):
             for value in values:

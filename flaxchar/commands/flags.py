@@ -24,7 +24,8 @@ _OTHER_FLAGS = {
 _PARAMETERS = {
     *("workdir", "preset", "fresh", "devices", "model_shards", "distributed", "coordinator", "processes", "process_id"),
     *("to", "vocabulary"),
-    *("debug", "temperature", "top_k", "top_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
+    *("debug", "temperature", "top_k", "top_p", "min_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
+    *("repetition_penalty", "blend", "forbid", "regex", "acrostic", "stop", "interactive"),
     *("beam", "novel", "stream", "grid", "json", "color", "rank", "adapt", "tensorboard", "output", "target_field"),
     *SETTINGS,
     *_OTHER_FLAGS,

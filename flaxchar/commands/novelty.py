@@ -58,7 +58,7 @@ def novelty(arguments: Sequence[str]) -> int:
 
 def _write_samples(lm: LanguageModel, corpus: Corpus, options: NoveltyOptions) -> list[str]:
     """Write the samples: for each label, or from some sources, or from nothing."""
-    names = ("temperature", "top_k", "top_p", "size", "seed")
+    names = ("temperature", "top_k", "top_p", "min_p", "size", "seed")
     drawing = {name: getattr(options, name) for name in names}
     count = options.num_samples
     labels = lm.vocabulary.labels if options.label is None and lm.vocabulary.labels else (options.label,)

@@ -1,7 +1,7 @@
 """Generation: texts that continue a prompt, all at once or in pieces while they are written.
 
 On a CPU the native kernel runs the decode loop where it can be compiled, elsewhere JAX does. Both draw with the same
-random keys.
+random keys. JAX's loop also runs where a constraint, a repetition penalty or a blend of two models is asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from jax import Array
 from flaxchar.config import InputError
 from flaxchar.data.vocabulary import PAD, Vocabulary
 from flaxchar.generation.arguments import check
+from flaxchar.generation.blend import AnyModel, BlendedModel
+from flaxchar.generation.control import Control
 from flaxchar.generation.decode import DecodeState, decode
 from flaxchar.generation.sampling import Sampling
 from flaxchar.hardware import this_hardware
@@ -30,6 +32,8 @@ from flaxchar.settings import MOST_SAMPLES, MOST_WRITTEN
 
 # In the native kernel a row does not depend on the others; these numbers of rows and of tokens only bound the memory.
 NATIVE_ROWS, _BUFFER = 4096, 1 << 26
+# Types of the settings of `Sampling` in JAX's loop.
+_SAMPLING_TYPES = np.float32, np.int32, np.float32, np.float32
 # Tokens drawn between two pieces of a stream.
 STREAM_TOKENS = 8
 
@@ -47,6 +51,7 @@ class _Request(NamedTuple):
       done: rows without a sample, bool ``[rows]``.
       prompt_lengths: tokens that are given, int32 ``[rows]``.
       limits: the length at which a row is finished, int32 ``[rows]``.
+      numbers: the number of each row's sample, uint32 ``[rows]``; 0 for rows without one.
       keys: random keys ``[rows]``.
       lead: 1 if the rows begin with ``<eos>``, else 0.
       last: the last position that may be written.
@@ -56,13 +61,14 @@ class _Request(NamedTuple):
     done: np.ndarray
     prompt_lengths: np.ndarray
     limits: np.ndarray
+    numbers: np.ndarray
     keys: Array
     lead: int
     last: int
 
 
 def _request(
-    model: CharLM, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
+    model: AnyModel, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
 ) -> _Request:
     """The request for samples number ``samples`` of a prompt, in at least as many rows."""
     check("seed", seed, int, least=0, most=2**32 - 1)
@@ -78,7 +84,7 @@ def _request(
     keys = fold_in(key, numbers)
     done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
     lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
-    return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)
+    return _Request(tokens, done, lengths, limits, numbers, keys, lead, size + lead - 1)
 
 
 def _buffer_length(size: int) -> int:
@@ -86,15 +92,19 @@ def _buffer_length(size: int) -> int:
     return max(64, 1 << size.bit_length())
 
 
-def _jax_rows(model: CharLM, size: int) -> int:
+def _jax_rows(model: AnyModel, size: int) -> int:
     """Rows of JAX's loop; they are always this many, filled up where fewer samples are asked for."""
-    length, config = _buffer_length(size), model.config
-    memory = length * config.hidden if model.source_end is not None else 0
-    return this_hardware().generation_rows(length + memory + 8 * config.layers * config.hidden + 2 * model.vocab)
+    length = _buffer_length(size)
+    carry = jax.eval_shape(lambda: model.initial_step_carry(1, length))
+    return this_hardware().generation_rows(
+        length + 2 * model.vocab + 4 * sum(leaf.size for leaf in jax.tree.leaves(carry))
+    )
 
 
-def _runs_natively(model: CharLM) -> bool:
-    """Whether the native kernel can run this model's decode loop; it computes in float32 whatever ``dtype`` is."""
+def _runs_natively(model: AnyModel, control: Control) -> bool:
+    """Whether the native kernel can run the decode loop; it computes in float32 whatever ``dtype`` is."""
+    if control.active or isinstance(model, BlendedModel):
+        return False
     config = model.config
     plain = not (config.residual or config.layer_norm) and model.source_end is None
     return build.available() and config.cell in NATIVE_CELLS and plain
@@ -104,11 +114,14 @@ def _runs_natively(model: CharLM) -> bool:
 Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
 
 
-def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling) -> Advance:
+def _loop(
+    model: AnyModel, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling, control: Control
+) -> Advance:
     """Prepare the loop for a request; the returned function runs it."""
     banned = vocabulary.never_written
     rows = len(request.tokens)
-    if _runs_natively(model):
+    if _runs_natively(model, control):
+        assert isinstance(model, CharLM)
         cell = model.config.cell
         layers = [params[f"{cell}_{k}"] for k in range(model.config.layers)]
         if model.config.embedding:
@@ -126,7 +139,8 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
 
     carry = model.initial_step_carry(rows, request.tokens.shape[1])
     state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), carry)
-    scalars = Sampling(np.float32(sampling.temperature), np.int32(sampling.top_k), np.float32(sampling.top_p))
+    state, guide = control.begin(state, request.numbers, vocabulary.size), control.guide()
+    scalars = Sampling(*(kind(value) for kind, value in zip(_SAMPLING_TYPES, sampling, strict=True)))
 
     def advance(until: int) -> tuple[int, np.ndarray, np.ndarray]:
         nonlocal state
@@ -139,8 +153,9 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
             request.keys,
             scalars,
             np.int32(until),
+            guide,
             banned=banned,
-            filtered=sampling.top_k > 0 or sampling.top_p < 1,
+            filtered=sampling.filtered,
         )
         return int(state.position), np.asarray(state.tokens), np.asarray(state.done)
 
@@ -148,7 +163,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
 
 
 def generate(
-    model: CharLM,
+    model: AnyModel,
     params: Params,
     vocabulary: Vocabulary,
     prompt: np.ndarray,
@@ -157,6 +172,7 @@ def generate(
     seed: int = 0,
     sampling: Sampling = Sampling(),
     bos: bool = True,
+    control: Control = Control(),
 ) -> list[np.ndarray]:
     """Continue a prompt.
 
@@ -170,6 +186,7 @@ def generate(
       seed: sample ``i`` depends on the seed and the prompt, not on ``num_samples``.
       sampling: how to draw.
       bos: feed ``<eos>`` first, as in training; with an empty prompt it is fed in any case.
+      control: constraints and repetition penalty.
 
     Returns:
       The ids of each text after its prompt, without ``<eos>``.
@@ -185,20 +202,20 @@ def generate(
             f"at most {MOST_WRITTEN:,} are written at once"
         )
     texts = []
-    natively = _runs_natively(model)
+    natively = _runs_natively(model, control)
     at_once = max(1, min(NATIVE_ROWS, _BUFFER // (2 * size))) if natively else _jax_rows(model, size)
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
         rows = len(samples) if natively else at_once
         request = _request(model, prompt, samples, rows, size, seed, bos)
-        _, tokens, _ = _loop(model, params, vocabulary, request, sampling)(request.last)
+        _, tokens, _ = _loop(model, params, vocabulary, request, sampling, control)(request.last)
         rest = tokens[: len(samples), request.lead + len(prompt) :]
         texts += [row[:end] for row, end in zip(rest, _ends(rest, vocabulary.eos).tolist(), strict=True)]
     return texts
 
 
 def stream(
-    model: CharLM,
+    model: AnyModel,
     params: Params,
     vocabulary: Vocabulary,
     prompt: np.ndarray,
@@ -207,11 +224,13 @@ def stream(
     seed: int = 0,
     sampling: Sampling = Sampling(),
     bos: bool = True,
+    control: Control = Control(),
 ) -> Iterator[np.ndarray]:
     """Yield the ids of sample number ``sample`` of ``generate``, a few at a time while they are drawn."""
     sampling.validate()
-    request = _request(model, prompt, [sample], 1 if _runs_natively(model) else _jax_rows(model, size), size, seed, bos)
-    advance = _loop(model, params, vocabulary, request, sampling)
+    rows = 1 if _runs_natively(model, control) else _jax_rows(model, size)
+    request = _request(model, prompt, [sample], rows, size, seed, bos)
+    advance = _loop(model, params, vocabulary, request, sampling, control)
     seen, finished = request.lead + len(prompt), bool(request.done[0])
     while not finished:
         position, tokens, done = advance(seen + STREAM_TOKENS)

@@ -44,7 +44,7 @@ def decode(
     prompt_lengths: Int[np.ndarray, " texts"],
     limits: Int[np.ndarray, " texts"],
     keys: UInt32[np.ndarray, "texts 2"],
-    sampling: tuple[Any, Any, Any],
+    sampling: tuple[Any, Any, Any, Any],
     until: int,
     banned: Sequence[int],
 ) -> None:
@@ -58,7 +58,7 @@ def decode(
       prompt_lengths: number of tokens of each text that are given, not drawn, int32 ``[texts]``.
       limits: the most tokens each text may have, int32 ``[texts]``.
       keys: ``jax.random.key_data`` of each text's key, uint32 ``[texts, 2]``.
-      sampling: temperature, top-k and top-p.
+      sampling: temperature, top-k, top-p and min-p.
       until: number of tokens to feed.
       banned: ids that are never drawn.
     """
@@ -77,12 +77,12 @@ def decode(
     hidden, vocab = head["kernel"].shape
     excluded = np.zeros(vocab, np.uint8)
     excluded[list(banned)] = 1
-    temperature, top_k, top_p = sampling
+    temperature, top_k, top_p, min_p = sampling
     decoder = _Decoder(
         NATIVE_CELLS.index(cell), len(layers), hidden, vocab, len(table),
         pointers([table, *kernels[1:]]), pointers(biases), pointers(recurrents),
         pointer(head["kernel"]), pointer(head["bias"]), pointer(excluded, np.uint8),
-        temperature, top_p, top_k,
+        temperature, top_p, min_p, top_k,
     )  # fmt: skip
     buffers = _Buffers(
         *texts.tokens.shape,
@@ -100,7 +100,7 @@ class _Decoder(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("cell", "layers", "hidden", "vocab", "features")),
         *((name, ctypes.POINTER(ctypes.c_void_p)) for name in ("kernels", "biases", "recurrents")),
         *((name, ctypes.c_void_p) for name in ("head", "head_bias", "banned")),
-        *((name, ctypes.c_float) for name in ("temperature", "top_p")),
+        *((name, ctypes.c_float) for name in ("temperature", "top_p", "min_p")),
         ("top_k", ctypes.c_int64),
     )
 

@@ -136,7 +136,14 @@ def test_both_loops_draw_the_same_texts(layers, hidden, loop, monkeypatch):
     params = flaxchar.init_params(model, jax.random.key(3))
     vocabulary = flaxchar.Vocabulary(tuple("abcdefghijklmnopqrstuvwxyzäöü")[:28])
     prompt = np.array([3, 1], np.int32)
-    ways = Sampling(0.8), Sampling(0.0), Sampling(1.2, top_k=5), Sampling(1.0, top_p=0.7), Sampling(1.5, 8, 0.9)
+    ways = (
+        Sampling(0.8),
+        Sampling(0.0),
+        Sampling(1.2, top_k=5),
+        Sampling(1.0, top_p=0.7),
+        Sampling(1.5, 8, 0.9),
+        Sampling(1.5, min_p=0.1),
+    )
     native_texts = [generate(model, params, vocabulary, prompt, 20, 60, 5, sampling) for sampling in ways]
     monkeypatch.setattr(build, "available", lambda: False)
     for ours, sampling in zip(native_texts, ways, strict=True):

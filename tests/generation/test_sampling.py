@@ -39,6 +39,24 @@ def test_top_k_and_top_p_keep_the_most_probable():
     assert kept(probabilities, top_k=3, top_p=0.5) == [1, 3]
 
 
+def test_min_p_keeps_a_share_of_the_greatest_probability():
+    probabilities = [0.05, 0.4, 0.1, 0.3, 0.15]
+    assert kept(probabilities, min_p=0.0) == [0, 1, 2, 3, 4]
+    assert kept(probabilities, min_p=0.2) == [1, 2, 3, 4]
+    assert kept(probabilities, min_p=0.3) == [1, 3, 4]
+    assert kept(probabilities, min_p=1.0) == [1]
+    assert kept(probabilities, min_p=0.3, top_k=2) == [1, 3]
+
+
+def test_min_p_is_a_share_of_the_probability_at_the_temperature():
+    logits = jnp.log(jnp.array([0.6, 0.3, 0.1]))
+    for temperature in (0.5, 1.0, 3.0):
+        share = (0.1 / 0.6) ** (1 / temperature)
+        for min_p, count in ((0.99 * share, 3), (1.01 * share, 2)):
+            out = next_token_logits(logits, Sampling(temperature, min_p=min_p), filtered=True)
+            assert np.isfinite(out).sum() == count
+
+
 @pytest.mark.parametrize(
     ("values", "name"),
     [
@@ -50,6 +68,8 @@ def test_top_k_and_top_p_keep_the_most_probable():
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
         ({"top_p": float("nan")}, "top_p"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"min_p": 1.1}, "min_p"),
         ({"top_k": -1}, "top_k"),
         ({"top_k": 1.5}, "top_k"),
         ({"top_k": 10**14}, "top_k"),

@@ -49,15 +49,25 @@ def reference(cell, layers, head, prompt, limit, key, sampling):
         position += 1
         if position == len(tokens):
             logits = (hidden @ head["kernel"] + head["bias"])[0].at[jnp.array(BANNED)].set(-jnp.inf)
-            filtered = sampling.top_k > 0 or sampling.top_p < 1
-            drawn = draw_token(logits, jax.random.fold_in(key, position - len(prompt)), sampling, filtered=filtered)
+            drawn = draw_token(
+                logits, jax.random.fold_in(key, position - len(prompt)), sampling, filtered=sampling.filtered
+            )
             tokens.append(int(drawn))
             if drawn == EOS:
                 break
     return tokens
 
 
-@pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(0.7), Sampling(1.0, 4, 0.9)], ids=["greedy", "t", "k-p"])
+WAYS = {
+    "greedy": Sampling(0.0),
+    "t": Sampling(0.7),
+    "k-p": Sampling(1.0, 4, 0.9),
+    "min-p": Sampling(1.5, min_p=0.2),
+    "all": Sampling(1.5, 5, 0.95, 0.05),
+}
+
+
+@pytest.mark.parametrize("sampling", WAYS.values(), ids=WAYS.keys())
 @pytest.mark.parametrize("cell", NATIVE_CELLS)
 def test_texts_equal_those_of_a_loop_in_python(cell, sampling):
     layers, head = make_model(cell)

@@ -33,7 +33,7 @@ struct Decoder {
   const float* head;               // [hidden, vocab]
   const float* head_bias;          // [vocab]
   const uint8_t* banned;           // [vocab]
-  float temperature, top_p;
+  float temperature, top_p, min_p;
   int64_t top_k;
 
   // Draws an id from logits [vocab] and overwrites them: draw_token of flaxchar/generation/sampling.py.
@@ -44,6 +44,10 @@ struct Decoder {
     const float offset = logits[greatest];
     for (int64_t id = 0; id < vocab; ++id) logits[id] = (logits[id] - offset) / temperature;
     if (top_k > 0 || top_p < 1.0f) filter(logits);
+    if (min_p > 0.0f) {
+      const float least = std::log(min_p);  // the greatest logit is 0 here
+      for (int64_t id = 0; id < vocab; ++id) logits[id] = logits[id] >= least ? logits[id] : -INFINITY;
+    }
     int32_t best = greatest;
     float best_value = -INFINITY;
     for (int64_t first = 0; first < vocab; first += kLanes) {
