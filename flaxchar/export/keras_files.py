@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
                 parse_json(_member(archive, "config.json", MOST_BYTES, path), f"{path}: config.json"), path
             )
             weights = _member(archive, "model.weights.h5", min(_MOST_WEIGHTS, 2 * len(data) + MOST_BYTES), path)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is no .keras file that can be read: {error}") from error
@@ -82,7 +83,8 @@ def check_description(config: Any, path: Path) -> None:
     Raises:
       InputError: it describes another model.
     """
-    layers = config.get("config", {}).get("layers") if isinstance(config, dict) else None
+    described = config.get("config") if isinstance(config, dict) else None
+    layers = described.get("layers") if isinstance(described, dict) else None
     if not isinstance(layers, list):
         raise InputError(f"{path} describes no Sequential or Functional Keras model")
     for layer in layers:

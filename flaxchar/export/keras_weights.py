@@ -98,6 +98,8 @@ def weights_from_keras(arrays: Mapping[str, np.ndarray], path: Path) -> Weights:
             f"{path} holds {len(embedding)} embeddings and {len(dense)} arrays of dense layers; the reference model "
             "has one embedding or none, and one dense layer with a kernel and a bias"
         )
+    if embedding and embedding[0].ndim != 2:
+        raise InputError(f"{path} has an embedding of the shape {list(embedding[0].shape)}; it must be a matrix")
     [(name, by_number)] = cells.items()
     cell = next(cell for cell, (_, known) in _CLASSES.items() if known == name)
     layers = tuple(_layer(cell, by_number[number], f"{path}: {name} {number + 1}") for number in sorted(by_number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from exports import told
 
+from flaxchar import InputError
 from flaxchar.export import keras_files
 from flaxchar.export.keras_files import check_description, read_hdf5, read_keras
 
@@ -177,6 +179,7 @@ def test_a_keras_archive_is_read(tmp_path):
         ({"config": described(LSTM), "weights": bytes(1 << 27)}, "larger than"),
         ({"config": bytes(1 << 25), "weights": b""}, "larger than"),
         ({"config": [1], "weights": b""}, "no Sequential or Functional"),
+        ({"config": {"config": 3}, "weights": b""}, "no Sequential or Functional"),
     ],
 )
 def test_hostile_archives_are_refused(members, expected, tmp_path):
@@ -185,8 +188,16 @@ def test_hostile_archives_are_refused(members, expected, tmp_path):
 
 def test_a_damaged_archive_is_refused(tmp_path):
     path = archive(tmp_path / "bad.keras", config=described(LSTM), weights=hdf5(some_weights))
-    path.write_bytes(path.read_bytes()[:-30])
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    path.write_bytes(whole[:-30])
     assert "no .keras file" in told(read_keras, path)
+    for _ in range(200):
+        data = bytearray(whole)
+        for position in rng.integers(2, len(data), 4):
+            data[position] = rng.integers(256)
+        path.write_bytes(data)
+        with contextlib.suppress(InputError):
+            read_keras(path)
 
 
 @pytest.mark.parametrize(

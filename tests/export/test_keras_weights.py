@@ -118,6 +118,7 @@ def test_a_notebooks_model_is_read_with_its_optimizer_dropout_and_softmax(tmp_pa
         ({"layers/dense/vars/1": None}, "1 arrays of dense layers"),
         ({"layers/dense_1/vars/0": np.zeros(3)}, "3 arrays of dense layers"),
         ({"layers/embedding_1/vars/0": np.zeros((20, 5))}, "2 embeddings"),
+        ({"layers/embedding/vars/0": np.float32(1)}, "an embedding of the shape []"),
         ({"layers/gru/cell/vars/0": np.zeros((5, 36))}, "gru and lstm layers"),
         ({"layers/lstm/cell/vars/2": None}, "lstm 1 has 2 arrays"),
         ({"layers/lstm/cell/vars/0": np.zeros(3)}, "lstm 1 has kernels of the shapes [3] and [12, 48]"),
