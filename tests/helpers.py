@@ -52,17 +52,18 @@ if "FLAXCHAR_TEST_CACHE" not in os.environ:
 CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
 # Chooses the one of XLA's two code generators for a CPU that compiles in half the time, for the tests' own processes.
 QUICK_COMPILER = "--xla_cpu_use_fusion_emitters=false"
+# The native kernel of the tests' own processes, in the user's cache.
+_KERNEL = None if (_compiler := build._compiler()) is None else build._library_path(_compiler)
 
 
 @functools.cache
 def _hand_on_kernel() -> None:
     """Give the kernel of this process to the commands of this session: the first would compile it, and say so."""
-    if build.available():
-        kernel = build._library_path(shutil.which("c++"))
+    if _KERNEL is not None and build.status().startswith("native"):
         folder = Path(CACHE) / "flaxchar" / "native"
         with filelock.FileLock(Path(CACHE) / "kernel.lock"):
             folder.mkdir(parents=True, exist_ok=True)
-            for file in kernel.parent.glob(f"{kernel.stem}.*"):
+            for file in _KERNEL.parent.glob(f"{_KERNEL.stem}.*"):
                 shutil.copy(file, folder)
 
 
