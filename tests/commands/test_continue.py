@@ -145,7 +145,7 @@ def test_changed_texts_are_an_error(texts, tmp_path, run_here):
     mine = tmp_path / "mine.txt"
     shutil.copy(texts, mine)
     arguments = ("train", "--data", str(mine), "--workdir", str(tmp_path / "r"), "--steps", "2", *SMALL)
-    assert run_here("train", *arguments).returncode == 0
+    assert run_here(*arguments).returncode == 0
     mine.write_text(mine.read_text().replace("Today", "Tonight"))
     result = run_here("train", "--workdir", str(tmp_path / "r"))
     assert result.returncode == 2
