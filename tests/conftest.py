@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -19,21 +20,24 @@ jaxtyping.install_import_hook(
     "shape_checks.checked",
 )
 
+import helpers  # noqa: E402
 import jax  # noqa: E402
-from helpers import CACHE, ROOT  # noqa: E402
+from helpers import CACHE, QUICK_COMPILER, ROOT  # noqa: E402
 
 from flaxchar.hardware import Hardware, described_as  # noqa: E402
 
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
 
-if jax.default_backend() == "gpu":
-    # The tests' tolerances are float32's. A GPU's default is TF32, which keeps 10 of 23 bits of each factor; tests
-    # marked gpu judge that. Commands, in their own processes, are as shipped.
-    jax.config.update("jax_default_matmul_precision", "float32")
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 # What runs here is small, and most of its time is compilation. Commands, in their own processes, are as shipped.
 jax.config.update("jax_disable_most_optimizations", True)
+if QUICK_COMPILER not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILER}".strip()
+if jax.default_backend() == "gpu":
+    # The tests' tolerances are float32's. A GPU's default is TF32, which keeps 10 of 23 bits of each factor; tests
+    # marked gpu judge that. Commands, in their own processes, are as shipped.
+    jax.config.update("jax_default_matmul_precision", "float32")
 
 
 @pytest.fixture
@@ -42,6 +46,12 @@ def ag_news() -> Path:
     if not AG_NEWS.exists():
         pytest.skip(f"needs the AG News test file at {AG_NEWS}")
     return AG_NEWS
+
+
+@pytest.fixture(scope="session")
+def run_here() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command in this process; see ``helpers.run_here``."""
+    return helpers.run_here
 
 
 @pytest.fixture
@@ -69,7 +79,7 @@ def as_on_a_cpu() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def user_settings() -> Iterator[None]:
-    """JAX compiles with all optimisations, as for a user. For tests of equality to the bit."""
+    """JAX compiles with all optimisations. For tests of equality to the bit."""
     jax.clear_caches()  # what was compiled without them is not used again
     jax.config.update("jax_disable_most_optimizations", False)
     yield

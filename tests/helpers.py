@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from pathlib import Path
 import filelock
 import jax
 import numpy as np
+import pytest
 
 from flaxchar import (
     CharLM,
@@ -31,10 +33,13 @@ from flaxchar import (
     init_state,
     make_optimizer,
 )
+from flaxchar.commands import process
+from flaxchar.commands.main import main
 from flaxchar.data import encoded, texts
 from flaxchar.data.examples import Examples
 from flaxchar.data.readers import containers, files
 from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.kernels import build
 from flaxchar.models.charlm import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -45,20 +50,28 @@ if "FLAXCHAR_TEST_CACHE" not in os.environ:
     _OWNER = tempfile.TemporaryDirectory()
     os.environ["FLAXCHAR_TEST_CACHE"] = _OWNER.name
 CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
+# Chooses the one of XLA's two code generators for a CPU that compiles in half the time, for the tests' own processes.
+QUICK_COMPILER = "--xla_cpu_use_fusion_emitters=false"
+# The native kernel of the tests' own processes, in the user's cache.
+_KERNEL = None if (_compiler := build._compiler()) is None else build._library_path(_compiler)
 
 
 @functools.cache
-def _compile_kernel() -> None:
-    """Compile the kernel for the commands of this session, which would say so on stderr, whichever comes first."""
-    program = "from flaxchar.kernels import build; build.available()"
-    with filelock.FileLock(Path(CACHE) / "kernel.lock"):
-        subprocess.run([sys.executable, "-c", program], env={**os.environ, "XDG_CACHE_HOME": CACHE}, check=True)
+def _hand_on_kernel() -> None:
+    """Give the kernel of this process to the commands of this session: the first would compile it, and say so."""
+    if _KERNEL is not None and build.status().startswith("native"):
+        folder = Path(CACHE) / "flaxchar" / "native"
+        with filelock.FileLock(Path(CACHE) / "kernel.lock"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in _KERNEL.parent.glob(f"{_KERNEL.stem}.*"):
+                shutil.copy(file, folder)
 
 
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a user's command: warnings as Python shows them by default, a cache of its own."""
-    _compile_kernel()
-    return {**os.environ, "XDG_CACHE_HOME": CACHE, **variables}
+    _hand_on_kernel()
+    flags = os.environ.get("XLA_FLAGS", "").replace(QUICK_COMPILER, "").strip()
+    return {**os.environ, "XLA_FLAGS": flags, "XDG_CACHE_HOME": CACHE, **variables}
 
 
 def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **variables: str):
@@ -74,6 +87,21 @@ def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **var
         check=False,
     )
     return subprocess.CompletedProcess(result.args, result.returncode, result.stdout.decode(), result.stderr.decode())
+
+
+def run_here(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of ``flaxchar`` in this process, without a start and with the programs that are compiled here."""
+    printed = {name: io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for name in ("stdout", "stderr")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, stream in printed.items():
+            patch.setattr(sys, name, stream)
+        if stdin is not None:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+        # The process is left as the tests set it up.
+        patch.setattr(process, "set_up", lambda devices=None: None)
+        patch.setattr(process, "start_kernel", lambda devices=None: None)
+        status = main(arguments)
+    return subprocess.CompletedProcess(arguments, status, *(s.buffer.getvalue().decode() for s in printed.values()))
 
 
 def python(program: str, **variables: str) -> str:

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import run_command
 
 import flaxchar
 from flaxchar import CharLM, Config, InputError, ModelConfig, TextBatches, init_params
@@ -37,11 +36,11 @@ def write_rows(path, rows):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(run_here, tmp_path_factory):
     """The folder of a run that learned the rows, and their file."""
     folder = tmp_path_factory.mktemp("labels")
     data = write_rows(folder / "rows.csv", ROWS)
-    result = run_command("train.py", "--data", data, *LEARN, "--workdir", str(folder / "run"))
+    result = run_here("train", "--data", data, *LEARN, "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     assert "2 classes: 'low', 'high'" in result.stdout
     assert "--label low" in result.stdout
@@ -128,13 +127,13 @@ def test_the_class_of_a_text_follows_by_bayes_rule(run):
     np.testing.assert_allclose(lm.score(texts), mixed, rtol=1e-5)
 
 
-def test_classify_reports_and_names(run):
+def test_classify_reports_and_names(run, run_here):
     path, data = run
-    judged = run_command("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(path))
+    judged = run_here("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(path))
     assert judged.returncode == 0, judged.stderr
     assert "accuracy 100.0% on 120 texts" in judged.stdout
     assert "expected calibration error: 0.0" in judged.stdout
-    named = run_command("classify", "--json", "--workdir", str(path), stdin=b"abab\nzz\n")
+    named = run_here("classify", "--json", "--workdir", str(path), stdin=b"abab\nzz\n")
     records = [json.loads(line) for line in named.stdout.splitlines()]
     assert [record["label"] for record in records] == ["low", "high"]
     assert all(sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5) for record in records)
@@ -149,11 +148,11 @@ def test_a_model_without_classes_cannot_classify():
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
+def classifier(run_here, tmp_path_factory):
     """The folder of a run that learned the rows' classes, and their file."""
     folder = tmp_path_factory.mktemp("classifier")
     data = write_rows(folder / "rows.csv", ROWS)
-    result = run_command("train.py", "--data", data, *LEARN, "--head", "classifier", "--workdir", str(folder / "run"))
+    result = run_here("train", "--data", data, *LEARN, "--head", "classifier", "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     assert "bits/text" in result.stdout
     assert "flaxchar classify FILE" in result.stdout
@@ -173,13 +172,13 @@ def test_a_classifier_is_asked_for_the_class_alone(tmp_path):
     assert corpus.train_characters == 2
 
 
-def test_a_classifier_names_classes_and_is_sure_of_them(classifier):
+def test_a_classifier_names_classes_and_is_sure_of_them(classifier, run_here):
     folder, data = classifier
     lm = flaxchar.load(folder)
     probabilities = class_probabilities(class_nats(lm, ["abab", "zyyz"]))
     assert probabilities[0, lm.vocabulary.labels.index("low")] > 0.9
     assert probabilities[1, lm.vocabulary.labels.index("high")] > 0.9
-    result = run_command("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(folder))
+    result = run_here("classify", data, "--fields", "2", "--label-field", "1", "--workdir", str(folder))
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.split("%")[0].removeprefix("accuracy ")) > 95
 
@@ -200,12 +199,12 @@ def test_a_classifier_reads_the_mean_of_its_states():
     np.testing.assert_allclose(model.apply({"params": params}, ids)[0][0, -1], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("command", [("sample.py",), ("score",), ("compress",)])
-def test_a_classifier_refuses_to_write_and_to_score(classifier, command, tmp_path):
+@pytest.mark.parametrize("command", ["sample", "score", "compress"])
+def test_a_classifier_refuses_to_write_and_to_score(classifier, command, tmp_path, run_here):
     text = tmp_path / "text.txt"
     text.write_text("ab\n")
-    files = () if command == ("sample.py",) else (str(text),)
-    result = run_command(*command, *files, "--workdir", str(classifier[0]))
+    files = () if command == "sample" else (str(text),)
+    result = run_here(command, *files, "--workdir", str(classifier[0]))
     assert result.returncode == 2
     assert "names the label of a text" in result.stderr
     assert "Traceback" not in result.stderr

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
-from helpers import SMALL, run_command
+from helpers import SMALL
 
-from flaxchar.commands import process
-from flaxchar.commands.main import main
 from flaxchar.data.headlines import generate_headlines
 
 
@@ -22,23 +18,9 @@ def texts(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory, texts):
+def run(run_here, tmp_path_factory, texts):
     """The folder of a small trained run."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    result = run_command("train.py", "--data", texts, "--workdir", str(path), "--steps", "60", *SMALL)
+    result = run_here("train", "--data", texts, "--workdir", str(path), "--steps", "60", *SMALL)
     assert result.returncode == 0, result.stderr
     return path
-
-
-@pytest.fixture
-def run_here(monkeypatch, capsys):
-    """Run a command in this process, which takes no start; the process itself is left as the tests set it up."""
-    monkeypatch.setattr(process, "set_up", lambda devices=None: None)
-    monkeypatch.setattr(process, "start_kernel", lambda devices=None: None)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        status = main(arguments)
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, status, printed.out, printed.err)
-
-    return run

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pytest
-from helpers import run_command
 
 import flaxchar
 from flaxchar.analysis.classify import Classification, judge
@@ -32,7 +31,7 @@ ROWS = [(("low", "high")[k % 2], ("abab", "yzzy")[k % 2] + "x" * (k % 3)) for k 
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
+def labelled(run_here, tmp_path_factory):
     """The folder of a run with labels, and the table it learned from."""
     folder = tmp_path_factory.mktemp("labels")
     table = folder / "rows.csv"
@@ -52,7 +51,7 @@ def labelled(tmp_path_factory):
         "--buckets",
         "1",
     )
-    result = run_command("train.py", "--data", str(table), *learn, "--workdir", str(folder / "run"))
+    result = run_here("train", "--data", str(table), *learn, "--workdir", str(folder / "run"))
     assert result.returncode == 0, result.stderr
     return str(folder / "run"), str(table)
 

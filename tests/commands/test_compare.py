@@ -83,11 +83,11 @@ def test_a_grid_is_trained_reported_and_gone_on_with(tmp_path):
     assert second[2]["failure"] is None
 
 
-def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path):
+def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path, run_here):
     data = tmp_path / "rows.csv"
     data.write_text("".join(f"{kind},{kind}{k}\n" for k, kind in enumerate("ab" * 30)))
     what = ("--data", str(data), "--fields", "2", "--label-field", "1", "--steps", "2", "--buckets", "1")
-    result = run_command("compare", *what, "--hidden", "4", "--workdir", str(tmp_path / "grid"))
+    result = run_here("compare", *what, "--hidden", "4", "--workdir", str(tmp_path / "grid"))
     assert result.returncode == 0, result.stderr
     settings = json.loads((tmp_path / "grid" / "hidden=4" / "config.json").read_text())["config"]["data"]
     assert (settings["bos"], settings["window"]) == (False, 0)

@@ -116,40 +116,38 @@ def test_signals_save_and_leave_with_a_line(texts, tmp_path, number):
     assert f"at step {state_of(path)[0]:,} of 500,000" in last
 
 
-def test_changed_settings_are_listed_and_fresh_moves_the_old_run_aside(run, texts, tmp_path):
+def test_changed_settings_are_listed_and_fresh_moves_the_old_run_aside(run, texts, tmp_path, run_here):
     path = tmp_path / "r"
     shutil.copytree(run, path)
-    result = run_command("train.py", "--workdir", str(path), "--hidden", "9", "--seed", "3")
+    result = run_here("train", "--workdir", str(path), "--hidden", "9", "--seed", "3")
     assert (result.returncode, result.stdout) == (2, "")
     assert "--hidden was 8 and is 9" in result.stderr
     assert "--seed was 0 and is 3" in result.stderr
     assert "--fresh" in result.stderr
     assert result.stderr.count("\n") == 1
-    result = run_command(
-        "train.py", "--workdir", str(path), "--data", texts, "--hidden", "9", "--steps", "2", "--fresh"
-    )
+    result = run_here("train", "--workdir", str(path), "--data", texts, "--hidden", "9", "--steps", "2", "--fresh")
     assert result.returncode == 0, result.stderr
     assert f"is now {path}.1" in result.stdout
     assert_same_state(run, Path(f"{path}.1"))
     assert json.loads((path / "config.json").read_text())["config"]["model"]["hidden"] == 9
 
 
-def test_a_complete_run_is_left_as_it_is(run, texts):
+def test_a_complete_run_is_left_as_it_is(run, texts, run_here):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     for arguments in ((), ("--data", texts, "--steps", "60", *SMALL)):
-        result = run_command("train.py", "--workdir", str(run), *arguments)
+        result = run_here("train", "--workdir", str(run), *arguments)
         assert result.returncode == 0, result.stderr
         assert "best checkpoint: " in result.stdout
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_changed_texts_are_an_error(texts, tmp_path):
+def test_changed_texts_are_an_error(texts, tmp_path, run_here):
     mine = tmp_path / "mine.txt"
     shutil.copy(texts, mine)
-    arguments = ("--data", str(mine), "--workdir", str(tmp_path / "r"), "--steps", "2", *SMALL)
-    assert run_command("train.py", *arguments).returncode == 0
+    arguments = ("train", "--data", str(mine), "--workdir", str(tmp_path / "r"), "--steps", "2", *SMALL)
+    assert run_here(*arguments).returncode == 0
     mine.write_text(mine.read_text().replace("Today", "Tonight"))
-    result = run_command("train.py", "--workdir", str(tmp_path / "r"))
+    result = run_here("train", "--workdir", str(tmp_path / "r"))
     assert result.returncode == 2
     assert "the texts have changed since the run in" in result.stderr
 
@@ -173,32 +171,32 @@ def test_two_processes_do_not_train_in_one_folder(texts, tmp_path):
     process.communicate()
 
 
-def test_a_model_saved_from_python_is_not_trained_on(tmp_path):
+def test_a_model_saved_from_python_is_not_trained_on(tmp_path, run_here):
     flaxchar.train(["Anna", "Otto"] * 5, steps=2, hidden=8).save(tmp_path / "r")
-    assert run_command("sample.py", "--workdir", str(tmp_path / "r")).returncode == 0
-    result = run_command("train.py", "--workdir", str(tmp_path / "r"), "--dataset", "headlines")
+    assert run_here("sample", "--workdir", str(tmp_path / "r")).returncode == 0
+    result = run_here("train", "--workdir", str(tmp_path / "r"), "--dataset", "headlines")
     assert result.returncode == 2
 
 
-def test_a_copied_folder_is_a_copied_model(run, tmp_path):
+def test_a_copied_folder_is_a_copied_model(run, tmp_path, run_here):
     shutil.copytree(run, tmp_path / "copy")
-    one, other = (run_command("sample.py", "--workdir", str(path)) for path in (run, tmp_path / "copy"))
+    one, other = (run_here("sample", "--workdir", str(path)) for path in (run, tmp_path / "copy"))
     assert one.returncode == 0
     assert one.stdout == other.stdout != ""
 
 
-def test_a_read_only_folder_can_be_sampled_from(run, tmp_path):
+def test_a_read_only_folder_can_be_sampled_from(run, tmp_path, run_here):
     shutil.copytree(run, tmp_path / "copy")
     for path in (tmp_path / "copy").rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
     (tmp_path / "copy").chmod(0o555)
-    result = run_command("sample.py", "--workdir", str(tmp_path / "copy"))
+    result = run_here("sample", "--workdir", str(tmp_path / "copy"))
     assert result.returncode == 0, result.stderr
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(texts, tmp_path):
+def test_a_folder_with_other_things_in_it_is_left_alone(texts, tmp_path, run_here):
     (tmp_path / "thesis.tex").write_text("precious")
-    result = run_command("train.py", "--data", texts, "--workdir", str(tmp_path))
+    result = run_here("train", "--data", texts, "--workdir", str(tmp_path))
     assert result.returncode == 2
     assert "is not empty and holds no run (it holds thesis.tex)" in result.stderr
     assert os.listdir(tmp_path) == ["thesis.tex"]

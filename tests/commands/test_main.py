@@ -36,13 +36,17 @@ def test_the_flaxchar_command(run):
     command = [str(Path(sys.executable).with_name("flaxchar"))]
     if not os.path.exists(command[0]):
         command = [sys.executable, "-c", "import sys; from flaxchar.commands.main import main; sys.exit(main())"]
-    result = subprocess.run([*command, "sample", "--workdir", str(run)], capture_output=True, text=True, cwd=ROOT)
+
+    def flaxchar(*arguments):
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment())
+
+    result = flaxchar("sample", "--workdir", str(run))
     assert result.returncode == 0, result.stderr
     assert result.stdout == run_command("sample.py", "--workdir", str(run)).stdout
-    assert subprocess.run([*command, "--help"], capture_output=True, cwd=ROOT).returncode == 0
-    assert subprocess.run([*command, "bake"], capture_output=True, cwd=ROOT).returncode == 2
+    assert flaxchar("--help").returncode == 0
+    assert flaxchar("bake").returncode == 2
     for name in ("train", "sample"):
-        result = subprocess.run([*command, name, "--help"], capture_output=True, text=True, cwd=ROOT)
+        result = flaxchar(name, "--help")
         assert result.returncode == 0
         assert "--workdir" in result.stdout
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from helpers import run_command
 
 from flaxchar.data.headlines import generate_headlines
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(run_here, tmp_path_factory):
     """The folder of a small trained run, and the file it learned from."""
     folder = tmp_path_factory.mktemp("scoring")
     data = folder / "texts.txt"
@@ -27,7 +26,7 @@ def run(tmp_path_factory):
         "--workdir",
         str(flaxchar_run),
     )
-    assert run_command("train.py", *arguments).returncode == 0
+    assert run_here("train", *arguments).returncode == 0
     return flaxchar_run, data
 
 

@@ -7,15 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers import run_command
 
 import flaxchar
 from flaxchar.data.headlines import generate_headlines
 
 
-def test_score_prints_each_text_and_all(run):
+def test_score_prints_each_text_and_all(run, run_here):
     path = run
-    result = run_command("score", "--workdir", str(path), "--rank", stdin=b"Today\n^^^^^^^^\n")
+    result = run_here("score", "--workdir", str(path), "--rank", stdin=b"Today\n^^^^^^^^\n")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert "bits/char of all 2 texts" in lines[-1]
@@ -28,8 +27,8 @@ def test_score_prints_each_text_and_all(run):
     assert "left out 8 characters that the model has never seen: '^'" in lines[-1]
 
 
-def test_score_in_json_numbers_the_lines_of_the_file(run):
-    result = run_command("score", "--workdir", str(run), "--json", stdin=b"Today\n\nIraq\n")
+def test_score_in_json_numbers_the_lines_of_the_file(run, run_here):
+    result = run_here("score", "--workdir", str(run), "--json", stdin=b"Today\n\nIraq\n")
     assert result.returncode == 0, result.stderr
     *lines, total = map(json.loads, result.stdout.splitlines())
     assert [(record["line"], record["text"]) for record in lines] == [(1, "Today"), (3, "Iraq")]
@@ -41,7 +40,7 @@ def test_the_share_of_unknown_words_and_the_price_of_their_spelling_are_told(tmp
     file, path = tmp_path / "texts.txt", tmp_path / "run"
     file.write_text("\n".join(generate_headlines(60, seed=2)))
     train = ("--unit", "word", "--max-vocab", "20", "--steps", "5", "--hidden", "8", "--workdir", str(path))
-    trained = run_command("train.py", "--data", str(file), *train)
+    trained = run_here("train", "--data", str(file), *train)
     assert trained.returncode == 0, trained.stderr
     best = re.search(r"held-out ([\d.]+) bits/char .*\n +([\d.]+)% of the held-out words are unknown; "
                      r"spelling them takes ([\d.]+) of the ([\d.]+) bits/char", trained.stdout)  # fmt: skip
@@ -68,7 +67,7 @@ def test_running_text_is_scored_as_lm_score_does(tmp_path, run_here):
     file.write_text(text)
     path = tmp_path / "run"
     train = ("--window", "16", "--steps", "10", "--hidden", "8", "--batch-size", "4", "--workdir", str(path))
-    assert run_command("train.py", "--data", str(file), *train).returncode == 0
+    assert run_here("train", "--data", str(file), *train).returncode == 0
     result = run_here("score", str(file), "--json", "--workdir", str(path))
     assert result.returncode == 0, result.stderr
     *lines, total = map(json.loads, result.stdout.splitlines())

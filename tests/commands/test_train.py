@@ -46,11 +46,11 @@ def test_train_reports_texts_progress_results_and_what_to_do_next(texts, tmp_pat
     assert not list(path.rglob("*.pkl"))
 
 
-def test_standard_input_and_held_out_files(texts, tmp_path):
+def test_standard_input_and_held_out_files(texts, tmp_path, run_here):
     held_out = tmp_path / "held_out.txt"
     held_out.write_text("Today Zürich\nOn Sunday\n")
-    result = run_command(
-        "train.py", "--data", "-", "--val-data", str(held_out), "--workdir", str(tmp_path / "r"), "--steps", "2",
+    result = run_here(
+        "train", "--data", "-", "--val-data", str(held_out), "--workdir", str(tmp_path / "r"), "--steps", "2",
         "--layers", "2", "--dropout", "0.1", "--optimizer", "sgd", "--schedule", "constant", "--warmup-steps", "0",
         "--learning-rate", "0.1", *SMALL,
         stdin=Path(texts).read_bytes(),
@@ -61,21 +61,21 @@ def test_standard_input_and_held_out_files(texts, tmp_path):
 
 
 @pytest.mark.slow
-def test_running_text_and_words(texts, tmp_path):
+def test_running_text_and_words(texts, tmp_path, run_here):
     common = ("--data", texts, "--steps", "3", *SMALL)
-    result = run_command("train.py", *common, "--window", "32", "--workdir", str(tmp_path / "w"))
+    result = run_here("train", *common, "--window", "32", "--workdir", str(tmp_path / "w"))
     assert result.returncode == 0, result.stderr
     assert "batches of 8 × 32 characters" in result.stdout
-    result = run_command("train.py", *common, "--unit", "word", "--max-vocab", "50", "--workdir", str(tmp_path / "v"))
+    result = run_here("train", *common, "--unit", "word", "--max-vocab", "50", "--workdir", str(tmp_path / "v"))
     assert result.returncode == 0, result.stderr
     assert "53 ids (50 words, padding, <eos>, an unknown token)" in result.stdout
-    result = run_command("sample.py", "--workdir", str(tmp_path / "v"), "--num-samples", "2")
+    result = run_here("sample", "--workdir", str(tmp_path / "v"), "--num-samples", "2")
     assert result.returncode == 0, result.stderr
 
 
-def test_the_reference_preset_is_the_notebooks_own_set_up(texts, tmp_path):
-    result = run_command(
-        "train.py", "--preset", "reference", "--data", texts, "--workdir", str(tmp_path / "r"), "--steps", "2"
+def test_the_reference_preset_is_the_notebooks_own_set_up(texts, tmp_path, run_here):
+    result = run_here(
+        "train", "--preset", "reference", "--data", texts, "--workdir", str(tmp_path / "r"), "--steps", "2"
     )
     assert result.returncode == 0, result.stderr
     config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]
