@@ -74,6 +74,17 @@ def method_calls() -> Iterator[BadCall]:
         ):
             for value in values:
                 yield one(method, argument, value)
+    for argument, values in (
+        ("text", (None, *NO_TEXT, "Ω")),
+        ("label", (*NO_TEXT, "x")),
+        ("source", (*NO_TEXT, "x")),
+    ):
+        for value in values:
+            before = () if argument == "text" else ("Anna",)
+            yield one("trace", argument, value, "Ω" if value == "Ω" else None, *before)
+    for argument, values in (("alternatives", NO_INT), ("unknown", (*NO_TEXT, None, "x", ""))):
+        for value in values:
+            yield one("trace", argument, value, None, "Anna")
     for value in (*NO_INT, 0, 10**9):
         yield one("generate", "num_samples", value)
         yield one("likeliest", "beams", value)

@@ -15,6 +15,7 @@ from flaxchar.commands.export import ExportOptions
 from flaxchar.commands.flags import flag
 from flaxchar.commands.import_ import ImportOptions
 from flaxchar.commands.novelty import NoveltyOptions
+from flaxchar.commands.report import ReportOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
 from flaxchar.commands.train import TrainOptions
@@ -25,6 +26,7 @@ COMMANDS: dict[str, type] = {
     "train": TrainOptions, "sample": SampleOptions, "score": ScoreOptions, "classify": ClassifyOptions,
     "compress": CompressOptions, "decompress": DecompressOptions, "compare": CompareOptions, "novelty": NoveltyOptions,
     "export": ExportOptions, "import": ImportOptions,
+    "report": ReportOptions,
 }  # fmt: skip
 WITH_SETTINGS = ("train", "compare")
 # No number, or none that a computer holds.
@@ -65,7 +67,7 @@ def bad_values(kind: Any, declared: Setting) -> Iterator[str]:
 def command_lines() -> Iterator[BadCommand]:
     """Command lines that are refused before anything is read: every option with every kind of bad value, and none."""
     for command in COMMANDS:
-        file = ("a.txt",) if command in ("compress", "decompress", "export", "import") else ()
+        file = ("a.txt",) if command in ("compress", "decompress", "export", "import", "report") else ()
         for field, kind, _ in options_of(command):
             declared = describe(field)
             if declared.positional:
@@ -103,7 +105,18 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
     new = f"--workdir={folder / 'new'}"
     data = f"--data={texts}"
     empty, binary, table, lines = (folder / name for name in ("empty.txt", "binary", "table.csv", "lines.jsonl"))
-    for command in COMMANDS.keys() - {"export", "import"}:
+    for value in (long, "b/" * 3000, "a\0b", "\ud800", "", nothing, str(texts), str(folder)):
+        yield BadCommand(("report", value), value if value in (nothing, str(texts), str(folder)) else "")
+    for arguments, told in (
+        ((f"--output={folder}",), "--output"),
+        ((f"--output={nothing}/a.html",), "--output"),
+        ((f"--output={long}",), "--output"),
+        (("--output=",), "--output"),
+        (("--label-field=nobody",), "--label-field"),
+        (("--label-field=",), "--label-field"),
+    ):
+        yield BadCommand(("report", str(run), *arguments), told)
+    for command in [name for name in COMMANDS if name not in ("export", "import", "report")]:
         file = (str(texts),) if command in ("score", "classify", "compress") else ()
         file = (str(folder / "some.flaxchar"),) if command == "decompress" else file
         given = (data,) if command in WITH_SETTINGS else ()

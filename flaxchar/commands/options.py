@@ -212,7 +212,7 @@ def _path_problems(values: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(_PATHS & values.keys()):
         given = values[name]
         for path in given if isinstance(given, tuple) else (given,):
-            what = "the name of a file" if name in _POSITIONAL_PATHS else f"`{name}`"
+            what = f"the name of a {name.removesuffix('s')}" if name in _POSITIONAL_PATHS else f"`{name}`"
             if path is not None and (problem := path_problem(what, path)):
                 yield problem
 

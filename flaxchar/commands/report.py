@@ -38,8 +38,9 @@ def report(arguments: Sequence[str]) -> int:
         raise InputError(f"`output` is {output}, but there is no folder {output.parent}")
     process.start_kernel()
 
+    from flaxchar.insight.findings import findings
     from flaxchar.insight.page import render
-    from flaxchar.insight.report import findings, make_report
+    from flaxchar.insight.report import make_report
     from flaxchar.storage import replace_file
 
     made = make_report(path, options.label_field)

@@ -7,7 +7,7 @@ Each part is measured by itself. A part that a model does not have, such as gate
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import numpy as np
 from flaxchar.analysis.baselines import baselines
 from flaxchar.analysis.classify import ClassificationReport, classify, judge
 from flaxchar.config import Config, InputError
-from flaxchar.data.cache import EncodedCorpus, encode_corpus
+from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import Corpus, read_again
 from flaxchar.data.examples import Example
 from flaxchar.insight.classes import ClassNeuron, LabelledStates, find_class_neuron
@@ -29,6 +29,7 @@ from flaxchar.insight.trace import Trace, mean_states, trace_many
 from flaxchar.insight.written import Copying, Written, measure_copying, write_samples
 from flaxchar.models.charlm import count_params
 from flaxchar.models.trained import TrainedModel
+from flaxchar.storage import StorageError
 from flaxchar.training.run_directory import METRICS, Run
 from flaxchar.training.saved_model import load_model
 
@@ -189,11 +190,14 @@ def _add_baselines(report: Report, run: Run, corpus: Corpus | None) -> None:
         return
 
     def measure() -> dict[str, float]:
-        encoded: EncodedCorpus = encode_corpus(corpus, report.config.data, like=run.vocabulary)
-        return baselines(encoded, report.config.data.bos)
+        encoded = encode_corpus(corpus, report.config.data, like=run.vocabulary)
+        return baselines(encoded, report.config.data.bos) if encoded.held_out_characters else {}
 
     if run.has_baselines or not report.changed:
-        report.baselines = run.baselines(measure)
+        try:
+            report.baselines = run.baselines(measure)
+        except StorageError:  # a run that can only be read; the page may be written elsewhere
+            report.baselines = measure()
 
 
 def _add_written(report: Report, corpus: Corpus | None) -> None:
@@ -271,39 +275,3 @@ def _try(report: Report, part: str, measure: Callable[[], Part]) -> Part | None:
         sentence = str(error)
         report.absent[part] = sentence[:1].upper() + sentence[1:] + "."
         return None
-
-
-def findings(report: Report) -> Sequence[str]:
-    """The main findings, a line each, for the terminal."""
-    lines = []
-    step, bits = report.best
-    if bits is not None:
-        unit = "text" if report.classifies else "char"
-        lines.append(f"held-out {bits:.4f} bits/{unit} at step {step:,}")
-    if report.copying is not None:
-        copying = report.copying
-        part = "" if copying.indexed == copying.texts else f" (searched in {copying.indexed:,} of {copying.texts:,})"
-        lines.append(
-            f"memorised: {copying.copies} of {copying.samples} samples are copies of a training text; the longest "
-            f"passage that a sample shares with one has a median of {copying.quartiles[1]} characters{part}"
-        )
-    for neuron in report.neurons or ():
-        if neuron.found:
-            measure = "correlation" if neuron.question.numeric else "AUC"
-            lines.append(
-                f"{neuron.question.name} unit {neuron.unit.number} of layer {neuron.unit.layer}: {measure} "
-                f"{neuron.score:.2f} ({neuron.low:.2f} to {neuron.high:.2f}; chance {neuron.chance:g})"
-            )
-    if (best := report.class_neuron) is not None:
-        lines.append(
-            f"class: unit {best.unit.number} of layer {best.unit.layer} tells it for {best.accuracy:.0%} of the texts "
-            f"({best.low:.0%} to {best.high:.0%}; chance {best.chance:.0%}), all units {best.all_units:.0%}"
-        )
-    if report.contexts:
-        last = report.contexts[-1]
-        enough = next(c for c in report.contexts if c.bits <= last.bits + 0.05)
-        unit = "word" if report.config.data.unit == "word" else "character"
-        lines.append(
-            f"context: the last {enough.length} {unit}s are enough to come within 0.05 bits of the longest context"
-        )
-    return lines

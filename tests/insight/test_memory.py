@@ -26,7 +26,13 @@ def test_a_unit_remembers_until_its_gates_have_left_less_than_1_over_e():
     assert layer_memories("rnn", [trace._replace(gates={})]) == []
 
 
-@pytest.mark.parametrize("kind", [{}, {"labels": ("x", "y"), "bos": False}], ids=["plain", "labels"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"labels": ("x", "y"), "bos": False}, id="labels", marks=pytest.mark.slow),
+    ],
+)
 def test_the_loss_by_context_is_that_of_the_last_tokens_from_an_empty_state(kind):
     lm = untrained_model(["abba bab", "ba"], **kind)
     vocabulary = lm.vocabulary

@@ -6,8 +6,9 @@ import pytest
 from insight.conftest import save_run
 
 from flaxchar import InputError, LanguageModel
+from flaxchar.insight.findings import findings
 from flaxchar.insight.page import render
-from flaxchar.insight.report import findings, make_report
+from flaxchar.insight.report import make_report
 
 LABELLED = [(f"{'good' if k % 2 else 'bad'} news {k}", "gb"[k % 2]) for k in range(64)]
 PLAIN = [text for text, _ in LABELLED]
@@ -20,9 +21,16 @@ KINDS = [
     pytest.param(PLAIN, None, {"unit": "word", "max_vocab": 5}, {"neurons", "contexts"}, id="words", marks=slow),
     pytest.param(PLAIN, None, {"cell": "rnn", "layers": 2}, {"neurons", "contexts"}, id="rnn", marks=slow),
     pytest.param(PLAIN, None, {"cell": "mingru"}, {"neurons", "memories"}, id="mingru", marks=slow),
-    pytest.param(["abc def\n" * 300], None, {"window": 16}, {"neurons", "contexts"}, id="running", marks=slow),
+    pytest.param(["abc def\n" * 1500], None, {"window": 16}, {"neurons", "contexts"}, id="running", marks=slow),
     pytest.param(PLAIN, None, {"val_fraction": 0.0}, {"samples", "embedding"}, id="nothing held out", marks=slow),
-    pytest.param([chr(0x4E00 + k) * 3 for k in range(3000)], None, {}, {"contexts"}, id="characters", marks=slow),
+    pytest.param(
+        ["".join(chr(0x4E00 + j * k % 3001) for j in (1, 2, 3)) for k in range(1, 3001)],
+        None,
+        {},
+        {"contexts"},
+        id="characters",
+        marks=slow,
+    ),
 ]
 
 
