@@ -10,20 +10,25 @@ import json
 import os
 import random
 import time
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from forged import EXAMPLES, TEXT, packed
+from fuzz_readers import NAMES, read_file
 from helpers import PALINDROMES, untrained_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxchar import Example, InputError, LanguageModel, Vocabulary
 from flaxchar.config import Config
+from flaxchar.data.readers.reading import ReadOptions
 from flaxchar.data.vocabulary import vocabulary_from_format_1
 from flaxchar.json_files import parse_json
 from flaxchar.training.record import check_record
 
+CORPUS = Path(__file__).parent / "fixtures" / "fuzz_corpus.zip"
 SECONDS = float(os.environ.get("FLAXCHAR_FUZZ_SECONDS", "30"))
 RECORD = {
     "format": 2, "config": Config().to_dict(), "texts": {"sha256": "ab", "known": ["x"]}, "steps": 8, "folder": "/r",
@@ -128,6 +133,22 @@ def read(kind: str, content: bytes, models: dict[str, LanguageModel]) -> bool:
     return False
 
 
+def read_texts(folder: Path, data: bytes) -> None:
+    """Read a file of texts as a command does: the first two bytes choose its name and what the user says about it."""
+    name = NAMES[data[0] % len(NAMES)] if data else "a"
+    choices = data[1] if len(data) > 1 else 0
+    options = ReadOptions(
+        fields=[(), ("text",), ("1",), ("title", "text")][choices % 4],
+        label_field=[None, "label", "2", None][choices // 4 % 4],
+        running=choices // 16 % 2 == 1,
+        encoding=["utf-8", "utf-16", "cp1252", "gb18030"][choices // 32 % 4],
+    )
+    path = folder / name
+    path.write_bytes(data[2:])
+    read_file(str(path), options)
+    path.unlink()
+
+
 def use(vocabulary: Vocabulary) -> None:
     """All that a vocabulary is asked while a model is loaded and used."""
     ids = vocabulary.encode("Anna ab\n☃", "drop")
@@ -171,6 +192,13 @@ def models() -> dict[str, LanguageModel]:
 @pytest.mark.parametrize(("kind", "content"), FOUND, ids=range(len(FOUND)))
 def test_what_was_found_stays_mended(models, kind, content):
     assert not read(kind, content, models)
+
+
+def test_what_the_fuzzer_has_kept_is_read_or_refused(models, tmp_path):
+    with zipfile.ZipFile(CORPUS) as kept:
+        for name in kept.namelist():
+            kind, content = name.split("/")[0], kept.read(name)
+            read_texts(tmp_path, content) if kind == "files" else read(kind, content, models)
 
 
 @settings(max_examples=150, deadline=None)

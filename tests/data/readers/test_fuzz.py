@@ -5,74 +5,20 @@ For ten minutes: ``FLAXCHAR_FUZZ_SECONDS=600 pytest -m slow -n 0 tests/data/read
 
 from __future__ import annotations
 
-import bz2
-import contextlib
-import gzip
-import io
-import json
-import lzma
 import os
 import random
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from helpers import tarred, zipped, zstd_compress
+from fuzz_readers import NAMES, TABLE, VALID, read_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaxchar import InputError
-from flaxchar.data.readers.files import read_files, running_share
-from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.reading import ReadOptions
 
 SECONDS = float(os.environ.get("FLAXCHAR_FUZZ_SECONDS", "60"))
-NAMES = (
-    *("a", "a.txt", "a.md", "a.dat", "a.jl", "a.csv", "a.tsv", "a.psv", "a.json", "a.jsonl", "a.ndjson", "a.parquet"),
-    *("a.zip", "a.tar", "a.tgz", "a.txt.gz", "a.csv.bz2", "a.json.xz", "a.jsonl.zst", "a.tar.gz", "a.tar.bz2"),
-    *("a.tar.xz", "a.tar.zst", "a.parquet.gz", "a.gz.gz"),
-)
 ENCODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-32", "cp1252", "latin-1", "ascii", "shift_jis", "gb18030", "utf-7"]
-
-
-def parquet() -> bytes:
-    file = io.BytesIO()
-    pq.write_table(pa.table({"text": ["Zoë", "b"], "label": ["x", "y"]}), file)
-    return file.getvalue()
-
-
-TEXT = "Zoë was here.\nIt was late.\n\n  And dark, “too”.\n".encode()
-TABLE = 'title,text,label\n"a, b",Zoë,1\n"say ""no""","two\nlines",2\nplain,z,3\n'.encode()
-RECORDS = [{"text": "Zoë", "title": None, "label": 1}, {"text": "b", "title": "c", "label": "x"}]
-LINES = "".join(json.dumps(record) + "\n" for record in RECORDS).encode()
-FILES = [
-    b"",
-    TEXT,
-    TEXT.decode().encode("utf-16"),
-    TEXT.decode().encode("utf-16-le"),
-    TEXT.decode().encode("utf-32"),
-    TEXT.decode().encode("cp1252"),
-    TABLE,
-    TABLE.replace(b",", b"\t"),
-    LINES,
-    json.dumps(RECORDS, indent=1).encode(),
-    json.dumps({"text": ["a", "b"], "title": ["c", "d"]}).encode(),
-    parquet(),
-]
-MEMBERS = (
-    *(("b/a.txt", TEXT), ("a.csv", TABLE), ("c.jsonl", LINES)),
-    *(("README", TEXT), (".DS_Store", b"\0\1"), ("e.txt", b"")),
-)
-ARCHIVES = [
-    *(zipped(*MEMBERS), tarred(*MEMBERS), zipped(*MEMBERS[:1]), tarred(*MEMBERS[:1])),
-    zipped(("a.zip", zipped(*MEMBERS)), ("b.tar", tarred(*MEMBERS[:2]))),
-]
-COMPRESS = [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
-COMPRESSED = [compress(content) for compress in COMPRESS for content in (TEXT, TABLE, LINES, ARCHIVES[1])]
-VALID = [*FILES, *ARCHIVES, *COMPRESSED]
-
-
 STRANGE = [
     *(b'"', b'\\"', b"\r", b"\0", b"\x1a", b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80"),
     *(b"{", b"[", b",", b"\xe9", b"PK\x03\x04"),
@@ -114,27 +60,14 @@ def try_one(folder: Path, rng: random.Random) -> None:
     path.write_bytes(content)
     began = time.monotonic()
     try:
-        read(str(path), options)
+        read_file(str(path), options)
         if rng.random() < 0.2:
             (folder / "z.csv").write_bytes(TABLE)
-            read(str(folder), options)
+            read_file(str(folder), options)
     except Exception as error:
         raise AssertionError(f"{path.name}, {options}: {content!r:.2000}") from error
     assert time.monotonic() - began < 20, f"{path.name}, {options} took too long: {content!r:.2000}"
     path.unlink()
-
-
-def read(path: str, options: ReadOptions) -> None:
-    """Read a file in all the ways in which it is read; only ``InputError`` may come of it."""
-    findings = Findings()
-    with contextlib.suppress(InputError):
-        for chunk in read_files([path], options, findings):
-            for column in (chunk.texts, chunk.labels or (), chunk.sources or ()):
-                for text in column:
-                    text.encode()  # no half of a surrogate pair
-        findings.sentences()
-    with contextlib.suppress(InputError):
-        running_share([path], options)
 
 
 @settings(max_examples=300, deadline=None)
