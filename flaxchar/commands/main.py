@@ -16,6 +16,7 @@ SUMMARIES = {
     "compress": "compress a text file with a model",
     "decompress": "restore a compressed text file",
     "compare": "train a grid of settings on the same texts and rank the results",
+    "serve": "a page to write, score and look inside with, and a JSON API",
     "novelty": "how much of what a model writes is copied from its training texts",
 }
 _USAGE = (
@@ -92,6 +93,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             from flaxchar.commands.compare import compare as command
         case "novelty":
             from flaxchar.commands.novelty import novelty as command
+        case "serve":
+            from flaxchar.commands.serve import serve as command
         case _:
             import difflib
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options")
 # Options that name files and folders.
-_PATHS = frozenset({"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files"})
-_POSITIONAL_PATHS = frozenset({"file", "files"})
+_PATHS = frozenset({"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files", "runs"})
+_POSITIONAL_PATHS = frozenset({"file", "files", "runs"})
 # Heading of the options that say how texts are drawn.
 DRAWING = "How texts are drawn"
 

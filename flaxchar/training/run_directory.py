@@ -241,8 +241,11 @@ class Run:
                 "%s; it is now %s, and the run goes on from step %s", damage, aside.name, f"{whole[-1]:,}"
             )
 
-    def load_model(self) -> TrainedModel:
+    def load_model(self, newest: bool = False) -> TrainedModel:
         """Load the model of the best checkpoint, also while another process trains or begins anew.
+
+        Args:
+          newest: load that of the last checkpoint instead.
 
         Raises:
           InputError: there is no checkpoint yet, or the best one is damaged.
@@ -251,7 +254,7 @@ class Run:
         for _ in range(_TRIES):
             trained, damage = None, None
             try:
-                trained = run._load_best()
+                trained = run._load(run.checkpoints.last_step()) if newest else run._load_best()
             except GoneError:
                 pass
             except DamagedError as error:
@@ -268,15 +271,18 @@ class Run:
 
     def _load_best(self) -> TrainedModel:
         best = self.checkpoints.best()
-        if best is None:
+        return self._load(None if best is None else best[0])
+
+    def _load(self, step: int | None) -> TrainedModel:
+        if step is None:
             raise InputError(
                 f"{self.path} holds no checkpoint yet: its training was stopped before the first was saved"
             )
         model = make_model(self.vocabulary, self.config.model)
         # Before shapes are computed, let alone allocated: settings of somebody else may claim any size.
         count = count_parameters(self.config.model, model.vocab, model.source_end is not None)
-        self.checkpoints.check_size(best[0], count)
-        params, _ = self.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+        self.checkpoints.check_size(step, count)
+        params, _ = self.checkpoints.restore(step, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
         if not all_finite(params):
             raise InputError(
                 f"the model in {self.path} holds parameters that are not finite numbers: its training has diverged; "
