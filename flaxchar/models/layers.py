@@ -6,6 +6,8 @@ The Flax module only names and initialises parameters; the mathematics is in ``f
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,22 @@ from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Weights
 from flaxchar.kernels.random import is_threefry
 from flaxchar.models.cells import CELLS, SequenceResult, StepInputs, StepResult
 from flaxchar.models.lstm import DType, runs_natively
+
+
+class LayerView(NamedTuple):
+    """What one call of a recurrent layer read and computed.
+
+    Attributes:
+      inputs: ids or vectors, ``[time, batch, ...]``, without ``time`` for a single step.
+      weights: the parameters, the embedding multiplied in.
+      carry: the state before.
+      states: the hidden states, ``[time, batch, hidden]``, without ``time`` for a single step.
+    """
+
+    inputs: AnyArray
+    weights: Weights
+    carry: Carry
+    states: AnyArray
 
 
 class RecurrentLayer(nn.Module):
@@ -86,13 +104,23 @@ class RecurrentLayer(nn.Module):
         Returns:
           The hidden states ``[time, batch, hidden]`` and the carry after the last step.
         """
-        return CELLS[self.cell].sequence(inputs, self._weights(embedding), carry, mask, self.dtype)
+        weights = self._weights(embedding)
+        result = CELLS[self.cell].sequence(inputs, weights, carry, mask, self.dtype)
+        self._show(inputs, weights, carry, result[0])
+        return result
 
     def step(
         self, inputs: StepInputs, carry: Carry, embedding: Float[AnyArray, "rows embedding"] | None = None
     ) -> StepResult:
         """One step: ids ``[batch]`` or vectors ``[batch, features]`` → hidden state ``[batch, hidden]`` and carry."""
-        return CELLS[self.cell].step(inputs, self._weights(embedding), carry, self.dtype)
+        weights = self._weights(embedding)
+        result = CELLS[self.cell].step(inputs, weights, carry, self.dtype)
+        self._show(inputs, weights, carry, result[0])
+        return result
+
+    def _show(self, inputs: AnyArray, weights: Weights, carry: Carry, states: Array) -> None:
+        """Store what ``layer_gates`` needs, if the caller makes Flax's collection ``intermediates`` mutable."""
+        self.sow("intermediates", "seen", LayerView(inputs, weights, carry, states))
 
     def _weights(self, embedding: AnyArray | None) -> Weights:
         return self.weights if embedding is None else with_embedding(self.weights, embedding)
