@@ -30,9 +30,7 @@ class ServeOptions(DebugOptions):
         "printed.",
         filled=True,
     )
-    port: int | None = setting(
-        None, "Port to listen on. Without it: 8321, or the next free one.", least=1, most=65535
-    )
+    port: int | None = setting(None, "Port to listen on. Without it: 8321, or the next free one.", least=1, most=65535)
 
 
 def serve(arguments: Sequence[str]) -> int:

@@ -130,7 +130,9 @@ class _Api:
     def _find(self, name: str | None) -> ServedRun:
         run = self._pool.get(name)
         if run is None:
-            raise HTTPException(404, f"there is no run of that name; the runs are {', '.join(r.name for r in self._pool)}")
+            raise HTTPException(
+                404, f"there is no run of that name; the runs are {', '.join(r.name for r in self._pool)}"
+            )
         return run
 
 
@@ -211,7 +213,10 @@ def _answered(handler: Handler) -> Handler:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    sentences = {"Not Found": "there is nothing at this address", "Method Not Allowed": "this address takes no such request"}
+    sentences = {
+        "Not Found": "there is nothing at this address",
+        "Method Not Allowed": "this address takes no such request",
+    }
     return answer({"error": sentences.get(error.detail, error.detail)}, error.status_code, dict(error.headers or {}))
 
 
@@ -229,5 +234,3 @@ def _page_routes() -> list[Route]:
 
             routes.append(Route("/" if file.name == "index.html" else f"/{file.name}", send, methods=["GET"]))
     return routes
-
-

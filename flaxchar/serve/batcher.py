@@ -83,9 +83,7 @@ class _Drawn(NamedTuple):
 class Stream:
     """One text that is being written. ``close`` may be called from any thread."""
 
-    def __init__(
-        self, trained: TrainedModel, prompt: Prompt, sampling: Sampling, seed: int, deliver: Deliver
-    ) -> None:
+    def __init__(self, trained: TrainedModel, prompt: Prompt, sampling: Sampling, seed: int, deliver: Deliver) -> None:
         """Prepare a text: sample 0 of ``generate`` for the same arguments.
 
         Raises:
@@ -93,7 +91,7 @@ class Stream:
         """
         fed = lead_in(prompt.ids, trained.vocabulary.eos, trained.config.data.bos)
         end = trained.vocabulary.source_end
-        if end is not None and (length := int(np.argmax(fed == end))) > MOST_SOURCE:
+        if end is not None and (length := int(np.argmax(prompt.ids == end))) > MOST_SOURCE:
             raise InputError(f"`source` has {length:,} tokens; the page reads at most {MOST_SOURCE:,}")
         self.trained, self.sampling, self.deliver = trained, sampling, deliver
         self.key = sample_keys(fed, seed, [0])[0]

@@ -102,7 +102,9 @@ class Guard:
         if len(hosts) != 1 or (allowed is not None and hosts[0].lower() not in allowed):
             # Else a page of somebody else, whose name leads to this machine, could read the answers (DNS rebinding).
             raise _Refusal(421, "the request is for another host; use the address that the command printed")
-        if any(origin.lower() not in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}") for origin in origins):
+        if any(
+            origin.lower() not in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}") for origin in origins
+        ):
             raise _Refusal(403, "the request comes from a page of another origin")
         if _values(headers, b"sec-fetch-site") not in ([], ["same-origin"], ["none"]) and scope["path"] != "/":
             raise _Refusal(403, "the request comes from a page of another origin")

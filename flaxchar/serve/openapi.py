@@ -18,7 +18,11 @@ _TOKEN = {
             "description": "The likeliest tokens there and their probabilities, best first.",
             "items": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}]},
         },
-        "activations": {"type": "array", "items": {"type": "number"}, "description": "Of the units that were asked for."},
+        "activations": {
+            "type": "array",
+            "items": {"type": "number"},
+            "description": "Of the units that were asked for.",
+        },
     },
 }
 _PROBLEM = {

@@ -138,7 +138,11 @@ def schema(kind: type[RunBody]) -> dict[str, Any]:
         properties[field.name] = {
             "description": describe(field).help,
             **_type_schema(field.name, hint, optional),
-            **({} if field.default is None else {"default": list(field.default) if field.default == () else field.default}),
+            **(
+                {}
+                if field.default is None
+                else {"default": list(field.default) if field.default == () else field.default}
+            ),
         }
         limits = describe(field)
         names = {"minimum": limits.least, "exclusiveMinimum": limits.above, "maximum": limits.most}

@@ -33,6 +33,7 @@ class PageServer(uvicorn.Server):
 
     Attributes:
       url: the address of the page; with the token where there is one.
+      port: its port.
       token: the token that every request needs; None on loopback.
 
     Example::
@@ -55,7 +56,7 @@ class PageServer(uvicorn.Server):
         """
         pool = ModelPool(paths)
         self._socket = _listen(host, port)
-        port = self._socket.getsockname()[1]
+        self.port = port = self._socket.getsockname()[1]
         local = is_loopback(host)
         self.token = None if local else secrets.token_urlsafe(24)
         shown = f"[{host}]" if ":" in host else host

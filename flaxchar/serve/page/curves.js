@@ -46,7 +46,7 @@ function chart(curves, all) {
   const svg = $("chart");
   const width = Math.max(280, Math.min(1100, svg.parentElement.clientWidth || 800));
   const height = width < 600 ? 300 : 420;
-  const [left, right, top, bottom] = [40, width < 600 ? 12 : 150, 14, 34];
+  const [left, right, top, bottom] = [40, width < 600 ? 12 : 215, 14, 34];
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
   if (!all.length) return;
@@ -84,9 +84,7 @@ function chart(curves, all) {
   add("polyline", { class: "training", points: points(curves.training) });
   add("polyline", { class: "held-out", points: points(curves.held_out) });
   for (const [step, bits] of curves.held_out) add("circle", { class: "dot", cx: x(step), cy: y(bits), r: 3.5 });
-  [["training", "training"], ["held out", "held-out"]].forEach(([name, kind], k) => {
-    const at = width - right - 118;
-    add("line", { class: kind, x1: at, x2: at + 26, y1: top + 10 + 20 * k, y2: top + 10 + 20 * k });
-    add("text", { class: "name", x: at + 34, y: top + 14 + 20 * k }, name);
-  });
+  $("floor-name").hidden = !curves.floor;
+  // On a narrow screen the lines have no room for their names.
+  $("compared").replaceChildren(...(width < 600 ? lines.map(([name, bits]) => element("li", "", `${name} ${bits.toFixed(2)}`)) : []));
 }

@@ -2,7 +2,7 @@
 
 import { get, Refused } from "./api.js";
 import { close, element } from "./tokens.js";
-import { clearWritten, setUpWrite } from "./write.js";
+import { clearWritten, setUpWrite, text } from "./write.js";
 import { setUpClassify, setUpSurprise } from "./surprise.js";
 import { offerUnits, setUpUnits } from "./units.js";
 import { showCurves } from "./curves.js";
@@ -41,6 +41,11 @@ function open(tab, focus = false) {
   $("given").hidden = !runs.length || !(current().needs_label || current().needs_source) || ["curves", "classify"].includes(view);
   history.replaceState(null, "", `#${view}`);
   if (focus) tab.focus();
+  const box = document.getElementById(`${view}-text`);
+  if (box && !box.value && text().trim()) { // what was just written is what one wants to look into
+    box.value = text();
+    box.dispatchEvent(new Event("input"));
+  }
   if (view === "curves" && runs.length) showCurves(current().name);
 }
 

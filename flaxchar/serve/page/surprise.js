@@ -29,7 +29,7 @@ export function setUpSurprise(given) {
       const result = await send("score", { ...given(), text }, signal);
       const spans = result.tokens.map((token) => tokenSpan(token, null));
       if (spans.length) spans[0].tabIndex = 0;
-      heat.replaceChildren(element("span", "prompt", result.given), ...spans);
+      heat.replaceChildren(...(result.given ? [element("span", "prompt", result.given)] : []), ...spans);
       const bits = result.bits_per_character;
       const measured = bits === null ? "Nothing of it is predicted." : `${bits.toFixed(2)} bits per character.`;
       $("surprise-status").textContent = [measured, ...result.notes].join(" ");

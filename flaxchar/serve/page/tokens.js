@@ -3,7 +3,10 @@
 const popover = document.getElementById("alternatives");
 const NAMES = { "": "end of text", " ": "space", "\n": "line feed", "\t": "tab", "\u00a0": "no-break space" };
 const MOST_BITS = 8;
+const HOVER_WAIT = 120; // milliseconds, so that a pointer on its way to the list does not open another one
 let owner = null;
+let pinned = false; // whether the list was opened by a click or a key, and stays
+let hovering = null;
 
 // How a token is called where it stands alone.
 export function nameOf(text) {
@@ -32,14 +35,19 @@ export function tokenSpan(token, pick) {
   if (token.text === "") span.classList.add("end");
   if (token.picked) span.classList.add("picked");
   if (token.bits !== undefined) span.style.setProperty("--heat", Math.min(1, token.bits / MOST_BITS).toFixed(3));
-  span.addEventListener("click", () => open(span, token, pick));
+  span.addEventListener("click", () => open(span, token, pick, true));
   span.addEventListener("pointerenter", (event) => {
-    if (event.pointerType === "mouse" && !popover.contains(document.activeElement)) open(span, token, pick);
+    clearTimeout(hovering);
+    if (event.pointerType === "mouse" && !pinned) hovering = setTimeout(() => open(span, token, pick, false), HOVER_WAIT);
+  });
+  span.addEventListener("pointerleave", () => {
+    clearTimeout(hovering);
+    if (!pinned) hovering = setTimeout(close, 3 * HOVER_WAIT);
   });
   span.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === " " || event.key === "ArrowDown") {
       event.preventDefault();
-      open(span, token, pick);
+      open(span, token, pick, true);
       popover.querySelector("button")?.focus();
     }
   });
@@ -62,7 +70,9 @@ export function moveByArrows(container) {
 
 export function close() {
   owner?.classList.remove("shown");
+  clearTimeout(hovering);
   owner = null;
+  pinned = false;
   popover.hidden = true;
 }
 
@@ -77,13 +87,15 @@ export function choice(text, share, own, pick) {
   return row;
 }
 
-function open(span, token, pick) {
+function open(span, token, pick, stays) {
   close();
+  if (!span.isConnected) return; // the text is another one by now
   owner = span;
+  pinned = stays;
   span.classList.add("shown");
   const own = token.probability ?? 2 ** -token.bits;
   const title = `${nameOf(token.text)}: ${percent(own)}, ${token.bits.toFixed(2)} bits`;
-  popover.replaceChildren(element("p", "", token.text === "" && token.probability === undefined ? title : title));
+  popover.replaceChildren(element("p", "", title));
   for (const [text, share] of token.alternatives) {
     const chosen = pick && (() => { close(); pick(text, share); });
     popover.append(choice(nameOf(text), share, text === token.text, chosen));
@@ -98,6 +110,8 @@ function open(span, token, pick) {
   popover.style.top = `${(below ? box.bottom + 4 : box.top - popover.offsetHeight - 4) + window.scrollY}px`;
 }
 
+popover.addEventListener("pointerenter", () => clearTimeout(hovering));
+popover.addEventListener("pointerleave", () => { if (!pinned) close(); });
 document.addEventListener("keydown", (event) => {
   if (popover.hidden) return;
   const rows = [...popover.querySelectorAll("button")];

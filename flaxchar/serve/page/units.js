@@ -40,7 +40,8 @@ export function setUpUnits(given) {
   function show(result, unit) {
     const seen = result.tokens.filter((token) => token.text);
     const values = seen.map((token) => token.activations[0]);
-    painted.replaceChildren(element("span", "prompt", result.given), ...seen.map((token, k) => {
+    const first = result.given ? [element("span", "prompt", result.given)] : [];
+    painted.replaceChildren(...first, ...seen.map((token, k) => {
       const span = element("span", "token", token.text === "\n" ? "\u21b5\n" : token.text);
       if (values[k] !== null) {
         paint(span, values[k]);

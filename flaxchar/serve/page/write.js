@@ -14,7 +14,7 @@ const ENDS = {
 };
 let prompt = "";
 let tokens = [];
-let under_way = null; // the controller of the text that is being written
+let underWay = null; // the controller of the text that is being written
 
 export function setUpWrite(given) {
   moveByArrows(written);
@@ -48,19 +48,18 @@ export function clearWritten() {
   stop();
   prompt = "";
   tokens = [];
-  draw(given_nothing);
+  written.replaceChildren();
   $("write-status").textContent = "";
   $("write-aloud").textContent = "";
   $("go-on").disabled = true;
 }
 
-const given_nothing = () => ({});
-
 export function stop() {
-  if (under_way) finish(under_way, "Stopped.");
+  if (underWay) finish(underWay, "Stopped.");
 }
 
-function text() {
+// The prompt and what was written after it.
+export function text() {
   return prompt + tokens.map((token) => token.text).join("");
 }
 
@@ -79,7 +78,7 @@ async function begin(given) {
   stop();
   close();
   const controller = new AbortController();
-  under_way = controller;
+  underWay = controller;
   const length = [...text()].length;
   const asked = Math.min(MOST_SIZE, Math.max(1, Math.round(Number($("size").value)) || 1));
   const size = tokens.length && length >= asked ? Math.min(MOST_SIZE, length + 200) : asked;
@@ -92,7 +91,7 @@ async function begin(given) {
   const waiting = [];
   let end = null;
   const frame = () => {
-    if (under_way !== controller) return;
+    if (underWay !== controller) return;
     // A person sees each character come; the more of them wait, the more come at once.
     const many = matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden ? waiting.length : 1 + waiting.length / 30;
     for (const token of waiting.splice(0, many)) add(token, given);
@@ -130,14 +129,15 @@ function lastOf(end) {
 }
 
 function finish(controller, sentence, more = false) {
-  if (under_way !== controller) return;
-  under_way = null;
+  if (underWay !== controller) return;
+  underWay = null;
   controller.abort();
   written.classList.remove("caret");
   $("stop").disabled = true;
   $("go-on").disabled = !(tokens.length && tokens.at(-1).text !== "" && (more || sentence === "Stopped."));
   const count = tokens.filter((token) => token.text).length;
-  $("write-status").textContent = sentence && `${sentence} ${count} written, seed ${$("seed").value}.`;
+  const unit = tokens.every((token) => [...token.text].length <= 1) ? "characters" : "words";
+  $("write-status").textContent = sentence && `${sentence} ${count} ${unit} written, seed ${$("seed").value}.`;
   $("write-aloud").textContent = text();
 }
 
@@ -147,7 +147,8 @@ function add(token, given) {
 }
 
 function draw(given) {
-  written.replaceChildren(element("span", "prompt", prompt), ...tokens.map((_, k) => span(k, given)));
+  const begin = prompt ? [element("span", "prompt", prompt)] : [];
+  written.replaceChildren(...begin, ...tokens.map((_, k) => span(k, given)));
 }
 
 function span(k, given) {
