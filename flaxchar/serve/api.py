@@ -114,8 +114,10 @@ class _Api:
         lm, example, notes = await asyncio.to_thread(prepare)
         # Running text has no end, where the state after the last character would be seen.
         more = example.text[-1:] if lm.config.data.running and lm.vocabulary.unit == "char" else ""
-        text, given = example.text + more, {"label": example.label, "source": example.source}
-        job = self._batcher.submit(lambda: trace(lm, text, **given, gates=False, unknown=body.unknown))
+        text = example.text + more
+        job = self._batcher.submit(
+            lambda: trace(lm, text, label=example.label, source=example.source, gates=False, unknown=body.unknown)
+        )
         return answer({"text": example.text, **_scored(await _result(request, job), body, bool(more)), "notes": notes})
 
     async def classify(self, request: Request) -> Response:
@@ -169,8 +171,8 @@ def _check_units(lm: LanguageModel, body: ScoreBody) -> None:
     for layer, unit in (*body.units, *([] if body.layer is None else [(body.layer, 0)])):
         if layer >= network.layers or unit >= network.hidden:
             raise InputError(
-                f"there is no unit {unit} in layer {layer}; the layers are 0 to {network.layers - 1}, and the units of each "
-                f"0 to {network.hidden - 1}"
+                f"there is no unit {unit} in layer {layer}; the layers are 0 to {network.layers - 1}, and the units of "
+                f"each 0 to {network.hidden - 1}"
             )
 
 

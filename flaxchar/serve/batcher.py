@@ -1,4 +1,4 @@
-"""The batcher: one thread that owns the device. It writes the texts of many people together, and runs other work between.
+"""The batcher: one thread that owns the device, writes the texts of many people together, and runs other jobs between.
 
 Each model that writes has batches of ``ROWS`` rows (``flaxchar.serve.decoding``). A text takes a free row and leaves it
 when it ends or its reader has gone. Between two calls of a batch the thread runs at most one other job, such as the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, NamedTuple
 
@@ -64,7 +64,7 @@ class Ended(NamedTuple):
     """
 
     reason: Reason
-    alternatives: list[tuple[str, float]] = []
+    alternatives: Sequence[tuple[str, float]] = ()
 
 
 # Receives what was written, in the batcher's thread: some tokens, or the end.

@@ -88,11 +88,12 @@ def decode_rows(
     length = carry[-1].states.shape[1] if model.source_end is not None else 1
     initial = model.initial_step_carry(len(inputs.fresh), length)
     carry = jax.tree.map(lambda new, old: jnp.where(_beside(inputs.fresh, old), new, old), initial, carry)
+    given = jnp.asarray(inputs.given)
     draw = jax.vmap(functools.partial(draw_token, filtered=True))
 
     def advance(state: tuple[Array, tuple], step: Array) -> tuple[tuple[Array, tuple], Outputs]:
         before, carry = state
-        fed = jnp.where(step < inputs.counts, inputs.given[:, step], before)
+        fed = jnp.where(step < inputs.counts, given[:, step], before)
         logits, carry = model.apply({"params": params}, fed, carry, method="step")  # [rows, vocab]
         number = jnp.maximum(0, inputs.drawn + step - (inputs.counts - 1))
         ids = draw(jnp.where(allowed, logits, -jnp.inf), jax.vmap(jax.random.fold_in)(keys, number), sampling)
@@ -101,7 +102,7 @@ def decode_rows(
         own = jnp.take_along_axis(probabilities, ids[:, None], 1)[:, 0]
         return (ids, carry), Outputs(ids, own, likeliest, best)
 
-    (_, carry), outputs = jax.lax.scan(advance, (inputs.given[:, 0], carry), jnp.arange(STEPS))
+    (_, carry), outputs = jax.lax.scan(advance, (given[:, 0], carry), jnp.arange(STEPS))
     return outputs, carry
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -73,7 +73,7 @@ def _describe(what: list[Token] | Ended) -> bytes:
     return event("tokens", {"tokens": tokens})
 
 
-def _rounded(alternatives: list[tuple[str, float]]) -> list[list[Any]]:
+def _rounded(alternatives: Sequence[tuple[str, float]]) -> list[list[Any]]:
     return [[text, round(probability, 5)] for text, probability in alternatives]
 
 

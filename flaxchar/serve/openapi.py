@@ -41,9 +41,9 @@ _REFUSALS = {
     "503": "As many texts are being written as the limits allow.",
 }
 _EVENTS = (
-    "Server-sent events. `start`: `prompt`, as the model knows it, and `notes` about it. `tokens`: `tokens`, those that "
-    "were just written. `end`: `reason` (eos, size, closing, error) and, for eos, `alternatives`. Closing the connection "
-    "stops the text."
+    "Server-sent events. `start`: `prompt`, as the model knows it, and `notes` about it. `tokens`: `tokens`, those "
+    "that were just written. `end`: `reason` (eos, size, closing, error) and, for eos, `alternatives`. Closing the "
+    "connection stops the text."
 )
 
 

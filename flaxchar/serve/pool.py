@@ -198,7 +198,7 @@ class ModelPool:
 
 
 def _thinned(points: list[tuple]) -> list[tuple]:
-    """At most ``MOST_POINTS`` points ``(step, bits, rate, seconds)``: the last step of each few, and their mean bits."""
+    """At most ``MOST_POINTS`` points ``(step, bits, rate, seconds)``: of each few the last step and the mean bits."""
     few = max(1, -(-len(points) // MOST_POINTS))
     parts = [points[k : k + few] for k in range(0, len(points), few)]
     return [(part[-1][0], round(sum(p[1] for p in part) / len(part), 4), *part[-1][2:]) for part in parts]

@@ -106,14 +106,15 @@ def read_body(kind: type[Body], data: bytes) -> Body:
     for name in values:
         if name not in fields:
             raise InputError(f"the request has no field {shown(name)}; its fields are {', '.join(fields)}")
-    body = kind(**(values | ({"units": ()} if "units" in values else {})))
-    for problem in problems(body):
+    units: dict[str, Any] = {"units": _units(values.pop("units"))} if "units" in values else {}
+    for problem in problems(kind(**values)):
         raise InputError(problem)
+    body = kind(**values, **units)
     for name, most in LONGEST.items():
         text = getattr(body, name, None)
         if text is not None and len(text) > most:
             raise InputError(f"`{name}` has {len(text):,} characters; it must have at most {most:,}")
-    return dataclasses.replace(body, units=_units(values["units"])) if "units" in values else body
+    return body
 
 
 def _units(value: Any) -> tuple[tuple[int, int], ...]:

@@ -87,8 +87,12 @@ class PageServer(uvicorn.Server):
         try:
             self.run(sockets=[self._socket])
         finally:
-            self._socket.close()
-            self.batcher.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give back the port, and end the device's thread."""
+        self._socket.close()
+        self.batcher.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

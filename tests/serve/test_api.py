@@ -79,7 +79,7 @@ def test_classification_is_that_of_the_library(client, runs):
         status, told = client.post("/classify", run=kind, text="Hannah")
         assert status == 200
         result = lm.classify(["Hannah"])
-        expected = dict(zip(result.names, result.probabilities[0]))
+        expected = dict(zip(result.names, result.probabilities[0], strict=False))
         assert told["probabilities"][0][0] == result.labels[0]
         assert dict(told["probabilities"]) == pytest.approx(expected, rel=1e-4)
 

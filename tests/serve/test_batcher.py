@@ -50,7 +50,7 @@ def test_the_texts_are_those_of_generate(batcher, lm):
         for setting in SETTINGS
     ]
     for setting, seed, reader in readers:
-        settings = dict(zip(NAMES, setting))
+        settings = dict(zip(NAMES, setting, strict=False))
         assert reader.text() == lm.generate("An", seed=seed, size=60, **settings)[0], (setting, seed)
 
 
@@ -88,7 +88,7 @@ def test_alternatives_are_the_probabilities_that_a_trace_gives(batcher, lm):
 
     tokens, end = Reader(batcher, lm, "An", sampling=(1.5,), seed=4, size=40).read()
     seen = trace(lm, "An" + "".join(token.text for token in tokens))
-    for token, expected, bits in zip(tokens, seen.alternatives[2:], seen.bits[2:]):
+    for token, expected, bits in zip(tokens, seen.alternatives[2:], seen.bits[2:], strict=False):
         assert [text for text, _ in token.alternatives] == [text for text, _ in expected]
         assert [p for _, p in token.alternatives] == pytest.approx([p for _, p in expected], abs=1e-4)
         assert token.probability == pytest.approx(2**-bits, rel=1e-3)

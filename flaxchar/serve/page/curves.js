@@ -53,7 +53,7 @@ function chart(curves, all) {
   const compared = Object.entries(curves.baselines).filter(([, bits]) => bits > 0 && Number.isFinite(bits));
   const low = Math.min(...all, curves.floor ?? Infinity) * 0.93;
   const high = Math.max(...all) * 1.05;
-  const x = (step) => left + (step / curves.steps) * (width - left - right);
+  const x = (step) => left + (step / Math.max(1, curves.steps)) * (width - left - right);
   const y = (bits) => top + (Math.log(high / bits) / Math.log(high / low)) * (height - top - bottom);
   const add = (name, attributes, text) => {
     const made = document.createElementNS(SVG, name);
@@ -65,9 +65,9 @@ function chart(curves, all) {
     add("line", { class: "rule", x1: left, x2: width - right, y1: y(bits), y2: y(bits) });
     add("text", { x: left - 6, y: y(bits) + 4, "text-anchor": "end" }, String(bits));
   }
-  const parts = width < 600 ? 2 : 4;
+  const parts = Math.min(curves.steps, width < 600 ? 2 : 4);
   for (let k = 0; k <= parts; k += 1) {
-    const step = Math.round((curves.steps * k) / parts);
+    const step = Math.round((curves.steps * k) / Math.max(1, parts));
     const anchor = k === 0 ? "start" : k === parts ? "end" : "middle";
     add("text", { x: x(step), y: height - 10, "text-anchor": anchor }, k ? step.toLocaleString("en") : "step 0");
   }
