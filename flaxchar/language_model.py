@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from flaxchar.analysis.classify import Classification, classify
 from flaxchar.analysis.compression import compress, decompress
@@ -16,6 +17,9 @@ from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
+from flaxchar.generation.blend import blended
+from flaxchar.generation.constraints import TextConstraints
+from flaxchar.generation.control import make_control
 from flaxchar.generation.generate import generate, stream
 from flaxchar.generation.given import check_normalized, given_examples
 from flaxchar.generation.prompt import encode_prompt
@@ -59,8 +63,11 @@ class LanguageModel(TrainedModel):
         unknown: Unknown = "error",
         label: str | None = None,
         source: str | None = None,
+        repetition_penalty: float = 1.0,
+        blend: tuple[TrainedModel, float] | None = None,
+        **constraints: Unpack[TextConstraints],
     ) -> list[str]:
-        """Write texts that begin with a prompt.
+        r"""Write texts that begin with a prompt.
 
         Args:
           prompt: how the texts begin; without one they begin as the training texts do.
@@ -75,23 +82,32 @@ class LanguageModel(TrainedModel):
           unknown: what to do with characters of the prompt outside the vocabulary: raise an error, or leave them out.
           label: the label to write for; a model trained with labels needs one.
           source: the source to write from; a model trained with sources needs one.
+          repetition_penalty: multiplies the log-probability of each character that the text holds already; 1 for no
+            penalty. Nearly all characters of a long text occur before, so little above 1 is much.
+          blend: another model of the same vocabulary and a share of 0 to 1: the logits of both are mixed.
+          **constraints: ``forbid``, ``regex``, ``acrostic`` and ``stop``: see ``TextConstraints``.
 
         Raises:
-          InputError: an argument is out of its range, the prompt is longer than ``size`` or holds unknown characters.
+          InputError: an argument is out of its range, the prompt is longer than ``size`` or holds unknown characters,
+            no text meets the constraints, or the vocabularies of a blend differ.
 
         Example::
 
             lm.generate("Today ", temperature=0.5, num_samples=3)
+            lm.generate(regex=r"\w+ (wins|loses) \d+-\d+", forbid="xyz")
         """
         check_process()
         check("num_samples", num_samples, int, least=1)
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p, min_p)
-        bos = self.config.data.bos
-        texts = generate(
-            self.model, self.params, self.vocabulary, begin.ids, num_samples, begin.size, seed, sampling, bos
+        control = make_control(self.vocabulary, begin, constraints, repetition_penalty)
+        model, params = blended(self, blend)
+        lines, bos = control.texts, self.config.data.bos
+        ids = generate(
+            model, params, self.vocabulary, begin.ids, lines * num_samples, begin.size, seed, sampling, bos, control
         )
-        return ["".join(begin.followed_by([self.vocabulary.decode(text)])) for text in texts]
+        texts = ["".join(begin.followed_by([self.vocabulary.decode(text)])) for text in ids]
+        return ["\n".join(texts[first : first + lines]) for first in range(0, len(texts), lines)]
 
     def stream(
         self,
@@ -107,6 +123,9 @@ class LanguageModel(TrainedModel):
         unknown: Unknown = "error",
         label: str | None = None,
         source: str | None = None,
+        repetition_penalty: float = 1.0,
+        blend: tuple[TrainedModel, float] | None = None,
+        **constraints: Unpack[TextConstraints],
     ) -> Iterator[str]:
         """Write text number ``sample`` of ``generate`` and yield it in pieces, the prompt first; arguments as there.
 
@@ -119,9 +138,17 @@ class LanguageModel(TrainedModel):
         begin = encode_prompt(self, prompt, size, unknown, label, source)
         sampling = Sampling(temperature, top_k, top_p, min_p)
         sampling.validate()
+        control = make_control(self.vocabulary, begin, constraints, repetition_penalty)
+        model, params = blended(self, blend)
         bos = self.config.data.bos
-        pieces = stream(self.model, self.params, self.vocabulary, begin.ids, sample, begin.size, seed, sampling, bos)
-        return begin.followed_by(map(self.vocabulary.decode, pieces))
+
+        def pieces(number: int) -> Iterator[str]:
+            ids = stream(model, params, self.vocabulary, begin.ids, number, begin.size, seed, sampling, bos, control)
+            return begin.followed_by(map(self.vocabulary.decode, ids))
+
+        lines = control.texts
+        first, *others = range(lines * sample, lines * (sample + 1))
+        return itertools.chain(pieces(first), *(itertools.chain(["\n"], pieces(number)) for number in others))
 
     def likeliest(
         self,
@@ -132,6 +159,8 @@ class LanguageModel(TrainedModel):
         unknown: Unknown = "error",
         label: str | None = None,
         source: str | None = None,
+        blend: tuple[TrainedModel, float] | None = None,
+        **constraints: Unpack[TextConstraints],
     ) -> str:
         """Write the most probable text that a beam search finds; arguments as ``generate``.
 
@@ -140,9 +169,13 @@ class LanguageModel(TrainedModel):
         """
         check_process()
         begin = encode_prompt(self, prompt, size, unknown, label, source)
-        bos = self.config.data.bos
-        text, _ = beam_search(self.model, self.params, self.vocabulary, begin.ids, beams, begin.size, bos)
-        return "".join(begin.followed_by([self.vocabulary.decode(text)]))
+        control = make_control(self.vocabulary, begin, constraints)
+        (model, params), bos = blended(self, blend), self.config.data.bos
+        found = (
+            beam_search(model, params, self.vocabulary, begin.ids, beams, begin.size, bos, control.constraint, number)
+            for number in range(control.texts)
+        )
+        return "\n".join("".join(begin.followed_by([self.vocabulary.decode(ids)])) for ids, _ in found)
 
     def score(
         self,

@@ -22,6 +22,7 @@ LENGTHS = ("epochs", "steps", "time_budget")
 DEFAULT_WORD_VOCABULARY = 10_000
 # What is written at once, at most: tokens of a text, texts, tokens of all texts; and the width of a beam search.
 MOST_SIZE, MOST_SAMPLES, MOST_WRITTEN, MOST_BEAMS = 1_000_000, 1_000_000, 1_000_000_000, 1_000
+MOST_PENALTY = 100
 # The largest vocabulary. Compression gives each id an interval of 2^24 (analysis/range_coder.py).
 MOST_TOKENS = 10_000_000
 DEFAULT_WINDOW = 256

@@ -24,21 +24,9 @@ _OTHER_FLAGS = {
 _PARAMETERS = {
     *("workdir", "preset", "fresh", "devices", "model_shards", "distributed", "coordinator", "processes", "process_id"),
     *("debug", "temperature", "top_k", "top_p", "min_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
-    *(
-        "host",
-        "port",
-        "beam",
-        "novel",
-        "stream",
-        "grid",
-        "json",
-        "rank",
-        "adapt",
-        "output",
-        "target_field",
-        *SETTINGS,
-        *_OTHER_FLAGS,
-    ),
+    *("repetition_penalty", "blend", "forbid", "regex", "acrostic", "stop", "interactive"),
+    *("host", "port"),
+    *("beam", "novel", "stream", "grid", "json", "rank", "adapt", "output", "target_field", *SETTINGS, *_OTHER_FLAGS),
 }
 _NAMED = re.compile(r"`(\w+)(?:=([^`]+))?`")
 

@@ -16,6 +16,7 @@ SUMMARIES = {
     "compress": "compress a text file with a model",
     "decompress": "restore a compressed text file",
     "compare": "train a grid of settings on the same texts and rank the results",
+    "report": "write a page that shows what a model has learned",
     "serve": "a page to write, score and look inside with, and a JSON API",
     "novelty": "how much of what a model writes is copied from its training texts",
 }
@@ -91,6 +92,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             from flaxchar.commands.compress import decompress as command
         case "compare":
             from flaxchar.commands.compare import compare as command
+        case "report":
+            from flaxchar.commands.report import report as command
         case "novelty":
             from flaxchar.commands.novelty import novelty as command
         case "serve":

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from flaxchar.commands import process
 from flaxchar.commands.options import DrawOptions, parse
 from flaxchar.commands.output import counted, print_json
-from flaxchar.config import InputError
 from flaxchar.settings import MOST_SAMPLES
 from flaxchar.validation import setting
 
@@ -108,10 +107,6 @@ def read_corpus(lm: LanguageModel) -> Corpus:
     Raises:
       InputError: it is no longer where it was, or cannot be read twice.
     """
-    from flaxchar.data.corpus import load_corpus
+    from flaxchar.data.corpus import read_again
 
-    if not (lm.config.data.data or lm.config.data.dataset):
-        raise InputError("the model was trained from Python, on texts that only that program has")
-    if "-" in lm.config.data.data:
-        raise InputError("the model was trained on standard input, which cannot be read again")
-    return load_corpus(lm.config)[0]
+    return read_again(lm.config)

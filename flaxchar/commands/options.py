@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options")
 # Options that name files and folders.
-_PATHS = frozenset({"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files", "runs"})
-_POSITIONAL_PATHS = frozenset({"file", "files", "runs"})
+_PATHS = frozenset({"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files", "run", "runs"})
+_POSITIONAL_PATHS = frozenset({"file", "files", "run", "runs"})
 # Heading of the options that say how texts are drawn.
 DRAWING = "How texts are drawn"
+# Heading of the options that say what texts must be like.
+CONSTRAINTS = "What the texts must be like"
 
 # -- options that several commands share ------------------------------------------------------------------------------
 
@@ -191,9 +193,7 @@ def parse(
         raise InputError(parser.explain_unknown(unknown[0].removeprefix(VALUE)))
     types = {name: hint for section in (*map(type, sections), kind) for name, hint in types_of(section).items()}
     values = {
-        name: tuple(_convert(item, *types[name]) for item in given)
-        if name in several
-        else _convert(given, *types[name])
+        name: tuple(convert(item, *types[name]) for item in given) if name in several else convert(given, *types[name])
         for name, given in ((name, _as_given(name, value)) for name, value in vars(known).items())
     }
     own = types_of(kind).keys()
@@ -227,8 +227,8 @@ def _as_given(name: str, value: Any) -> Any:
     return value if name in _PATHS else decoded(value)
 
 
-def _convert(given: Any, kind: Any, optional: bool) -> Any:
-    """A command-line value as its type; one that cannot be converted stays a string, which validation reports."""
+def convert(given: Any, kind: Any, optional: bool) -> Any:
+    """What the user wrote as a value of its type; what cannot be converted stays a string, which validation reports."""
     if get_origin(kind) is tuple:
         return tuple(given)
     if kind in (int, float):

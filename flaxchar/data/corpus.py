@@ -178,6 +178,19 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     return dataclasses.replace(corpus, notices=notices + corpus.notices, floor=floor), config
 
 
+def read_again(config: Config) -> Corpus:
+    """Read the corpus again that a model was trained on.
+
+    Raises:
+      InputError: it is no longer where it was, or cannot be read twice.
+    """
+    if not (config.data.data or config.data.dataset):
+        raise InputError("the model was trained from Python, on texts that only that program has")
+    if "-" in config.data.data:
+        raise InputError("the model was trained on standard input, which cannot be read again")
+    return load_corpus(config)[0]
+
+
 def make_corpus(
     examples: Iterable[str | Example],
     held_out: Iterable[str | Example] | None,

@@ -10,13 +10,15 @@ from jax import Array
 
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.generation.arguments import check
+from flaxchar.generation.blend import AnyModel
+from flaxchar.generation.constraints import Constraint
 from flaxchar.generation.generate import lead_in
-from flaxchar.models.charlm import CharLM, Params
+from flaxchar.models.charlm import Params
 from flaxchar.settings import MOST_BEAMS
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _advance(model: CharLM, params: Params, carry: tuple, parents: Array, ids: Array) -> tuple[Array, tuple]:
+def _advance(model: AnyModel, params: Params, carry: tuple, parents: Array, ids: Array) -> tuple[Array, tuple]:
     """Feed a token to each beam.
 
     Args:
@@ -35,13 +37,15 @@ def _advance(model: CharLM, params: Params, carry: tuple, parents: Array, ids: A
 
 
 def beam_search(
-    model: CharLM,
+    model: AnyModel,
     params: Params,
     vocabulary: Vocabulary,
     prompt: np.ndarray,
     beams: int,
     size: int = 300,
     bos: bool = True,
+    constraint: Constraint | None = None,
+    text: int = 0,
 ) -> tuple[np.ndarray, float]:
     """Search for the most probable continuation of a prompt.
 
@@ -53,6 +57,8 @@ def beam_search(
       beams: candidates kept at each step; 1 gives the greedy text.
       size: the longest text, in tokens, the prompt included.
       bos: feed ``<eos>`` first; with an empty prompt it is fed in any case.
+      constraint: what the text must be like; None for anything.
+      text: the number of the text, from 0, where a constraint is one on several texts.
 
     Returns:
       The ids after the prompt without ``<eos>``, and their summed log-probability in nats, ``<eos>`` included. The best
@@ -71,17 +77,23 @@ def beam_search(
         log, carry = _advance(model, params, carry, parents, np.full(beams, token, np.int32))
     scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # at first all beams are equal, so only one counts
     texts: list[list[int]] = [[] for _ in range(beams)]
+    states = np.zeros(beams, np.int32) if constraint is None else np.full(beams, constraint.starts[text])
     best: tuple[float, list[int], float] = (-np.inf, [], -np.inf)
-    for length in range(1, max(1, size - len(prompt)) + 1):
+    longest = max(1, size - len(prompt))
+    for length in range(1, longest + 1):
         candidates = scores[:, None] + np.array(log, np.float64)
         candidates[:, banned] = -np.inf
-        for text, total in zip(texts, candidates[:, eos], strict=True):
+        if constraint is not None:
+            after = constraint.next[states]  # [beams, vocab]
+            candidates[(after < 0) | (constraint.needed[after] > longest - length)] = -np.inf
+        for ids, total in zip(texts, candidates[:, eos], strict=True):
             if total / length > best[0]:
-                best = total / length, text, float(total)
+                best = total / length, ids, float(total)
         candidates[:, eos] = -np.inf
         chosen = np.argsort(-candidates, axis=None, kind="stable")[:beams]
         parents, tokens = np.divmod(chosen, vocabulary.size)
         scores = candidates.ravel()[chosen]
+        states = states if constraint is None else constraint.next[states[parents], tokens]
         texts = [[*texts[parent], int(token)] for parent, token in zip(parents, tokens, strict=True)]
         # Stop if no beam can win: sums only fall, so a mean never exceeds the present sum over the greatest length.
         if best[0] > -np.inf and scores[0] / (size - len(prompt) + 1) <= best[0]:

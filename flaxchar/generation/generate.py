@@ -1,7 +1,7 @@
 """Generation: texts that continue a prompt, all at once or in pieces while they are written.
 
 On a CPU the native kernel runs the decode loop where it can be compiled, elsewhere JAX does. Both draw with the same
-random keys.
+random keys. JAX's loop also runs where a constraint, a repetition penalty or a blend of two models is asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from jax import Array
 from flaxchar.config import InputError
 from flaxchar.data.vocabulary import PAD, Vocabulary
 from flaxchar.generation.arguments import check
+from flaxchar.generation.blend import AnyModel, BlendedModel
+from flaxchar.generation.control import Control
 from flaxchar.generation.decode import DecodeState, decode
 from flaxchar.generation.sampling import Sampling
 from flaxchar.kernels import build, cpu_decode
@@ -57,6 +59,7 @@ class _Request(NamedTuple):
       done: rows without a sample, bool ``[rows]``.
       prompt_lengths: tokens that are given, int32 ``[rows]``.
       limits: the length at which a row is finished, int32 ``[rows]``.
+      numbers: the number of each row's sample, uint32 ``[rows]``; 0 for rows without one.
       keys: random keys ``[rows]``.
       lead: 1 if the rows begin with ``<eos>``, else 0.
       last: the last position that may be written.
@@ -66,13 +69,14 @@ class _Request(NamedTuple):
     done: np.ndarray
     prompt_lengths: np.ndarray
     limits: np.ndarray
+    numbers: np.ndarray
     keys: Array
     lead: int
     last: int
 
 
 def _request(
-    model: CharLM, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
+    model: AnyModel, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
 ) -> _Request:
     """The request for samples number ``samples`` of a prompt, in at least as many rows."""
     check("seed", seed, int, least=0, most=2**32 - 1)
@@ -87,11 +91,13 @@ def _request(
     keys = sample_keys(given, seed, numbers)
     done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
     lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
-    return _Request(tokens, done, lengths, limits, keys, lead, size + lead - 1)
+    return _Request(tokens, done, lengths, limits, numbers, keys, lead, size + lead - 1)
 
 
-def _runs_natively(model: CharLM) -> bool:
-    """Whether the native kernel can run this model's decode loop; it computes in float32 whatever ``dtype`` is."""
+def _runs_natively(model: AnyModel, control: Control) -> bool:
+    """Whether the native kernel can run the decode loop; it computes in float32 whatever ``dtype`` is."""
+    if control.active or isinstance(model, BlendedModel):
+        return False
     config = model.config
     plain = not (config.residual or config.layer_norm) and model.source_end is None
     return build.available() and config.cell in NATIVE_CELLS and plain
@@ -101,11 +107,14 @@ def _runs_natively(model: CharLM) -> bool:
 Advance = Callable[[int], tuple[int, np.ndarray, np.ndarray]]
 
 
-def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling) -> Advance:
+def _loop(
+    model: AnyModel, params: Params, vocabulary: Vocabulary, request: _Request, sampling: Sampling, control: Control
+) -> Advance:
     """Prepare the loop for a request; the returned function runs it."""
     banned = vocabulary.never_written
     rows = len(request.tokens)
-    if _runs_natively(model):
+    if _runs_natively(model, control):
+        assert isinstance(model, CharLM)
         cell = model.config.cell
         layers = [params[f"{cell}_{k}"] for k in range(model.config.layers)]
         if model.config.embedding:
@@ -123,6 +132,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
 
     carry = model.initial_step_carry(rows, request.tokens.shape[1])
     state = DecodeState(jnp.int32(0), jnp.asarray(request.tokens), jnp.asarray(request.done), carry)
+    state, guide = control.begin(state, request.numbers, vocabulary.size), control.guide()
     scalars = Sampling(*(kind(value) for kind, value in zip(_SAMPLING_TYPES, sampling, strict=True)))
 
     def advance(until: int) -> tuple[int, np.ndarray, np.ndarray]:
@@ -136,6 +146,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
             request.keys,
             scalars,
             np.int32(until),
+            guide,
             banned=banned,
             filtered=sampling.filtered,
         )
@@ -145,7 +156,7 @@ def _loop(model: CharLM, params: Params, vocabulary: Vocabulary, request: _Reque
 
 
 def generate(
-    model: CharLM,
+    model: AnyModel,
     params: Params,
     vocabulary: Vocabulary,
     prompt: np.ndarray,
@@ -154,6 +165,7 @@ def generate(
     seed: int = 0,
     sampling: Sampling = Sampling(),
     bos: bool = True,
+    control: Control = Control(),
 ) -> list[np.ndarray]:
     """Continue a prompt.
 
@@ -167,6 +179,7 @@ def generate(
       seed: sample ``i`` depends on the seed and the prompt, not on ``num_samples``.
       sampling: how to draw.
       bos: feed ``<eos>`` first, as in training; with an empty prompt it is fed in any case.
+      control: constraints and repetition penalty.
 
     Returns:
       The ids of each text after its prompt, without ``<eos>``.
@@ -182,19 +195,20 @@ def generate(
             f"at most {MOST_WRITTEN:,} are written at once"
         )
     texts = []
-    at_once = max(1, min(NATIVE_ROWS, _BUFFER // (2 * size))) if _runs_natively(model) else JAX_ROWS
+    native = _runs_natively(model, control)
+    at_once = max(1, min(NATIVE_ROWS, _BUFFER // (2 * size))) if native else JAX_ROWS
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
-        rows = len(samples) if _runs_natively(model) else JAX_ROWS
+        rows = len(samples) if native else JAX_ROWS
         request = _request(model, prompt, samples, rows, size, seed, bos)
-        _, tokens, _ = _loop(model, params, vocabulary, request, sampling)(request.last)
+        _, tokens, _ = _loop(model, params, vocabulary, request, sampling, control)(request.last)
         start = request.lead + len(prompt)
         texts += [_written(row, start, vocabulary.eos) for row in tokens[: len(samples)]]
     return texts
 
 
 def stream(
-    model: CharLM,
+    model: AnyModel,
     params: Params,
     vocabulary: Vocabulary,
     prompt: np.ndarray,
@@ -203,11 +217,12 @@ def stream(
     seed: int = 0,
     sampling: Sampling = Sampling(),
     bos: bool = True,
+    control: Control = Control(),
 ) -> Iterator[np.ndarray]:
     """Yield the ids of sample number ``sample`` of ``generate``, a few at a time while they are drawn."""
     sampling.validate()
-    request = _request(model, prompt, [sample], 1 if _runs_natively(model) else JAX_ROWS, size, seed, bos)
-    advance = _loop(model, params, vocabulary, request, sampling)
+    request = _request(model, prompt, [sample], 1 if _runs_natively(model, control) else JAX_ROWS, size, seed, bos)
+    advance = _loop(model, params, vocabulary, request, sampling, control)
     seen, finished = request.lead + len(prompt), bool(request.done[0])
     while not finished:
         position, tokens, done = advance(seen + STREAM_TOKENS)

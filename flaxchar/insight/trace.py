@@ -117,7 +117,7 @@ def trace_many(
             'the model names the label of a text (it was trained with `head="classifier"`); it predicts no characters'
         )
     given = given_examples(trained, list(examples))
-    encoded, tokens = _encode(trained, given, unknown)
+    encoded, tokens = encode_traced(trained, given, unknown)
     names = _token_names(vocabulary)
     alternatives = max(0, min(alternatives, len(names) - names.count(None)))
     settings = trained.config.model
@@ -127,6 +127,28 @@ def trace_many(
         for row, k in enumerate(chosen):
             results[k] = _read(seen, row, [*tokens[k], *[END] * encoded.ends], names, vocabulary)
     return results
+
+
+def mean_states(trained: TrainedModel, examples: Sequence[Example]) -> Float[np.ndarray, "texts layers hidden"]:
+    """The mean hidden state of each unit over each text; unlike ``trace`` it works for classifiers too.
+
+    Args:
+      trained: the model.
+      examples: texts, with labels and sources if a language model needs them; a classifier reads the text alone.
+    """
+    vocabulary, settings = trained.vocabulary, trained.config.model
+    if vocabulary.classifies:
+        given = given_examples(trained, list(examples), replace=True)
+        end = np.array([vocabulary.source_end])
+        rows = [np.concatenate([vocabulary.encode(example.text, "drop"), end]) for example in given]
+        encoded = EncodedTexts(np.concatenate(rows).astype(np.int32), np.cumsum([0, *map(len, rows)]))
+    else:
+        encoded, _ = encode_traced(trained, given_examples(trained, list(examples)), "drop")
+    result = np.zeros((len(examples), settings.layers, settings.hidden), np.float32)
+    for chosen, seen in _batches(trained, encoded, _token_names(vocabulary), 0, gates=False):
+        for row, k in enumerate(chosen):
+            result[k] = np.asarray(seen.activations)[:, seen.mask[row], row].mean(1)
+    return result
 
 
 class _Seen(NamedTuple):
@@ -157,10 +179,17 @@ def _token_names(vocabulary: Vocabulary) -> list[str | None]:
     return names
 
 
-def _encode(
+def encode_traced(
     trained: TrainedModel, examples: Sequence[Example], unknown: Unknown
 ) -> tuple[EncodedTexts, list[list[str]]]:
-    """The ids of label or source and text of each example, and the tokens of its text that have an id."""
+    """Encode examples for a trace.
+
+    Returns:
+      The ids of the label or source and the text of each example, and the tokens of its text that have an id.
+
+    Raises:
+      InputError: as ``trace``.
+    """
     vocabulary = trained.vocabulary
     rows, tokens = [], []
     for example in examples:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 
 import pytest
 
@@ -93,6 +96,9 @@ def test_a_grid_that_is_refused_prints_nothing(run, run_here):
         (("--beam", "4", "--top-k", "0"), "--beam and --top-k exclude"),
         (("--beam", "4", "--num-samples", "1"), "--beam and --num-samples exclude"),
         (("--beam", "4", "--seed", "1"), "--beam and --seed exclude"),
+        (("--beam", "4", "--repetition-penalty", "2"), "--beam and --repetition-penalty exclude"),
+        (("--grid", "--acrostic", "ab"), "--grid and --acrostic exclude"),
+        (("--interactive", "--json"), "--interactive and --json exclude"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(run_here, arguments, told):
@@ -108,3 +114,28 @@ def test_a_prompt_may_begin_with_a_dash_and_be_in_another_form(run, run_here):
     assert result.returncode == 0, result.stderr
     assert [line[:4] for line in result.stdout.splitlines()] == ["-The", "-The"]
     assert result.stderr == "the prompt was taken with '-' instead of '—', as the model knows it.\n"
+
+
+def test_sample_writes_under_constraints(run, run_here):
+    arguments = ("--workdir", str(run), "--num-samples", "2", "--size", "60")
+    asked = ("--regex", "[A-Z][a-z ]{5,20}", "--forbid", "t", "--blend", f"{run}:0.5", "--min-p", "0.05")
+    for line in run_here("sample", *arguments, *asked).stdout.splitlines():
+        assert re.fullmatch("[A-Z][a-su-z ]{5,20}", line)
+    poem = run_here("sample", *arguments[:2], "--acrostic", "SAM", "--num-samples", "1", "--stop", "s ").stdout
+    assert [line[:1].upper() for line in poem.splitlines()] == ["S", "A", "M", ""]
+    beam = run_here("sample", "--workdir", str(run), "--beam", "2", "--regex", "[a-c]{3}").stdout
+    assert re.fullmatch("[a-c]{3}\n", beam)
+
+
+def test_what_no_text_can_meet_is_one_sentence(run, run_here):
+    result = run_here("sample", "--workdir", str(run), "--regex", "a{30}", "--size", "20")
+    assert (result.returncode, result.stdout) == (2, "")
+    told = "flaxchar: the shortest text that meets --regex takes 30 characters; --size leaves room for 20\n"
+    assert result.stderr == told
+
+
+def test_sample_is_interactive(run, run_here, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Today \n/temperature 0\n\n"))
+    lines = run_here("sample", "--workdir", str(run), "--interactive", "--size", "40").stdout.splitlines()
+    assert lines[1] == "temperature 0 · size 40"
+    assert lines[2] == flaxchar.load(run).generate("Today ", temperature=0, size=40)[0]

@@ -1,0 +1,128 @@
+"""What a model writes: samples over temperatures, and how much of them is copied from the training texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from flaxchar.analysis.novelty import TextIndex, measure_novelty
+from flaxchar.data.examples import Examples
+from flaxchar.data.forms import normalized
+from flaxchar.generation.generate import generate
+from flaxchar.generation.prompt import encode_prompt
+from flaxchar.generation.sampling import Sampling
+from flaxchar.models.trained import TrainedModel
+
+TEMPERATURES = (0.3, 0.8, 1.0, 1.3)
+# Texts at each temperature, and their longest length in tokens.
+_TEXTS, _SIZE = 4, 200
+# Texts that are searched in the training texts, and characters of these that are indexed, at most.
+_SEARCHED, _INDEXED = 60, 600_000
+# Labels and sources that texts are written for, at most.
+_MOST_BEGINNINGS = 4
+# The temperature of the texts that are searched.
+_TEMPERATURE = 0.8
+
+
+class Written(NamedTuple):
+    """A text that the model wrote.
+
+    Attributes:
+      text: the text.
+      beginning: the label or source that it was written for; empty for none.
+      copied: where its longest passage that also stands in the training texts begins, and the passage's length.
+    """
+
+    text: str
+    beginning: str = ""
+    copied: tuple[int, int] = (0, 0)
+
+
+class Copying(NamedTuple):
+    """How much of the written texts is copied from training texts.
+
+    Attributes:
+      samples: number of texts.
+      copies: number that equal a training text.
+      repeated: number that repeat an earlier one.
+      quartiles: quartiles of the length of the longest copied passage, in characters.
+      share: median share of a text that its longest copied passage makes up.
+      indexed: number of training texts that were searched.
+      texts: number of training texts.
+      examples: the texts of which the largest share is copied, the most copied first.
+    """
+
+    samples: int
+    copies: int
+    repeated: int
+    quartiles: tuple[int, int, int]
+    share: float
+    indexed: int
+    texts: int
+    examples: list[Written]
+
+
+def write_samples(trained: TrainedModel, sources: Sequence[str] = ()) -> dict[float, list[Written]]:
+    """Some texts at each of ``TEMPERATURES``: for each label or source in turn, where the model has such.
+
+    Args:
+      trained: a language model.
+      sources: sources to write from, at least one for a model with sources.
+    """
+    return {temperature: _write(trained, sources, temperature, _TEXTS) for temperature in TEMPERATURES}
+
+
+def measure_copying(trained: TrainedModel, train: Examples, sources: Sequence[str] = ()) -> Copying:
+    """Write texts and search them in the training texts, or in the first of these if there are very many.
+
+    Args:
+      trained: a language model.
+      train: the training texts.
+      sources: sources to write from, at least one for a model with sources.
+    """
+    written = _write(trained, sources, _TEMPERATURE, _SEARCHED)
+    form = trained.config.data.normalize
+    texts, characters = [], 0
+    for text in train.texts:
+        texts.append(normalized(text[: _INDEXED - characters], form))
+        characters += len(text)
+        if characters >= _INDEXED:
+            break
+    novelty = measure_novelty([normalized(each.text, form) for each in written], TextIndex(texts))
+    low, middle, high = np.quantile([match.length for match in novelty.matches], (0.25, 0.5, 0.75))
+    order = np.argsort(-novelty.shares, kind="stable")[:_TEXTS]
+    return Copying(
+        novelty.samples,
+        novelty.copies,
+        novelty.duplicates,
+        (round(low), round(middle), round(high)),
+        float(np.median(novelty.shares)),
+        len(texts),
+        len(train),
+        [written[k]._replace(copied=novelty.matches[k][:2]) for k in order],
+    )
+
+
+def _write(trained: TrainedModel, sources: Sequence[str], temperature: float, count: int) -> list[Written]:
+    """Texts at a temperature, shared out evenly among labels or sources."""
+    vocabulary = trained.vocabulary
+    beginnings: list[tuple[str | None, str | None]] = [(None, None)]
+    if vocabulary.source_end is not None:
+        beginnings = [(None, source) for source in sources[:_MOST_BEGINNINGS]]
+    elif vocabulary.labels:
+        beginnings = [(label, None) for label in vocabulary.labels[:_MOST_BEGINNINGS]]
+    written = []
+    for number, (label, source) in enumerate(beginnings):
+        share = len(range(number, count, len(beginnings)))
+        if not share:
+            continue
+        begin = encode_prompt(trained, "", _SIZE, "drop", label, source)
+        rows = generate(
+            trained.model, trained.params, vocabulary, begin.ids, share, begin.size, 0, Sampling(temperature),
+            trained.config.data.bos,
+        )  # fmt: skip
+        texts = ["".join(begin.followed_by([vocabulary.decode(row)])) for row in rows]
+        written += [Written(text, label or source or "") for text in texts]
+    return written
