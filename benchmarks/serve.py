@@ -31,8 +31,8 @@ async def write(port: int, seed: int, size: int, prompt: str) -> Text:
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"seed": seed, "size": size, "prompt": prompt, "temperature": 1.0}).encode()
-    head = f"POST /generate HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    head = f"POST /generate HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     text, tokens, first = prompt, 0, 0.0
     async for line in reader:
         if line.startswith(b'data: {"tokens"'):
@@ -63,7 +63,7 @@ def main() -> None:
             port = urlsplit(server.stdout.readline().split(" at ")[1].split()[0]).port
             assert port is not None
             texts = asyncio.run(load(port, 50, options.size, options.prompt))[1]  # compiles
-            print("| texts at once | characters a second | a text: characters a second | first character after | text after |")
+            print("| texts at once | characters a second | for each text | first character after | text after |")
             print("|---|---|---|---|---|")
             for count in COUNTS:
                 runs = []
@@ -74,7 +74,7 @@ def main() -> None:
                 each = statistics.median(t.tokens / t.seconds for _, texts in runs for t in texts)
                 first = statistics.median(t.first for _, texts in runs for t in texts)
                 whole = statistics.median(t.seconds for _, texts in runs for t in texts)
-                print(f"| {count} | {rate:,.0f} | {each:,.0f} | {1000 * first:.0f} ms | {1000 * whole:.0f} ms |", flush=True)
+                print(f"| {count} | {rate:,.0f} | {each:,.0f} | {1000 * first:.0f} ms | {1000 * whole:.0f} ms |")
         finally:
             server.terminate()
     import flaxchar

@@ -15,6 +15,7 @@ from flaxchar.commands.flags import flag
 from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
+from flaxchar.commands.serve import ServeOptions
 from flaxchar.commands.train import TrainOptions
 from flaxchar.settings import DataConfig, ModelConfig, TrainingConfig
 from flaxchar.validation import MOST, Setting, describe, types_of
@@ -22,6 +23,7 @@ from flaxchar.validation import MOST, Setting, describe, types_of
 COMMANDS: dict[str, type] = {
     "train": TrainOptions, "sample": SampleOptions, "score": ScoreOptions, "classify": ClassifyOptions,
     "compress": CompressOptions, "decompress": DecompressOptions, "compare": CompareOptions, "novelty": NoveltyOptions,
+    "serve": ServeOptions,
 }  # fmt: skip
 WITH_SETTINGS = ("train", "compare")
 # No number, or none that a computer holds.
@@ -99,8 +101,9 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
     model, long, nothing = f"--workdir={run}", "a" * 300, str(folder / "nothing")
     new = f"--workdir={folder / 'new'}"
     data = f"--data={texts}"
+    unnamed = ("serve",)  # names its runs without a flag; tests/commands/test_serve.py
     empty, binary, table, lines = (folder / name for name in ("empty.txt", "binary", "table.csv", "lines.jsonl"))
-    for command in COMMANDS:
+    for command in (name for name in COMMANDS if name not in unnamed):
         file = (str(texts),) if command in ("score", "classify", "compress") else ()
         file = (str(folder / "some.flaxchar"),) if command == "decompress" else file
         given = (data,) if command in WITH_SETTINGS else ()
