@@ -47,7 +47,7 @@ def visit(browser, server):
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("dialog", lambda dialog: told.append(dialog.message))
-        page.goto(f"http://127.0.0.1:{server.port}/#{view}")
+        page.goto(f"http://127.0.0.1:{server.port}/#/{view}")
         expect(page.locator("#facts")).to_contain_text("units")
         if run != "plain":
             page.select_option("#run", run)

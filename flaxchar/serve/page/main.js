@@ -39,7 +39,7 @@ function open(tab, focus = false) {
   }
   const view = tab.getAttribute("aria-controls");
   $("given").hidden = !runs.length || !(current().needs_label || current().needs_source) || ["curves", "classify"].includes(view);
-  history.replaceState(null, "", `#${view}`);
+  history.replaceState(null, "", `#/${view}`);
   if (focus) tab.focus();
   const box = document.getElementById(`${view}-text`);
   if (box && !box.value && text().trim()) { // what was just written is what one wants to look into
@@ -122,7 +122,7 @@ $("run").addEventListener("change", choose);
 $("label").addEventListener("change", refresh);
 $("source").addEventListener("input", refresh);
 window.addEventListener("resize", () => { close(); if (runs.length && openTab().id === "tab-curves") showCurves(current().name); });
-const first = tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
+const first = tabs.find((tab) => `#/${tab.getAttribute("aria-controls")}` === location.hash);
 if (first) open(first);
 await update();
 setInterval(() => { if (!document.hidden) update(); }, LOOK_EVERY);
