@@ -20,6 +20,7 @@ from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.options import parse
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
+from flaxchar.commands.serve import ServeOptions
 from flaxchar.commands.train import TrainOptions
 from flaxchar.config import Config
 
@@ -42,6 +43,7 @@ KINDS = {
     "decompress": (DecompressOptions, False, ()),
     "compare": (CompareOptions, True, GRID),
     "novelty": (NoveltyOptions, False, ()),
+    "serve": (ServeOptions, False, ()),
 }
 COMMAND = re.compile(r"(?:python3? (\w+)\.py|flaxchar (\w+))(?= |$)(.*)")
 
