@@ -18,6 +18,7 @@ from flaxchar.commands.novelty import NoveltyOptions
 from flaxchar.commands.report import ReportOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
+from flaxchar.commands.serve import ServeOptions
 from flaxchar.commands.train import TrainOptions
 from flaxchar.settings import DataConfig, ModelConfig, TrainingConfig
 from flaxchar.validation import MOST, Setting, describe, types_of
@@ -27,6 +28,7 @@ COMMANDS: dict[str, type] = {
     "compress": CompressOptions, "decompress": DecompressOptions, "compare": CompareOptions, "novelty": NoveltyOptions,
     "export": ExportOptions, "import": ImportOptions,
     "report": ReportOptions,
+    "serve": ServeOptions,
 }  # fmt: skip
 WITH_SETTINGS = ("train", "compare")
 # No number, or none that a computer holds.
@@ -104,6 +106,7 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
     model, long, nothing = f"--workdir={run}", "a" * 300, str(folder / "nothing")
     new = f"--workdir={folder / 'new'}"
     data = f"--data={texts}"
+    unnamed = ("serve",)  # names its runs without a flag; tests/commands/test_serve.py
     empty, binary, table, lines = (folder / name for name in ("empty.txt", "binary", "table.csv", "lines.jsonl"))
     for value in (long, "b/" * 3000, "a\0b", "\ud800", "", nothing, str(texts), str(folder)):
         yield BadCommand(("report", value), value if value in (nothing, str(texts), str(folder)) else "")
@@ -116,7 +119,7 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
         (("--label-field=",), "--label-field"),
     ):
         yield BadCommand(("report", str(run), *arguments), told)
-    for command in [name for name in COMMANDS if name not in ("export", "import", "report")]:
+    for command in [name for name in COMMANDS if name not in ("export", "import", "report", *unnamed)]:
         file = (str(texts),) if command in ("score", "classify", "compress") else ()
         file = (str(folder / "some.flaxchar"),) if command == "decompress" else file
         given = (data,) if command in WITH_SETTINGS else ()

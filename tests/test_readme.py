@@ -23,6 +23,7 @@ from flaxchar.commands.options import parse
 from flaxchar.commands.report import ReportOptions
 from flaxchar.commands.sample import SampleOptions
 from flaxchar.commands.score import ScoreOptions
+from flaxchar.commands.serve import ServeOptions
 from flaxchar.commands.train import TrainOptions
 from flaxchar.config import Config
 
@@ -48,6 +49,7 @@ KINDS = {
     "export": (ExportOptions, False, ()),
     "import": (ImportOptions, False, ()),
     "novelty": (NoveltyOptions, False, ()),
+    "serve": (ServeOptions, False, ()),
 }
 COMMAND = re.compile(r"(?:python3? (\w+)\.py|flaxchar (\w+))(?= |$)(.*)")
 

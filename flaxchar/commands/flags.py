@@ -26,6 +26,7 @@ _PARAMETERS = {
     *("to", "vocabulary"),
     *("debug", "temperature", "top_k", "top_p", "min_p", "size", "num_samples", "unknown", "label", "source", "prompt"),
     *("repetition_penalty", "blend", "forbid", "regex", "acrostic", "stop", "interactive"),
+    *("host", "port"),
     *("beam", "novel", "stream", "grid", "json", "color", "rank", "adapt", "tensorboard", "output", "target_field"),
     *SETTINGS,
     *_OTHER_FLAGS,

@@ -19,6 +19,7 @@ SUMMARIES = {
     "export": "write a model in a format that other programs read",
     "import": "make a run of a model that Keras or PyTorch trained",
     "report": "write a page that shows what a model has learned",
+    "serve": "a page to write, score and look inside with, and a JSON API",
     "novelty": "how much of what a model writes is copied from its training texts",
 }
 _USAGE = (
@@ -101,6 +102,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             from flaxchar.commands.export import export as command
         case "import":
             from flaxchar.commands.import_ import import_model as command
+        case "serve":
+            from flaxchar.commands.serve import serve as command
         case _:
             import difflib
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 Options = TypeVar("Options")
 # Options that name files and folders.
 _PATHS = frozenset(
-    {"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files", "run", "vocabulary"}
+    {"data", "val_data", "data_dir", "init_from", "workdir", "output", "file", "files", "run", "runs", "vocabulary"}
 )
-_POSITIONAL_PATHS = frozenset({"file", "files", "run"})
+_POSITIONAL_PATHS = frozenset({"file", "files", "run", "runs"})
 # Heading of the options that say how texts are drawn.
 DRAWING = "How texts are drawn"
 # Heading of the options that say what texts must be like.

@@ -43,6 +43,12 @@ def lead_in(prompt: np.ndarray, eos: int, bos: bool) -> np.ndarray:
     return np.concatenate([[eos] * int(bos or not len(prompt)), prompt]).astype(np.int32)
 
 
+def sample_keys(given: np.ndarray, seed: int, samples: np.ndarray | Sequence[int]) -> Array:
+    """The random keys of some samples of what is fed before the first draw (``lead_in``), keys ``[samples]``."""
+    # Each prompt has its own keys; with the same keys different prompts would be continued alike.
+    return fold_in(fold_in(new_key(seed), zlib.crc32(given.tobytes())), np.asarray(samples))
+
+
 class _Request(NamedTuple):
     """Arguments of the decode loop for some samples of one prompt.
 
@@ -79,9 +85,7 @@ def _request(
     tokens[:, : len(given)] = given
     numbers = np.zeros(rows, np.uint32)
     numbers[: len(samples)] = samples
-    # Each prompt has its own keys; with the same keys different prompts would be continued alike.
-    key = fold_in(new_key(seed), zlib.crc32(given.tobytes()))
-    keys = fold_in(key, numbers)
+    keys = sample_keys(given, seed, numbers)
     done = (np.arange(rows) >= len(samples)) | (len(prompt) >= size)
     lengths, limits = np.full(rows, len(given), np.int32), np.full(rows, size + lead, np.int32)
     return _Request(tokens, done, lengths, limits, numbers, keys, lead, size + lead - 1)

@@ -17,8 +17,12 @@ from flaxchar.training.same_run import changed_settings
 _TRIES = 50
 
 
-def load_model(run: Run) -> TrainedModel:
+def load_model(run: Run, newest: bool = False) -> TrainedModel:
     """Load the model of the best checkpoint, also while another process trains or begins anew.
+
+    Args:
+      run: the run.
+      newest: load the model of the last checkpoint instead.
 
     Raises:
       InputError: there is no checkpoint yet, or the best one is damaged.
@@ -27,7 +31,7 @@ def load_model(run: Run) -> TrainedModel:
     for _ in range(_TRIES):
         trained, damage = None, None
         try:
-            trained = _load(run)
+            trained = _load(run, newest)
         except GoneError:
             pass
         except DamagedError as error:
@@ -43,15 +47,16 @@ def load_model(run: Run) -> TrainedModel:
     raise InputError(f"{path} is being replaced again and again by another process")
 
 
-def _load(run: Run) -> TrainedModel:
+def _load(run: Run, newest: bool) -> TrainedModel:
     best = run.checkpoints.best()
-    if best is None:
+    step = run.checkpoints.last_step() if newest else None if best is None else best[0]
+    if step is None:
         raise InputError(f"{run.path} holds no checkpoint yet: its training was stopped before the first was saved")
     model = make_model(run.vocabulary, run.config.model)
     # Before shapes are computed, let alone allocated: settings of somebody else may claim any size.
     count = count_parameters(run.config.model, model.vocab, model.source_end is not None)
-    run.checkpoints.check_size(best[0], count)
-    params, _ = run.checkpoints.restore(best[0], jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    run.checkpoints.check_size(step, count)
+    params, _ = run.checkpoints.restore(step, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
     if not all_finite(params):
         raise InputError(
             f"the model in {run.path} holds parameters that are not finite numbers: its training has diverged; "

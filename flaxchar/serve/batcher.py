@@ -1,0 +1,343 @@
+"""The batcher: one thread that owns the device, writes the texts of many people together, and runs other jobs between.
+
+Each model that writes has batches of ``ROWS`` rows (``flaxchar.serve.decoding``). A text takes a free row and leaves it
+when it ends or its reader has gone. Between two calls of a batch the thread runs at most one other job, such as the
+scores of a text, so nobody waits long for anybody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxchar.config import InputError
+from flaxchar.generation.generate import lead_in, sample_keys
+from flaxchar.generation.prompt import Prompt
+from flaxchar.generation.sampling import Sampling
+from flaxchar.kernels.random import new_key
+from flaxchar.models.trained import TrainedModel
+from flaxchar.serve.decoding import NO_TOP_P, ROWS, STEPS, Inputs, decode_rows
+
+# Texts that are written at once, and jobs that wait, at most.
+MOST_STREAMS, MOST_JOBS = 64, 64
+# Tokens of a source, and of the label or the end beside it: a model with sources keeps a state for each.
+MOST_SOURCE = 1024
+# The token that stands for the end of a text among the alternatives, as in ``flaxchar.insight.trace``.
+END = ""
+
+Reason = Literal["eos", "size", "closing", "error"]
+
+
+class BusyError(Exception):
+    """As many texts are being written, or jobs waiting, as the limits allow."""
+
+
+class Token(NamedTuple):
+    """A token that was written.
+
+    Attributes:
+      text: the token.
+      probability: the model's probability of it, at temperature 1 and without filters.
+      alternatives: the likeliest tokens there with their probabilities, best first; ``END`` for the end of the text.
+    """
+
+    text: str
+    probability: float
+    alternatives: list[tuple[str, float]]
+
+
+class Ended(NamedTuple):
+    """A text has ended.
+
+    Attributes:
+      reason: ``"eos"`` where the model ended it, ``"size"`` at its longest, ``"closing"`` where the server ends,
+        ``"error"`` where the device failed.
+      alternatives: for ``"eos"``, the likeliest tokens where the text ended.
+    """
+
+    reason: Reason
+    alternatives: Sequence[tuple[str, float]] = ()
+
+
+# Receives what was written, in the batcher's thread: some tokens, or the end.
+Deliver = Callable[[list[Token] | Ended], None]
+
+
+class _Drawn(NamedTuple):
+    """What one row drew at one step: the fields of ``Outputs`` as plain numbers."""
+
+    id: int
+    probability: float
+    likeliest: list[int]
+    likeliest_probabilities: list[float]
+
+
+class Stream:
+    """One text that is being written. ``close`` may be called from any thread."""
+
+    def __init__(self, trained: TrainedModel, prompt: Prompt, sampling: Sampling, seed: int, deliver: Deliver) -> None:
+        """Prepare a text: sample 0 of ``generate`` for the same arguments.
+
+        Raises:
+          InputError: the source is longer than ``MOST_SOURCE``.
+        """
+        fed = lead_in(prompt.ids, trained.vocabulary.eos, trained.config.data.bos)
+        end = trained.vocabulary.source_end
+        if end is not None and (length := int(np.argmax(prompt.ids == end))) > MOST_SOURCE:
+            raise InputError(f"`source` has {length:,} tokens; the page reads at most {MOST_SOURCE:,}")
+        self.trained, self.sampling, self.deliver = trained, sampling, deliver
+        self.key = sample_keys(fed, seed, [0])[0]
+        self.waiting = deque(fed.tolist())
+        self.left = prompt.size - len(prompt.ids)  # tokens that may still be drawn
+        self.drawn = 0
+        self.fresh, self.closed = True, False
+        self._begun = not prompt.begins
+
+    def close(self) -> None:
+        """Give up the row: nobody reads the text any more."""
+        self.closed = True
+
+    def take(self, drawn: _Drawn, names: list[str]) -> Token | Ended | None:
+        """Take what was drawn: a token, the end, or None for a line feed before the text begins."""
+        self.drawn, self.left = self.drawn + 1, self.left - 1
+        alternatives = [(names[k], p) for k, p in zip(drawn.likeliest, drawn.likeliest_probabilities, strict=True)]
+        if drawn.id == self.trained.vocabulary.eos:
+            return Ended("eos", alternatives)
+        text = names[drawn.id] if self._begun else names[drawn.id].lstrip("\n")
+        self._begun = self._begun or bool(text)
+        return Token(text, drawn.probability, alternatives) if text else None
+
+
+class _Batch:
+    """The rows of one model, some of them with a text."""
+
+    def __init__(self, trained: TrainedModel) -> None:
+        vocabulary = trained.vocabulary
+        self.trained = trained
+        self.rows: list[Stream | None] = [None] * ROWS
+        self._names = [END, *(token or "" for token in vocabulary.tokens), *[""] * vocabulary.has_unknown, END]
+        # Copies: its arrays share one of zeros, and a call uses up each of them.
+        self._carry = jax.tree.map(jnp.copy, trained.model.initial_step_carry(ROWS, MOST_SOURCE + 2))
+        self._keys: Any = None
+
+    @property
+    def live(self) -> int:
+        """Rows with a text."""
+        return sum(stream is not None for stream in self.rows)
+
+    def admit(self, stream: Stream) -> bool:
+        """Give a text a free row; False if there is none or the text is for another model."""
+        if stream.trained is not self.trained or None not in self.rows:
+            return False
+        self.rows[self.rows.index(None)] = stream
+        self._keys = None
+        return True
+
+    def advance(self) -> None:
+        """Write a few tokens of every text, and free the rows of those that end."""
+        for row, stream in enumerate(self.rows):
+            if stream is not None and (stream.closed or stream.left <= 0):
+                if not stream.closed:
+                    stream.deliver(Ended("size"))
+                self.rows[row] = None
+        if not self.live:
+            return
+        inputs, ends = self._inputs()
+        outputs, self._carry = decode_rows(
+            self.trained.model,
+            self.trained.params,
+            self._carry,
+            inputs,
+            self._row_keys(),
+            self._sampling(),
+            banned=self.trained.vocabulary.never_written,
+        )
+        columns = [np.swapaxes(np.asarray(part), 0, 1).tolist() for part in outputs]  # by row, then by step
+        for row, stream in enumerate(self.rows):
+            if stream is not None and ends[row]:
+                drawn = [_Drawn(*parts) for parts in zip(*(column[row] for column in columns), strict=True)]
+                self._deliver(stream, row, drawn[int(inputs.counts[row]) - 1 :])
+
+    def end(self, reason: Reason) -> None:
+        """End every text."""
+        for row, stream in enumerate(self.rows):
+            if stream is not None and not stream.closed:
+                stream.deliver(Ended(reason))
+            self.rows[row] = None
+
+    def _inputs(self) -> tuple[Inputs, list[bool]]:
+        """What the rows feed next, and which of them then draw: those whose given tokens end."""
+        inputs = Inputs(
+            np.zeros(ROWS, bool), np.ones((ROWS, STEPS), np.int32), np.ones(ROWS, np.int32), np.zeros(ROWS, np.int32)
+        )
+        ends = [False] * ROWS
+        for row, stream in enumerate(self.rows):
+            if stream is None:
+                continue
+            given = [stream.waiting.popleft() for _ in range(min(STEPS, len(stream.waiting)))]
+            inputs.given[row, : len(given)] = given
+            inputs.counts[row], inputs.drawn[row], inputs.fresh[row] = len(given), stream.drawn, stream.fresh
+            stream.fresh, ends[row] = False, not stream.waiting
+        return inputs, ends
+
+    def _deliver(self, stream: Stream, row: int, drawn: list[_Drawn]) -> None:
+        """Hand on what a row drew."""
+        tokens: list[Token] = []
+        ended: Ended | None = None
+        for one in drawn:
+            taken = stream.take(one, self._names)
+            if isinstance(taken, Ended):
+                ended = taken
+                break
+            if taken is not None:
+                tokens.append(taken)
+            if stream.left <= 0:
+                ended = Ended("size")
+                break
+        stream.waiting.append(drawn[-1].id)  # the others have been fed already
+        if tokens and not stream.closed:
+            stream.deliver(tokens)
+        if ended is not None:
+            self.rows[row] = None
+            if not stream.closed:
+                stream.deliver(ended)
+
+    def _row_keys(self) -> Any:
+        if self._keys is None:
+            unused = new_key(0)
+            self._keys = jnp.stack([unused if stream is None else stream.key for stream in self.rows])
+        return self._keys
+
+    def _sampling(self) -> Sampling:
+        """The settings of each row, arrays ``[rows]``."""
+        each = [Sampling() if stream is None else stream.sampling for stream in self.rows]
+        kinds = np.float32, np.int32, np.float32, np.float32
+        columns = Sampling(*(np.array(c, kind) for kind, c in zip(kinds, zip(*each, strict=True), strict=True)))
+        return columns._replace(top_p=np.where(columns.top_p >= 1, np.float32(NO_TOP_P), columns.top_p))
+
+
+class Batcher:
+    """The thread that owns the device.
+
+    Example::
+
+        batcher = Batcher()
+        batcher.open(Stream(trained, encode_prompt(trained, "Today "), Sampling(), 0, print))
+        batcher.submit(lambda: trace(trained, "Today ")).result()
+        batcher.close()
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
+        self._new: deque[Stream] = deque()
+        self._batches: list[_Batch] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="flaxchar-device", daemon=True)
+        self._thread.start()
+
+    @property
+    def streams(self) -> int:
+        """How many texts are being written."""
+        with self._condition:
+            return len(self._new) + sum(batch.live for batch in self._batches)
+
+    def open(self, stream: Stream) -> None:
+        """Begin to write a text.
+
+        Raises:
+          BusyError: ``MOST_STREAMS`` are being written, or the server is closing.
+        """
+        with self._condition:
+            if self._closing or len(self._new) + sum(batch.live for batch in self._batches) >= MOST_STREAMS:
+                raise BusyError(f"{MOST_STREAMS} texts are being written, the most at once; try again in a moment")
+            self._new.append(stream)
+            self._condition.notify()
+
+    def submit(self, job: Callable[[], Any]) -> Future:
+        """Run a function in the thread; its result or its exception comes by the future.
+
+        Raises:
+          BusyError: ``MOST_JOBS`` wait, or the server is closing.
+        """
+        future: Future = Future()
+        with self._condition:
+            if self._closing or len(self._jobs) >= MOST_JOBS:
+                raise BusyError(f"{MOST_JOBS} requests wait for the device; try again in a moment")
+            self._jobs.append((job, future))
+            self._condition.notify()
+        return future
+
+    def close(self) -> None:
+        """End every text and job, and the thread."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while self._wait():
+            self._run_job()
+            self._admit()
+            for batch in list(self._batches):
+                self._advance(batch)
+        with self._condition:
+            for stream in self._new:
+                stream.deliver(Ended("closing"))
+            for _, future in self._jobs:
+                future.cancel()
+            self._new.clear()
+            self._jobs.clear()
+        for batch in self._batches:
+            batch.end("closing")
+
+    def _wait(self) -> bool:
+        """Wait until there is something to do; False when the server closes."""
+        with self._condition:
+            while not (self._closing or self._jobs or self._new or self._batches):
+                self._condition.wait()
+            return not self._closing
+
+    def _run_job(self) -> None:
+        with self._condition:
+            if not self._jobs:
+                return
+            job, future = self._jobs.popleft()
+        if not future.set_running_or_notify_cancel():
+            return  # nobody waits for it any more
+        try:
+            result = job()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    def _admit(self) -> None:
+        """Give the new texts rows, in a new batch where no row is free."""
+        with self._condition:
+            while self._new:
+                stream = self._new.popleft()
+                if stream.closed or any(batch.admit(stream) for batch in self._batches):
+                    continue
+                batch = _Batch(stream.trained)
+                batch.admit(stream)
+                self._batches.append(batch)
+
+    def _advance(self, batch: _Batch) -> None:
+        """Advance a batch. If the device fails, its texts end, and the others go on."""
+        try:
+            batch.advance()
+        except Exception:
+            logging.getLogger(__name__).exception("a batch of %d texts has failed", batch.live)
+            batch.end("error")
+        if not batch.live:
+            with self._condition:
+                self._batches.remove(batch)

@@ -1,0 +1,89 @@
+"""Connections: as many as the process can hold, none of them slow, so that others are always served.
+
+uvicorn waits for ever for the head of a first request and for a client that does not read. Here a connection must begin
+a request within ``HEAD_SECONDS``, and must take what is sent within ``STALL_SECONDS``. Where there are too many, the
+oldest one that has no whole request makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Connections at once: a process may often open no more than 1,024 files, on macOS 256.
+MOST_CONNECTIONS = 200
+# Seconds for the head of a request, and for a client to take what is sent.
+HEAD_SECONDS, STALL_SECONDS = 10.0, 20.0
+
+
+class Connection(H11Protocol):
+    """One connection, with limits."""
+
+    head_seconds, stall_seconds, most = HEAD_SECONDS, STALL_SECONDS, MOST_CONNECTIONS
+
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        """As uvicorn calls it."""
+        super().__init__(*arguments, **others)
+        self.opened = self.loop.time()
+        self._head: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    @property
+    def served(self) -> bool:
+        """Whether a whole request has come and its response is under way."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Make room for the connection if there are too many, and wait for its first request."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            idle = [c for c in self.connections if isinstance(c, Connection) and not c.served]
+            min(idle, key=lambda connection: connection.opened).abort()
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a request that has begun has a limit of its own (``Guard``)."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            _cancel(self._head)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._wait_for_head()
+        super().on_response_complete()  # perhaps the next one has come already
+        if not self.cycle.response_complete:
+            _cancel(self._head)
+
+    def pause_writing(self) -> None:
+        """The client takes nothing any more: wait for it a while."""
+        super().pause_writing()
+        _cancel(self._stall)
+        self._stall = self.loop.call_later(self.stall_seconds, self.abort)
+
+    def resume_writing(self) -> None:
+        """The client goes on."""
+        _cancel(self._stall)
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        _cancel(self._head)
+        _cancel(self._stall)
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Close the connection at once, whatever waits to be sent."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    def _wait_for_head(self) -> None:
+        _cancel(self._head)
+        self._head = self.loop.call_later(self.head_seconds, self.abort)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

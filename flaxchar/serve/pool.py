@@ -1,0 +1,205 @@
+"""The model pool: the runs that are served, each with its newest model, also while it is still being trained."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from flaxchar.config import InputError
+from flaxchar.language_model import LanguageModel
+from flaxchar.models.charlm import count_params
+from flaxchar.training.checksums import DamagedError
+from flaxchar.training.run_directory import METRICS, Run
+from flaxchar.training.run_files import read_sealed
+from flaxchar.training.saved_model import load_model
+
+# Seconds between two looks at whether a run has a new checkpoint.
+LOOK_EVERY = 2.0
+# A run whose metrics are older than this many seconds is not being trained.
+STILL_TRAINING = 120.0
+# Points of a curve, at most: more than a screen can show.
+MOST_POINTS = 400
+# Labels that the page offers, at most.
+MOST_LABELS = 1000
+
+
+class ServedRun:
+    """One run that is served.
+
+    Attributes:
+      name: its name in the API.
+      path: its folder.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        """Open a run.
+
+        Raises:
+          InputError: there is none in the folder, or it is damaged.
+        """
+        self.name, self.path = name, path
+        self._lock = threading.Lock()
+        self._model: LanguageModel | None = None
+        self._problem, self._looked = "", -LOOK_EVERY
+        self._seen: tuple[int, int | None] | None = None
+        self._run = Run.open(path)
+        self._run.close()
+
+    def model(self) -> LanguageModel:
+        """The run's model: of the best checkpoint, or of the newest one while the run is being trained.
+
+        The folder is looked at again every ``LOOK_EVERY`` seconds. If it cannot be read then, the model before stays.
+
+        Raises:
+          InputError: there is no checkpoint yet, or it is damaged.
+        """
+        with self._lock:
+            if time.monotonic() - self._looked >= LOOK_EVERY:
+                self._looked = time.monotonic()
+                self._look()
+            if self._model is None:
+                raise InputError(self._problem)
+            return self._model
+
+    def describe(self) -> dict[str, Any]:
+        """What the page has to know about the run, as JSON types."""
+        problem = ""
+        try:
+            self.model()
+        except InputError as error:
+            problem = str(error)
+        run, lm, vocabulary = self._run, self._model, self._run.vocabulary
+        network = run.config.model
+        last = self._last_step()
+        return {
+            "name": self.name,
+            "problem": problem or self._problem,
+            "writes": not vocabulary.classifies,
+            "classifies": bool(vocabulary.labels),
+            "labels": list(vocabulary.labels[:MOST_LABELS]),
+            "needs_label": bool(vocabulary.labels) and not vocabulary.classifies,
+            "needs_source": vocabulary.source_end is not None and not vocabulary.classifies,
+            "unit": vocabulary.unit,
+            "running": run.config.data.running,
+            "cell": network.cell,
+            "layers": network.layers,
+            "hidden": network.hidden,
+            "vocabulary": vocabulary.size,
+            "parameters": None if lm is None else count_params(lm.params),
+            "step": None if self._seen is None else self._seen[1],
+            "last_step": last,
+            "steps": run.steps,
+            "training": self._is_training(last),
+        }
+
+    def curves(self) -> dict[str, Any]:
+        """The losses of the run so far, and what they can be compared with, as JSON types.
+
+        Bits per character of the training texts come in at most ``MOST_POINTS`` points, each a mean.
+        """
+        with self._lock:
+            run = self._run
+        records = run.read(METRICS, run.steps)
+        name, held_out = "bits_per_character", "held_out_bits_per_character"
+        training = [(r["step"], r[name], r.get("learning_rate"), r.get("seconds", 0.0)) for r in records if name in r]
+        baselines: dict[str, float] = {}
+        with contextlib.suppress(DamagedError, InputError, OSError):
+            if run.has_baselines:
+                baselines = read_sealed(run.path / "baselines.json")
+        return {
+            "name": self.name,
+            "unit": "text" if run.vocabulary.classifies else "character",
+            "steps": run.steps,
+            "training_now": self._is_training(self._last_step()),
+            "training": [[step, bits] for step, bits, _, _ in _thinned(training)],
+            "learning_rate": [[step, rate] for step, _, rate, _ in _thinned(training) if rate is not None],
+            "held_out": [[r["step"], r[held_out]] for r in records if r.get(held_out) is not None],
+            "seconds": round(sum(seconds for *_, seconds in training), 1),
+            "baselines": {k: v for k, v in baselines.items() if isinstance(v, int | float)},
+            "floor": run.record.get("texts", {}).get("floor"),
+        }
+
+    def _look(self) -> None:
+        """Load the model if the folder holds another one than before."""
+        try:
+            run = Run.open(self.path)
+            try:
+                self._run = run
+                newest = self._is_training(self._last_step())
+                best = run.checkpoints.best()
+                step = run.checkpoints.last_step() if newest else None if best is None else best[0]
+                seen = (os.stat(self.path / "config.json").st_mtime_ns, step)
+                if self._model is None or seen != self._seen:
+                    trained = load_model(run, newest)
+                    params = jax.tree.map(jax.device_put, trained.params)
+                    self._model = LanguageModel(params, trained.vocabulary, trained.config)
+                    self._seen = seen
+            finally:
+                run.close()
+            self._problem = ""
+        except (InputError, OSError) as error:
+            self._problem = str(error)
+
+    def _last_step(self) -> int:
+        """The last step that the metrics tell of."""
+        try:
+            records = self._run.read(METRICS, self._run.steps)
+        except (InputError, OSError):
+            return 0
+        return records[-1]["step"] if records else 0
+
+    def _is_training(self, last: int) -> bool:
+        """Whether the run has steps to take and its metrics have just been written."""
+        try:
+            age = time.time() - os.stat(self.path / METRICS).st_mtime
+        except OSError:
+            return False
+        return last < self._run.steps and age < STILL_TRAINING
+
+
+class ModelPool:
+    """The runs that are served, by name.
+
+    Example::
+
+        pool = ModelPool([Path("runs/headlines"), Path("runs/names")])
+        pool.get("names").model()
+        pool.get(None)  # the first
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Open runs; each is named by its folder, and a second one of the same name gets a number.
+
+        Raises:
+          InputError: a folder holds no run.
+        """
+        self._runs: dict[str, ServedRun] = {}
+        for path in paths:
+            name = plain = path.resolve().name or "run"
+            number = 1
+            while name in self._runs:
+                number += 1
+                name = f"{plain}-{number}"
+            self._runs[name] = ServedRun(name, path)
+
+    def __iter__(self) -> Any:
+        """The runs in their order."""
+        return iter(self._runs.values())
+
+    def get(self, name: str | None) -> ServedRun | None:
+        """The run of a name, the first one for None; None where there is none of that name."""
+        return next(iter(self)) if name is None else self._runs.get(name)
+
+
+def _thinned(points: list[tuple]) -> list[tuple]:
+    """At most ``MOST_POINTS`` points ``(step, bits, rate, seconds)``: of each few the last step and the mean bits."""
+    few = max(1, -(-len(points) // MOST_POINTS))
+    parts = [points[k : k + few] for k in range(0, len(points), few)]
+    return [(part[-1][0], round(sum(p[1] for p in part) / len(part), 4), *part[-1][2:]) for part in parts]
