@@ -10,7 +10,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-REQUIREMENTS = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+EXTRAS = ("test", "export", "interactive", "serve", "tensorboard")
+REQUIREMENTS = [
+    declared
+    for group in (PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in EXTRAS))
+    for declared in group
+    if not declared.startswith("flaxchar[")  # the other extras, of which the tests need these
+]
 LINES = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.lstrip().startswith("#")]
 
 
