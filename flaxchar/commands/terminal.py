@@ -17,6 +17,7 @@ from flaxchar.commands import signals
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.live import LiveDisplay
 from flaxchar.commands.output import counted
+from flaxchar.hardware import this_hardware
 from flaxchar.training import loop
 from flaxchar.training.divergence import MOST_NATS
 from flaxchar.training.reporting import SOURCE_END, Observer, Report, Sample
@@ -53,6 +54,7 @@ class ConsoleObserver(Observer):
         self._floor, self._per = floor, per
         self._display: LiveDisplay | None = None
         self._start = (time.monotonic(), 0)  # when this process took its first step, and which
+        self._compiling_since = 0.0
         self._printed = 0.0
         self._handlers: signals.Handlers = {}  # those before training began
         self.skipped = 0
@@ -65,6 +67,17 @@ class ConsoleObserver(Observer):
         """Print a description of the texts, the network or the machine."""
         for line in lines:
             self.say(as_flags(line))
+
+    def compiling(self, done: int, programs: int) -> None:
+        """Say on a GPU, where it takes seconds, how many programs are compiled."""
+        if not this_hardware().wide:
+            return
+        now = time.monotonic()
+        if done == 0:
+            self._compiling_since = now
+            self.say(f"compiling {counted(programs, 'program')} for {this_hardware().name}")
+        elif now - self._compiling_since > 1:  # else they were compiled by an earlier command
+            self.say(f"  {done:,} of {programs:,} after {now - self._compiling_since:.0f} s")
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
         """Print how long the run is, start the live display on a terminal, and listen to signals."""

@@ -16,8 +16,9 @@ from flaxchar.data.batches import Batch, TextBatches, WindowBatches
 from flaxchar.data.packed import PackedBatches
 from flaxchar.hardware import this_hardware
 from flaxchar.training.divergence import MOST_SKIPPED, rate_share
+from flaxchar.training.gradients import StepSums
 from flaxchar.training.state import TrainState
-from flaxchar.training.step import StepSums, TrainStep
+from flaxchar.training.step import TrainStep
 
 # Seconds between two reports of progress. Multiples of `log_interval` and evaluations are reported in any case.
 REPORT_EVERY = 0.25

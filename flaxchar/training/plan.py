@@ -15,6 +15,7 @@ from flaxchar.config import Config, InputError, parse_duration
 from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.packed import PackedBatches
+from flaxchar.hardware import this_hardware
 from flaxchar.settings import TrainingConfig
 from flaxchar.sizes import in_bytes, machine_memory, step_bytes
 from flaxchar.training.devices import Layout, agree
@@ -186,12 +187,16 @@ def time_steps(step: TrainStep, state: TrainState, batches: Batches, seconds: fl
     widths = [batches.batch(k, own).inputs.shape[1] for k in numbers]
     by_width = sorted(numbers, key=lambda k: widths[k])
 
+    hardware = this_hardware()
+
     def take(chosen: list[int]) -> float:
         nonlocal state
+        # As in the run: batches are made ahead or between the steps, and some steps are under way.
+        ahead = {k: batches.batch(k, own) for k in set(chosen)} if hardware.batches_ahead else None
         begin = time.perf_counter()
         for count, k in enumerate(chosen, start=1):
-            state, sums = step(state, batches.batch(k, own), np.float32(0))
-            if count % 2 == 0 or count == len(chosen):  # one step under way while the next batch is made, as in the run
+            state, sums = step(state, batches.batch(k, own) if ahead is None else ahead[k], np.float32(0))
+            if count % hardware.steps_under_way == 0 or count == len(chosen):
                 sums.nats.block_until_ready()
         return time.perf_counter() - begin
 

@@ -69,6 +69,9 @@ class Observer:
     def prepared(self, lines: list[str]) -> None:
         """A part of the preparation is done; ``lines`` describe it."""
 
+    def compiling(self, done: int, programs: int) -> None:
+        """So many programs of the training step are compiled, of so many; first called with ``done`` 0."""
+
     def planned(self, at: Report, steps_per_epoch: int) -> None:
         """Training begins or continues from the step ``at.step``."""
 
@@ -103,6 +106,11 @@ class Observers(Observer):
         """As ``Observer.prepared``."""
         for observer in self._observers:
             observer.prepared(lines)
+
+    def compiling(self, done: int, programs: int) -> None:
+        """As ``Observer.compiling``."""
+        for observer in self._observers:
+            observer.compiling(done, programs)
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
         """As ``Observer.planned``."""

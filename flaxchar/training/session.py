@@ -187,7 +187,7 @@ class _Session:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(self.batches.batch, int(self.state.step), self.layout.own_rows(self.batches.rows))
             packed = isinstance(self.batches, PackedBatches)
-            self.step.compile(self.state, self.batches.rows, self.batches.widths, packed)
+            self.step.compile(self.state, self.batches.rows, self.batches.widths, packed, self.observer.compiling)
 
     def _points_within(self, steps: int) -> frozenset[int]:
         """Numbers of the steps after which a run of this many steps is evaluated."""

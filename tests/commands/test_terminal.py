@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import signal
+import time
 
 import pytest
 from rich.console import Console
 
 from flaxchar.commands.signals import NUMBERS
 from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
+from flaxchar.hardware import Hardware, described_as
 from flaxchar.models.evaluation import Evaluation
 from flaxchar.training.loop import Progress
 from flaxchar.training.reporting import Report, Sample
@@ -181,3 +183,16 @@ def test_elsewhere_there_are_plain_lines_without_control_sequences(handlers, how
     shown = capsys.readouterr().out if screen is None else screen.getvalue()
     assert "\x1b" not in shown
     assert shown.count("Rain") == (0 if how == "quiet" else 2)
+
+
+def test_a_gpu_compiles_for_seconds_and_says_so(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    observer = ConsoleObserver(None)
+    observer.compiling(0, 2)
+    assert capsys.readouterr().out == ""  # on a CPU
+    with described_as(Hardware("gpu", "NVIDIA H200")):
+        observer.compiling(0, 2)
+        clock[0] = 3.0
+        observer.compiling(1, 2)
+    assert capsys.readouterr().out == "compiling 2 programs for NVIDIA H200\n  1 of 2 after 3 s\n"

@@ -11,8 +11,8 @@ from helpers import small_training
 
 from flaxchar import TrainingConfig
 from flaxchar.training.devices import single_device
+from flaxchar.training.gradients import StepSums
 from flaxchar.training.loop import fit, log_interval
-from flaxchar.training.step import StepSums
 
 pytestmark = pytest.mark.usefixtures("as_on_a_cpu")
 

@@ -16,6 +16,7 @@ import flaxchar
 from flaxchar import InputError, TrainingConfig
 from flaxchar.training import plan
 from flaxchar.training.devices import single_device
+from flaxchar.training.gradients import StepSums
 from flaxchar.training.loop import Progress
 from flaxchar.training.plan import (
     Budget,
@@ -28,7 +29,6 @@ from flaxchar.training.plan import (
     steps_within,
     time_steps,
 )
-from flaxchar.training.step import StepSums
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from helpers import small_training
 
 from flaxchar import ModelConfig, TrainingConfig, TrainStep, init_state
 from flaxchar.kernels.random import new_key
+from flaxchar.training.gradients import apply_gradients, batch_gradients, row_keys
 from flaxchar.training.state import copy_tree
-from flaxchar.training.step import apply_gradients, batch_gradients, row_keys
 
 
 @pytest.fixture
