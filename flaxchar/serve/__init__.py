@@ -1,7 +1,8 @@
 """The live page and its JSON API: a server of runs, for several people at once (the extra ``serve``)."""
 
-from flaxchar.serve.batcher import Batcher, BusyError, Ended, Stream, Token
+from flaxchar.serve.batcher import Batcher, BusyError
 from flaxchar.serve.pool import ModelPool, ServedRun
 from flaxchar.serve.server import PageServer
+from flaxchar.serve.streams import Ended, Stream, Token
 
 __all__ = ["Batcher", "BusyError", "Ended", "ModelPool", "PageServer", "ServedRun", "Stream", "Token"]

@@ -27,11 +27,12 @@ from flaxchar.generation.prompt import encode_prompt
 from flaxchar.generation.sampling import Sampling
 from flaxchar.insight.trace import Trace, trace
 from flaxchar.language_model import LanguageModel
-from flaxchar.serve.batcher import Batcher, BusyError, Ended, Stream, Token
+from flaxchar.serve.batcher import Batcher, BusyError
 from flaxchar.serve.events import EventStream
 from flaxchar.serve.openapi import describe_api
 from flaxchar.serve.pool import ModelPool, ServedRun
 from flaxchar.serve.requests import ClassifyBody, GenerateBody, ScoreBody, read_body
+from flaxchar.serve.streams import Ended, Stream, Token
 
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Python keeps one list of warning filters for all threads.

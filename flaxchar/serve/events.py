@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from flaxchar.serve.batcher import Ended, Token
+from flaxchar.serve.streams import Ended, Token
 
 
 class EventStream(Response):

@@ -14,8 +14,9 @@ from flaxchar import LanguageModel
 from flaxchar.generation.prompt import encode_prompt
 from flaxchar.generation.sampling import Sampling
 from flaxchar.serve import batcher as module
-from flaxchar.serve.batcher import MOST_STREAMS, BusyError, Ended, Stream
+from flaxchar.serve.batcher import MOST_STREAMS, BusyError
 from flaxchar.serve.decoding import ROWS
+from flaxchar.serve.streams import Ended, Stream
 
 
 class Reader:
@@ -185,10 +186,3 @@ def test_closing_ends_every_text(lm, endless):
         Reader(own, lm)
     with pytest.raises(BusyError):
         own.submit(int)
-
-
-def test_a_source_that_is_too_long_is_refused(batcher, monkeypatch):
-    monkeypatch.setattr(module, "MOST_SOURCE", 5)
-    lm = untrained_model(PALINDROMES, sources=True)
-    with pytest.raises(flaxchar.InputError, match="`source` has 6 tokens"):
-        Reader(batcher, lm, source="Hannah")

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from page_client import events as read_events
 
-from flaxchar.serve.batcher import Ended, Token
 from flaxchar.serve.events import EventStream, event
+from flaxchar.serve.streams import Ended, Token
 
 
 def run(*what, gone_after=None):
