@@ -113,6 +113,8 @@ def test_values_and_gradients_equal_those_of_flax_own_cell(name, flax_cell):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_bfloat16_is_near(name):
+    if name == "rnn" and jax.__version_info__ < (0, 9):
+        pytest.skip("jaxlib 0.8 compiles it with optimizations only, which these tests leave out")
     weights, carry = make_weights(name)
     exact, near = (
         CELLS[name].sequence(make_inputs("ids"), weights, carry, None, d)[0] for d in ("float32", "bfloat16")
