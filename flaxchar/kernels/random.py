@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -56,7 +57,7 @@ def fold_in(key: Array, numbers: int | np.ndarray | np.generic) -> Array:
     """
     second = np.asarray(numbers).astype(np.uint32)
     with np.errstate(over="ignore"):
-        folded = _threefry(np.asarray(jax.random.key_data(key)), np.zeros_like(second), second)
+        folded = _threefry(np.asarray(jax.random.key_data(key)), np.zeros_like(second), second, _IN_NUMPY)
     return jax.random.wrap_key_data(jnp.asarray(np.stack(folded, axis=-1)), impl=_IMPLEMENTATION)
 
 
@@ -66,19 +67,36 @@ def is_threefry(key: Array) -> bool:
     return typed and str(jax.random.key_impl(key)) in ("threefry2x32", str(_IMPLEMENTATION))
 
 
-def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
+class _Operations(NamedTuple):
+    """The operations on uint32 that Threefry's rounds consist of."""
+
+    add: Callable
+    xor: Callable
+    either: Callable
+    left: Callable
+    right: Callable
+
+
+_IN_NUMPY = _Operations(np.add, np.bitwise_xor, np.bitwise_or, np.left_shift, np.right_shift)
+# The primitives, because the operators of jax.numpy take longer to trace.
+_IN_JAX = _Operations(lax.add, lax.bitwise_xor, lax.bitwise_or, lax.shift_left, lax.shift_right_logical)
+
+
+def _threefry(key: Any, first: Any, second: Any, operations: _Operations) -> tuple[Any, Any]:
     """Threefry-2x32 with 20 rounds, for the counters ``(first, second)``, two uint32 arrays of the same shape.
 
     Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
     """
-    schedule = key[0], key[1], key[0] ^ key[1] ^ _PARITY
-    first, second = first + schedule[0], second + schedule[1]
+    add, xor, either, left, right = operations
+    schedule = key[0], key[1], xor(xor(key[0], key[1]), _PARITY)
+    first, second = add(first, schedule[0]), add(second, schedule[1])
     for group in range(5):
         for rotation in _ROTATIONS[group % 2]:
-            first = first + second
-            second = first ^ (second << np.uint32(rotation) | second >> np.uint32(32 - rotation))
-        first = first + schedule[(group + 1) % 3]
-        second = second + schedule[(group + 2) % 3] + np.uint32(group + 1)
+            first = add(first, second)
+            rotated = either(left(second, np.uint32(rotation)), right(second, np.uint32(32 - rotation)))
+            second = xor(first, rotated)
+        first = add(first, schedule[(group + 1) % 3])
+        second = add(second, add(schedule[(group + 2) % 3], np.uint32(group + 1)))
     return first, second
 
 
@@ -95,12 +113,12 @@ def _seed(seed: Any) -> Array:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _split(key: Array, shape: tuple[int, ...]) -> Array:
-    return jnp.stack(_threefry(key, *_count(tuple(shape))), axis=-1)
+    return jnp.stack(_threefry(key, *_count(tuple(shape)), _IN_JAX), axis=-1)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
-    upper, lower = _threefry(key, *_count(tuple(shape)))
+    upper, lower = _threefry(key, *_count(tuple(shape)), _IN_JAX)
     if width == 64:  # with jax_enable_x64
         return upper.astype(jnp.uint64) << 32 | lower.astype(jnp.uint64)
     return (upper ^ lower).astype(f"uint{width}")
@@ -109,7 +127,7 @@ def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
 @jax.jit
 def _fold_in(key: Array, number: Any) -> Array:
     # Without the barrier XLA would compute a key that was folded twice once for each of its users.
-    return jax.lax.optimization_barrier(jnp.stack(_threefry(key, *_seed(number))))
+    return jax.lax.optimization_barrier(jnp.stack(_threefry(key, *_seed(number), _IN_JAX)))
 
 
 _IMPLEMENTATION = jax.extend.random.define_prng_impl(
