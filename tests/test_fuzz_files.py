@@ -59,6 +59,10 @@ FOUND: list[tuple[str, bytes]] = [
     ("vocabulary", b'{"unit": "char", "has_unknown": false, "tokens": [[]]}'),
     ("vocabulary", b'{"unit": [], "has_unknown": false, "tokens": ["a"]}'),
     ("vocabulary", b'{"unit": "char", "has_unknown": true, "tokens": ["a"], "spelling": {"tokens": []}}'),
+    (
+        "vocabulary",
+        b'{"unit": "word", "has_unknown": true, "tokens": ["a"], "spelling": {"tokens": ["b"], "counts": null}}',
+    ),
     ("text", b"\x05\x00"),
     ("text", b"\xff" * 20),
     ("text", b"\x05\x03abc"),

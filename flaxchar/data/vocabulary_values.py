@@ -105,9 +105,9 @@ def _spelling_problems(spelling: Any, unit: Unit, has_unknown: bool) -> Iterator
         yield f"'spelling' is {shown(spelling)}; it must be an object of 'tokens' and, for characters, 'counts'"
     yield from _token_problems("spelling.tokens", spelling["tokens"], unit, may_be_none=False)
     counts = spelling.get("counts")
-    if (counts is not None) != (unit == "char"):
+    if ("counts" in spelling) != (unit == "char"):
         yield f"'spelling.counts' is {shown(counts)}; characters have counts, and words have none"
-    if counts is None:
+    if "counts" not in spelling:
         return
     if not (isinstance(counts, list) and len(counts) == len(spelling["tokens"])):
         yield f"'spelling.counts' is {shown(counts)}; it must be a list of a number for each of 'spelling.tokens'"

@@ -127,7 +127,8 @@ def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
 @jax.jit
 def _fold_in(key: Array, number: Any) -> Array:
     # Without the barrier XLA would compute a key that was folded twice once for each of its users.
-    return jax.lax.optimization_barrier(jnp.stack(_threefry(key, *_seed(number), _IN_JAX)))
+    first, second = _seed(number)
+    return jax.lax.optimization_barrier(jnp.stack(_threefry(key, first, second, _IN_JAX)))
 
 
 _IMPLEMENTATION = jax.extend.random.define_prng_impl(
