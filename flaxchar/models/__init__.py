@@ -1,8 +1,8 @@
 """The model: recurrent cells and layers, attention to a source, the language model, its losses and its evaluation.
 
-The modules, in the order in which to read them: ``lstm`` and ``cells`` (the recurrences and their gradients),
-``layers``, ``attention``, ``charlm`` (the model), ``losses``, ``evaluation``, ``trained`` (the record of a trained
-model).
+The modules, in the order in which to read them: ``projection``, ``lstm``, ``linear`` and ``cells`` (the recurrences and
+their gradients), ``layers``, ``attention``, ``charlm`` (the model), ``losses``, ``evaluation``, ``trained`` (the record
+of a trained model).
 """
 
 from flaxchar.models.attention import attend, attend_step

@@ -1,4 +1,4 @@
-"""The other recurrent cells: GRU and simple RNN, with backward passes by hand; minGRU and minLSTM, parallel over time.
+"""The recurrent cells: GRU and simple RNN, with backward passes by hand, and the table of all cells.
 
 Each cell is two pure functions: one over a sequence, like ``flaxchar.models.lstm.lstm``, and one for a single step. A
 ``RecurrentCell`` holds both and describes the cell's parameters. ``CELLS`` has all cells by name.
@@ -16,12 +16,6 @@ With ``dh`` the gradient that reaches ``h``, every gradient is ``dh`` times fact
     dq   = (da_z, da_r, da_n r)     dh'  = dh z + dq R^T
 
 **RNN**: ``h = tanh(x W + b + h' R)``, so ``da = dh (1 - h^2)`` and ``dh' = da R^T`` (Elman 1990).
-
-**minGRU** and **minLSTM** (Feng et al. 2024, https://arxiv.org/abs/2410.01201): the gates depend only on the input, so
-``h = a h' + b`` with ``a`` and ``b`` known for all steps. An associative scan computes ``h`` in parallel::
-
-    minGRU:   z = sigmoid(x W_z + b_z)                      a = 1 - z          b = z (x W_n + b_n)
-    minLSTM:  f, i = sigmoid(x W_f + b_f), sigmoid(x W_i + b_i)    a = f / (f + i)    b = i / (f + i) (x W_n + b_n)
 """
 
 from __future__ import annotations
@@ -39,7 +33,9 @@ from flaxchar.data.batches import AnyArray
 from flaxchar.hardware import this_hardware
 from flaxchar.kernels import cpu
 from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Starts, Weights
-from flaxchar.models.lstm import DType, kept, lstm, lstm_step, masked, product, project, runs_natively, sum_of_products
+from flaxchar.models.linear import linear_sequence, linear_step, mingru_coefficients, minlstm_coefficients
+from flaxchar.models.lstm import kept, lstm, lstm_step, masked, runs_natively
+from flaxchar.models.projection import DType, product, project, sum_of_products
 
 # The inputs of one step: ids or vectors.
 StepInputs = Int[AnyArray, " batch"] | Float[AnyArray, "batch features"]
@@ -251,54 +247,9 @@ def _rnn_backward(dtype: DType, residuals: tuple, d_hs: AnyArray) -> tuple:
 _rnn_scan.defvjp(_rnn_forward, _rnn_backward)
 
 
-# ------------------------------------------------------------------------------------------------- minGRU and minLSTM
-
-
-def _mingru_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> tuple[Array, Array]:
-    """``a`` and ``b`` in ``h = a h' + b``, each ``[..., hidden]``."""
-    a_z, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 2, axis=-1)
-    return jax.nn.sigmoid(-a_z), jax.nn.sigmoid(a_z) * n
-
-
-def _minlstm_coefficients(inputs: AnyArray, weights: Weights, dtype: DType) -> tuple[Array, Array]:
-    """``a`` and ``b`` in ``h = a h' + b``, each ``[..., hidden]``."""
-    a_f, a_i, n = jnp.split(project(inputs, weights["kernel"], weights["bias"], dtype), 3, axis=-1)
-    # f / (f + i), computed from log-sigmoids, because f and i can both underflow to 0.
-    kept = jax.nn.sigmoid(jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i))
-    return kept, (1 - kept) * n
-
-
-def _linear_sequence(
-    coefficients: Callable,
-    inputs: LayerInputs,
-    weights: Weights,
-    carry: Carry,
-    mask: None,
-    dtype: DType,
-    starts: Starts = None,
-) -> SequenceResult:
-    a, b = coefficients(inputs, weights, dtype)
-    a = masked(a, kept(starts))  # a state of 0 before a step is a factor of 0
-    b = b.at[0].add(a[0] * carry[0])
-
-    def compose(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
-        return first[0] * second[0], second[0] * first[1] + second[1]
-
-    _, hs = lax.associative_scan(compose, (a, b))
-    return hs, (hs[-1],)
-
-
-def _linear_step(
-    coefficients: Callable, inputs: StepInputs, weights: Weights, carry: Carry, dtype: DType
-) -> StepResult:
-    a, b = coefficients(inputs, weights, dtype)
-    h = a * carry[0] + b
-    return h, (h,)
-
-
 def _linear(gates: int, forget_gate: int | None, coefficients: Callable) -> RecurrentCell:
     """A cell of the form ``h = a h' + b``."""
-    sequence, step = (functools.partial(f, coefficients) for f in (_linear_sequence, _linear_step))
+    sequence, step = (functools.partial(f, coefficients) for f in (linear_sequence, linear_step))
     return RecurrentCell(gates, 1, False, False, forget_gate, sequence, step)
 
 
@@ -306,6 +257,6 @@ CELLS: dict[str, RecurrentCell] = {
     "lstm": RecurrentCell(4, 2, True, False, 1, _lstm, _lstm_step),
     "gru": RecurrentCell(3, 1, True, True, None, gru, gru_step),
     "rnn": RecurrentCell(1, 1, True, False, None, rnn, rnn_step),
-    "mingru": _linear(2, None, _mingru_coefficients),
-    "minlstm": _linear(3, 0, _minlstm_coefficients),
+    "mingru": _linear(2, None, mingru_coefficients),
+    "minlstm": _linear(3, 0, minlstm_coefficients),
 }

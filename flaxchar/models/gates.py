@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from flaxchar.data.batches import AnyArray
 from flaxchar.kernels.arrays import Carry, LayerInputs, Weights
-from flaxchar.models.lstm import DType, product, project
+from flaxchar.models.projection import DType, product, project
 
 Gates = dict[str, Float[AnyArray, "time batch hidden"]]
 

@@ -19,7 +19,8 @@ from flaxchar.kernels import cpu
 from flaxchar.kernels.arrays import Carry, LayerInputs, Mask, Starts, Weights
 from flaxchar.kernels.random import is_threefry
 from flaxchar.models.cells import CELLS, SequenceResult, StepInputs, StepResult
-from flaxchar.models.lstm import DType, runs_natively
+from flaxchar.models.lstm import runs_natively
+from flaxchar.models.projection import DType
 
 
 class LayerView(NamedTuple):

@@ -13,7 +13,8 @@ from recurrences import assert_close, normal, numpy_cell
 from flaxchar import CharLM, ModelConfig, init_params
 from flaxchar.kernels import build, cpu
 from flaxchar.models.cells import CELLS
-from flaxchar.models.lstm import lstm, lstm_scan, lstm_step, project
+from flaxchar.models.lstm import lstm, lstm_scan, lstm_step
+from flaxchar.models.projection import project
 
 TIME, BATCH, HIDDEN, FEATURES = 7, 3, 5, 4
 
