@@ -12,9 +12,9 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-# Memory of a device that does not tell how much it has.
+# Bytes of memory that a device is assumed to have if it does not report them.
 _USUAL_MEMORY = 8 << 30
-# The share of a GPU's memory that the rows of a batch without a backward pass may take, and the most such rows.
+# A batch without a backward pass may take this share of a GPU's memory, and has at most so many rows.
 _ROWS_SHARE, _MOST_ROWS = 1 / 32, 4096
 
 
@@ -43,15 +43,15 @@ class Hardware:
 
     @property
     def unroll(self) -> int:
-        """Time steps in one turn of a compiled recurrence.
+        """Time steps in one iteration of a compiled recurrence.
 
-        On a GPU a turn of the loop has a cost of its own. Eight steps a turn were the fastest at nearly every size: a
+        On a GPU an iteration has a cost of its own. Eight steps in each were the fastest at nearly every size: a
         quarter to a half faster than one, and as fast as 16, which takes twice as long to compile.
         """
         return 8 if self.platform == "gpu" else 1
 
     def generation_rows(self, floats: int) -> int:
-        """Rows of JAX's decode loop, whatever number of texts is asked for.
+        """Rows of JAX's decode loop; the number of texts asked for does not change it.
 
         A matrix product may round differently for another number of rows, and sample ``i`` must not depend on how many
         samples are drawn. On a GPU 4,096 rows take twice as long as 16.
@@ -72,7 +72,7 @@ class Hardware:
 
     @property
     def compiled_at_once(self) -> int:
-        """Programs that are compiled at the same time. Those for a GPU take long and use no core of their own well."""
+        """Programs that are compiled at the same time. One for a GPU takes long and does not keep a core busy."""
         return 8 if self.wide else 2
 
     @property
@@ -137,7 +137,7 @@ def described_as(hardware: Hardware) -> Iterator[None]:
         with described_as(Hardware("gpu", "NVIDIA H200", 141 << 30)):
             print(make_preset("default", 1_000_000).training.batch_size)
     """
-    global _described  # noqa: PLW0603  the one place that says what is described
+    global _described  # noqa: PLW0603  the only place that sets it
     before, _described = _described, hardware
     try:
         yield

@@ -20,7 +20,7 @@ from flaxchar.validation import describe, problems, types_of
 if TYPE_CHECKING:
     from flaxchar.language_model import LanguageModel
 
-# The commands that are no settings.
+# The commands that change no setting.
 ACTIONS = {
     "/settings": "show the settings",
     "/undo": "take back the last text or setting",
@@ -63,7 +63,7 @@ class Dialogue:
         self._lm = lm
         self._defaults = options
         self._moments = [_Moment(options)]
-        drawing(options)  # complains of a blend at once
+        drawing(options)  # a blend that cannot be loaded is an error at once
 
     def answer(self, line: str) -> Iterator[str]:
         """The answer to a line, in pieces while it is written; a whole line in the end.

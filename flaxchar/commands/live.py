@@ -15,7 +15,7 @@ from rich.text import Text
 _BLOCKS = "▁▂▃▄▅▆▇█"
 # Losses that are kept for the sparkline. Beyond, each two neighbours become one.
 _MOST_LOSSES = 4096
-# Free columns at the right: the ^C that a terminal shows there would else begin a line, and rich would miscount them.
+# Free columns at the right. Without them, the ^C that a terminal shows would wrap, and rich would miscount the lines.
 _RIGHT = 3
 
 

@@ -21,7 +21,7 @@ from flaxchar.json_files import read_json, read_records
 from flaxchar.storage import replace_file
 
 CURVES = "curves.png"
-# Seconds that the last drawing takes, about.
+# About how many seconds the last drawing takes.
 LAST_SECONDS = 0.8
 # The priority is lowered before anything is imported, which takes longer than drawing.
 _PROGRAM = """

@@ -173,7 +173,7 @@ def join(job: Job) -> None:
 
 
 def compute_alike() -> None:
-    """Tell XLA to use only such programs on a GPU as give the same bits each time, and to choose them by rule.
+    """Tell XLA to use only deterministic programs on a GPU, and to choose them by rule.
 
     By default XLA runs each matrix product in several ways and keeps the fastest. The choice changes from start to
     start, and with it the last bits of a run. It also takes most of the time of a start: the first step of a run on an

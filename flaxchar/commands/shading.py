@@ -21,7 +21,7 @@ from flaxchar.commands.terminal import printable
 from flaxchar.data.examples import Example
 from flaxchar.models.trained import TrainedModel
 
-# A character is shaded from so many bits on, each time darker: up to 1 bit, it was likelier than all others together.
+# Bits from which each darker shade begins. Below 1 bit, a character was likelier than all others together: no shade.
 LEVELS = (1, 2, 3, 5, 7, 10)
 _COLOURS = ("color(16) on color(230)", "color(16) on color(222)", "color(16) on color(215)", "color(16) on color(208)",
             "color(231) on color(160)", "color(231) on color(88)")  # fmt: skip
@@ -32,7 +32,7 @@ END = "¶"
 
 
 class Shader:
-    """Prints shaded texts, whether or not stdout is a terminal: who asks for colours gets them, as in ``| less -R``.
+    """Prints shaded texts. They have colours also where stdout is no terminal, for ``| less -R``.
 
     Example::
 
@@ -42,7 +42,7 @@ class Shader:
     """
 
     def __init__(self, unit: str) -> None:
-        """``unit``: what the bits of a text are given by, ``"char"`` or ``"word"``."""
+        """``unit``: the unit that the bits are counted by, ``"char"`` or ``"word"``."""
         self._console = Console(
             force_terminal=True, color_system="256", legacy_windows=False, highlight=False, soft_wrap=True
         )
@@ -90,7 +90,7 @@ class Shader:
 
 
 class SampleShader(Shader):
-    """Prints the texts that a model has written, shaded by what it thinks of them."""
+    """Prints the texts that a model has written, shaded by the bits that the same model gives them."""
 
     def __init__(self, trained: TrainedModel, size: int, label: str | None, source: str | None) -> None:
         """Prepare to print samples.

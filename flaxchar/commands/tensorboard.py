@@ -25,7 +25,7 @@ FOLDER = "tensorboard"
 # Texts whose gates are shown, and tokens of each, at most.
 _TEXTS, _TOKENS = 32, 512
 _BUCKETS = 40
-# Seconds after which what is written is handed to the system, for TensorBoard to read.
+# Seconds between two flushes of the file, after which TensorBoard can read it.
 _FLUSH_EVERY = 10.0
 
 
@@ -47,7 +47,7 @@ class EventFile:
 
         Args:
           run: the run directory.
-          step: the step that the run is at. What an interrupted process wrote about later steps is not shown any more.
+          step: the step that the run is at. TensorBoard drops what an interrupted process wrote about later steps.
 
         Raises:
           OSError: the file cannot be written.

@@ -1,6 +1,6 @@
-"""What a training shows besides its lines: the picture ``curves.png``, and TensorBoard's event files.
+"""Views of a training besides the printed lines: the picture ``curves.png``, and TensorBoard's event files.
 
-A view that fails is told on stderr, once, and never harms the run.
+A view that fails says so once, on stderr, and never harms the run.
 """
 
 from __future__ import annotations

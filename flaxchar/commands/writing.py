@@ -14,8 +14,8 @@ from flaxchar.validation import setting
 if TYPE_CHECKING:
     from flaxchar.language_model import LanguageModel
 
-# Arguments of `LanguageModel.generate` and `stream` that say how to draw, and those that say what is written. Those of
-# `likeliest` are the second and the blend.
+# Arguments of `LanguageModel.generate` and `stream` that say how to draw, and those that say what to write. `likeliest`
+# takes only those that say what to write, and the blend.
 _DRAWN = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "size", "seed")
 _ASKED = ("unknown", "label", "source", "forbid", "regex", "acrostic", "stop")
 # All of them.

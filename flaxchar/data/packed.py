@@ -19,18 +19,18 @@ from flaxchar.data.batches import Batch, fit_rows
 from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.vocabulary import PAD
 
-# Rows have at least this many time steps: in fewer, a GPU has less to do than to start.
+# Rows have at least this many time steps. With fewer, starting the GPU's kernels takes longer than their work.
 LEAST_WIDTH = 128
-# Rows are twice as long as the longest text if shorter ones are less full than this.
+# If rows as long as the longest text are less full than this, rows twice as long are packed instead.
 FULL_ENOUGH = 0.95
 
 
 def pack_lengths(lengths: Integer[np.ndarray, " texts"], width: int) -> list[tuple[int, tuple[int, ...]]]:
-    """Divide texts among rows, so that few places stay empty.
+    """Divide texts among rows, so that little padding is left.
 
     Args:
       lengths: the length of each text, at least 1 and at most ``width``.
-      width: places of a row.
+      width: positions of a row.
 
     Returns:
       Pairs ``(count, lengths)``: so many rows hold texts of these lengths.
@@ -40,7 +40,7 @@ def pack_lengths(lengths: Integer[np.ndarray, " texts"], width: int) -> list[tup
         pack_lengths(np.array([3, 5, 3, 2]), 8)  # [(1, (5, 3)), (1, (3, 2))]
     """
     histogram = np.bincount(lengths, minlength=width + 1)
-    open_rows: dict[int, list[tuple[int, tuple[int, ...]]]] = {}  # by the places that are left
+    open_rows: dict[int, list[tuple[int, tuple[int, ...]]]] = {}  # by the positions that are left
     spaces: list[int] = []  # the keys, sorted
     for length in np.flatnonzero(histogram)[::-1].tolist():
         waiting = int(histogram[length])
@@ -67,7 +67,7 @@ def pack_lengths(lengths: Integer[np.ndarray, " texts"], width: int) -> list[tup
 
 
 class _Slots(NamedTuple):
-    """The places for texts in all rows of an epoch.
+    """Slots: the places in the rows of an epoch that hold one text each.
 
     Attributes:
       lengths: the length of the text that a slot holds, ``[texts]``.
@@ -89,8 +89,8 @@ def _slots(groups: list[tuple[int, tuple[int, ...]]]) -> _Slots:
 class PackedBatches:
     """Batches of rows that each hold several texts, in a new random order every epoch.
 
-    The rows of all epochs are divided alike; which text of a length stands in which row is drawn anew. Batch ``k`` is a
-    pure function of (texts, seed, ``k``).
+    All epochs pack the same lengths into the same rows; which text of a length stands in which row is drawn anew.
+    Batch ``k`` is a pure function of (texts, seed, ``k``).
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PackedBatches:
           eos: the id of ``<eos>``.
           bos: feed ``<eos>`` before each text.
           seed: seed of the order.
-          multiple: the number that must divide the rows of a batch: of data shards.
+          multiple: the number of data shards, which must divide the rows of a batch.
         """
         self._texts, self._eos, self._bos, self._seed = texts, eos, bos, seed
         self._lengths = texts.lengths + bos  # targets of each text
@@ -144,7 +144,7 @@ class PackedBatches:
         texts, lengths = in_slot[slots], self._slots.lengths[slots]
         ends = np.cumsum(lengths)
         row_of_text = np.repeat(np.arange(len(rows)), counts)
-        before_row = np.concatenate([[0], ends])[np.cumsum(counts) - counts]  # places used by the rows before
+        before_row = np.concatenate([[0], ends])[np.cumsum(counts) - counts]  # positions used by the rows before
         column = ends - lengths - before_row[row_of_text]
         offset = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)  # within the text
         place = np.repeat(row_of_text * self.widths[0] + column, lengths) + offset

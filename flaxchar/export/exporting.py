@@ -75,7 +75,7 @@ def export_model(trained: TrainedModel, path: Path, to: ExportFormat) -> None:
 
 
 def cannot_express(trained: TrainedModel, to: ExportFormat) -> str | None:
-    """Say what of a model a format cannot express; None where it can express all."""
+    """The reason why a format cannot express a model, in a sentence; None if it can."""
     assert to in get_args(ExportFormat)
     settings, vocabulary = trained.config.model, trained.vocabulary
     if to == "safetensors":

@@ -1,4 +1,4 @@
-"""Libraries of the extra ``export``, imported where they are used; one sentence where they are missing."""
+"""Imports the libraries of the extra ``export`` where they are used; a missing one is an error of one sentence."""
 
 from __future__ import annotations
 

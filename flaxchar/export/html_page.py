@@ -1,4 +1,4 @@
-"""HTML: a model in one page that needs no network. It writes, shows the surprise of a text, and its units firing.
+"""HTML: a model in one offline page, which writes, and shows the surprise and the units of a text.
 
 The page holds the weights as base64 of float32 (float16 does not agree with JAX to 1e-4, docs/decisions/export.md), the
 vocabulary as JSON, and the recurrence in plain JavaScript (``template_files/model.js``). Its content-security policy
@@ -63,7 +63,7 @@ def html_bytes(trained: TrainedModel, title: str) -> bytes:
 
 
 def _description(trained: TrainedModel, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What the script has to know of a model, as JSON."""
+    """The description of a model that the script needs, as JSON types."""
     settings, vocabulary, data = trained.config.model, trained.vocabulary, trained.config.data
     return {
         "cell": settings.cell,

@@ -1,7 +1,7 @@
 """Keras' files, read within bounds: ``.weights.h5`` (HDF5), and ``.keras`` (a zip with a description and such a file).
 
 Somebody else may have written them. Nothing in them is run: HDF5 holds no code, and of the description only the names
-of the layers and their settings are looked at. Arrays that lie outside the file, links, compression and sizes beyond
+of the layers and their settings are read. Arrays that lie outside the file, links, compression and sizes beyond
 that of the file are refused before anything is allocated.
 """
 
@@ -21,7 +21,7 @@ from flaxchar.export.extras import library
 from flaxchar.json_files import MOST_BYTES, parse_json
 from flaxchar.validation import shown
 
-# Bytes of the weights in a ``.keras`` file, at most, and of its description.
+# The most bytes of the weights in a ``.keras`` file.
 _MOST_WEIGHTS = 8 << 30
 # Groups and arrays that are looked at, at most: a deep stack has three groups and three arrays a layer.
 _MOST_OBJECTS = 10_000

@@ -55,7 +55,7 @@ class Beginnings(NamedTuple):
 
     Attributes:
       start: before a text with a prompt, or one that is scored; ``()`` where its first character is not predicted.
-      begin: where there is no prompt; at least one id.
+      begin: before a text without a prompt; at least one id.
     """
 
     start: tuple[int, ...]

@@ -1,8 +1,8 @@
 """ONNX: one step of a model as a graph of elementary operators, from ids and a carry to logits and the new carry.
 
 Whoever runs the graph keeps the carry and feeds it again, as flaxchar's own decode loop does. The operators are those
-of ONNX' default domain, opset 17, so every runtime has them. LSTM and GRU are spelled out rather than taken from ONNX'
-operators of these names: one way serves all cells, and a step of a carry needs no sequence axis.
+of ONNX' default domain, opset 17, so every runtime has them. LSTM and GRU are spelled out instead of using ONNX' own
+operators: so all cells are built alike, and a single step needs no sequence axis.
 """
 
 from __future__ import annotations

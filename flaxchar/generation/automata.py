@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 
 from flaxchar.config import InputError
 
-# An automaton of more states is refused; so is a table of more entries, one for each state and token.
+# The most states of an automaton, and the most entries of its table, one for each state and token.
 MOST_STATES, MOST_ENTRIES = 10_000, 1 << 24
 
 
@@ -25,8 +25,8 @@ class Automaton(NamedTuple):
     Attributes:
       next: the state after each character, int32 ``[states, alphabet]``; -1 where the character is not allowed.
       ends: whether a text may end in a state, bool ``[states]``.
-      over: whether the text must end in a state; the characters of a token that begins before may still follow, bool
-        ``[states]``.
+      over: whether the text must end in a state, bool ``[states]``. Only the rest of a token that reached the state may
+        still follow.
       starts: text number ``i`` begins in state ``starts[i % len(starts)]``.
     """
 

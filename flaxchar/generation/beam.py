@@ -57,8 +57,8 @@ def beam_search(
       beams: candidates kept at each step; 1 gives the greedy text.
       size: the longest text, in tokens, the prompt included.
       bos: feed ``<eos>`` first; with an empty prompt it is fed in any case.
-      constraint: what the text must be like; None for anything.
-      text: the number of the text, from 0, where a constraint is one on several texts.
+      constraint: the table of the constraints on the text; None for none.
+      text: the number of the text, from 0, for a constraint on several texts, such as an acrostic.
 
     Returns:
       The ids after the prompt without ``<eos>``, and their summed log-probability in nats, ``<eos>`` included. The best

@@ -1,8 +1,8 @@
 """Constraints on written text: forbidden characters, a regular expression, an acrostic, a text to stop at.
 
 All become one table: the state after each token, for each state. The decode loop and the beam search carry a state for
-each text and draw only tokens that the table allows, so that a text that is written meets all constraints. What no text
-can meet is an error before the first character is drawn.
+each text and draw only tokens that the table allows, so each text that is written meets all constraints. A constraint
+that no text can meet is an error before the first character is drawn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST_ROWS = 64
 
 
 class TextConstraints(TypedDict, total=False):
-    """Arguments that say what written texts must be like; none is needed.
+    """The arguments that constrain written texts; all are optional.
 
     Keys:
       forbid: characters that no text holds.
@@ -35,7 +35,7 @@ class TextConstraints(TypedDict, total=False):
       acrostic: a word that the first letters of the lines spell, in lower or upper case. A model that writes several
         lines writes one text of as many lines as the word has letters. Another model writes a text for each letter, and
         the texts are joined by line feeds.
-      stop: a text ends as soon as it holds this after the prompt; it is kept.
+      stop: a text ends as soon as it holds this after the prompt. The text keeps it.
     """
 
     forbid: str | None

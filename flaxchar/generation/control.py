@@ -1,4 +1,4 @@
-"""What is asked of texts beyond how they are drawn: constraints and a repetition penalty."""
+"""Control of the decode loop: constraints on the text, and a repetition penalty."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from flaxchar.settings import MOST_PENALTY
 
 
 class Control(NamedTuple):
-    """What is asked of texts beyond how they are drawn.
+    """The constraints and the repetition penalty of a request.
 
     Attributes:
-      constraint: what the texts must be like; None for anything.
+      constraint: the table of the constraints on the texts; None for none.
       repetition_penalty: multiplies the log-probabilities of the tokens that a text holds; 1 for no penalty.
       repeated: the tokens of the prompt that count for the penalty, int32 ``[tokens]``.
     """
@@ -30,7 +30,7 @@ class Control(NamedTuple):
 
     @property
     def active(self) -> bool:
-        """Whether anything is asked."""
+        """Whether there is a constraint or a penalty."""
         return self.constraint is not None or self.repetition_penalty != 1
 
     @property
@@ -59,7 +59,7 @@ class Control(NamedTuple):
 def make_control(
     vocabulary: Vocabulary, prompt: Prompt, constraints: TextConstraints, repetition_penalty: float = 1.0
 ) -> Control:
-    """What is asked of the texts that continue a prompt.
+    """The control of the texts that continue a prompt.
 
     Raises:
       InputError: the penalty is out of its range, or no text meets the constraints.

@@ -52,7 +52,7 @@ def regex_automaton(pattern: str, alphabet: Sequence[str]) -> Automaton:
         ahead or behind, a boundary), or needs more than 10,000 states.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a possible nested set, which Python may read otherwise some day
+        warnings.simplefilter("ignore")  # about nested sets, whose meaning Python may change
         try:
             re.compile(pattern)
             parsed = _parser.parse(pattern)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-# A chart is drawn in these units, about the pixels of a phone's screen, and scaled to the page.
+# Size of a chart in SVG units, about the pixels of a phone's screen; the page scales it.
 WIDTH, HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 14, 10, 36
 _NUMBERS = itertools.count(1)

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from flaxchar.insight.neurons import Unit
 
-# Texts of each class to choose by, and to report on, at least.
+# The fewest texts of a class, among those that the unit is chosen on and among those that it is measured on.
 FEWEST_TEXTS = 5
 
 
@@ -32,7 +32,7 @@ class ClassNeuron(NamedTuple):
       high: upper end.
       chance: the accuracy of always naming the most frequent class.
       all_units: the accuracy of a linear readout of all units.
-      learned: number of texts that it was chosen on.
+      learned: number of texts that the unit was chosen on.
       texts: number of texts that ``accuracy`` is measured on.
       means: the unit's mean activation over the texts of each class, in the order of the names.
       names: the classes.
@@ -56,7 +56,7 @@ class ClassNeuron(NamedTuple):
 
 
 class LabelledStates(NamedTuple):
-    """Texts as the class neuron is searched in.
+    """The texts in which the class neuron is searched, as mean activations and classes.
 
     Attributes:
       states: the mean activation of each unit over each text, float32 ``[texts, layers, hidden]``.
@@ -75,7 +75,7 @@ def find_class_neuron(learned: LabelledStates, held_out: LabelledStates) -> Clas
       held_out: the texts to measure its accuracy on.
 
     Returns:
-      The unit; None if fewer than two classes have ``FEWEST_TEXTS`` texts of either kind.
+      The unit; None if fewer than two classes have ``FEWEST_TEXTS`` texts in both parts.
     """
     counts = [Counter(part.labels) for part in (learned, held_out)]
     names = tuple(sorted(name for name in counts[0] if min(count[name] for count in counts) >= FEWEST_TEXTS))

@@ -35,7 +35,7 @@ def embedding_map(trained: TrainedModel) -> EmbeddingMap:
     """Project the tokens' vectors onto their first two principal components, by a singular value decomposition.
 
     A model without an embedding looks up a row of the first layer's kernel for each token. These rows play the same
-    part, so they are shown instead.
+    role, so they are shown instead.
 
     Example::
 

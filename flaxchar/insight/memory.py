@@ -1,8 +1,8 @@
 """Memory: how long units keep what they hold, and how much the characters before help the prediction.
 
-**Gates.** A unit with a forget gate keeps the share ``f_t`` of its state at each token. Of what it holds after token
-``t``, the product of the next ``n`` gates is left ``n`` tokens later. The unit remembers it for the largest ``n``
-with ::
+**Gates.** A unit with a forget gate keeps the share ``f_t`` of its state at each token. After ``n`` more
+tokens, the product of the next ``n`` gates is left of the state after token ``t``. The unit remembers that state for
+the largest ``n`` with ::
 
     f_{t+1} f_{t+2} ... f_{t+n} >= 1/e
 
@@ -10,10 +10,10 @@ and its memory is the mean of these ``n`` over the positions of texts. The end o
 texts the memory is at least this long. For a GRU ``f`` is ``z``, for a minGRU ``1 - z``
 (``flaxchar.models.gates.retention``).
 
-**Context.** The gates say how long a unit could remember. What remembering is worth shows in the loss: the bits of the
-same positions, predicted from at most the last ``n`` tokens, read from a state of zeros. A label is read first in any
-case. The model was never trained to begin in the middle of a text, so short contexts may look a little worse than they
-need be.
+**Context.** The gates say how long a unit could remember. The loss shows what that is worth: the bits of the same
+positions, predicted from at most the last ``n`` tokens, read from a state of zeros. A label is always read
+first. The model was never trained to begin in the middle of a text, so short contexts may look a little worse than
+they are.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NEAR_ONE = 0.95
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 # Each context is padded to one of these widths, so that few programs are compiled.
 _WIDTHS = (8, 32, 128, 512)
-# Multiplications for all contexts together, about; and the bounds of the number of positions.
+# About how many multiplications all contexts together may take; the fewest and the most positions.
 _WORK, _FEWEST, _MOST = 1.5e11, 200, 2000
 _ROWS = 64
 
@@ -93,7 +93,7 @@ def layer_memories(cell: str, traces: Sequence[Trace]) -> list[LayerMemory]:
 
 
 def _remembered(factors: Float[np.ndarray, "layers time hidden"]) -> Float[np.ndarray, "layers time hidden"]:
-    """For how many of the next tokens each unit keeps 1/e of what it holds at each position of a text."""
+    """For how many of the next tokens each unit keeps at least 1/e of its state, at each position of a text."""
     lost = np.cumsum(-np.log(np.maximum(factors.astype(np.float64), 1e-12)), axis=1)  # rises over time
     result = np.zeros(lost.shape)
     for layer, _, unit in np.ndindex(lost.shape[0], 1, lost.shape[2]):
@@ -103,14 +103,14 @@ def _remembered(factors: Float[np.ndarray, "layers time hidden"]) -> Float[np.nd
 
 
 def context_losses(trained: TrainedModel, examples: Sequence[Example]) -> list[ContextLoss]:
-    """The loss at some positions of texts, from growing parts of what stands before them.
+    """The loss at some positions of texts, with contexts of growing length.
 
     Args:
       trained: a language model without sources.
       examples: texts, with labels if the model has labels.
 
     Returns:
-      The loss for each of ``CONTEXTS``, up to the first that holds everything before every position.
+      The loss for each of ``CONTEXTS``, up to the first that covers the longest history.
 
     Raises:
       InputError: the model has sources, which would have to be read as well, or the texts are empty.

@@ -25,7 +25,7 @@ from flaxchar.insight.trace import Trace
 # Levels to which activations are rounded between a unit's lowest and highest value.
 _LEVELS = 64
 _RESAMPLINGS = 400
-# A question is asked only if so many texts of each half have both answers at some position together.
+# A question is asked only if each half has this many texts, and this many positions, with either answer.
 FEWEST_TEXTS, FEWEST_POSITIONS = 3, 20
 
 
@@ -47,7 +47,7 @@ class Neuron(NamedTuple):
       score: its score on the other texts.
       low: lower end of the 95 % interval of ``score``.
       high: upper end.
-      chance: what a unit scores that knows nothing: 0.5, or 0 for a question with numbers.
+      chance: the score of a unit that knows nothing: 0.5, or 0 for a question with numbers.
       positions: number of positions of the other texts.
       share: share of them where the answer is yes; the mean answer for a question with numbers.
     """
@@ -101,7 +101,7 @@ def find_neurons(traces: Sequence[Trace], questions: Sequence[Question] = QUESTI
 
 
 def _varies(answers: Sequence[np.ndarray]) -> bool:
-    """Whether the answers of a part are not all alike, in enough texts and at enough positions."""
+    """Whether both answers occur in enough texts and at enough positions of a part."""
     together = np.concatenate(answers)
     rarer = min((together > 0).sum(), (together <= 0).sum())
     texts = min(sum((a > 0).any() for a in answers), sum((a <= 0).any() for a in answers))
@@ -206,7 +206,7 @@ def resampled_areas(values: Sequence[np.ndarray], answers: Sequence[np.ndarray])
 
 
 def resampled_correlations(values: Sequence[np.ndarray], answers: Sequence[np.ndarray]) -> np.ndarray:
-    """Pearson's correlation of one unit with numbers over resampled texts; arguments and result as above."""
+    """Pearson's correlation of one unit with numbers over resampled texts; see ``resampled_areas``."""
     sums = np.array(
         [(len(x), x.sum(), y.sum(), x @ x, y @ y, x @ y) for x, y in zip(values, answers, strict=True)]
     )  # [texts, 6]

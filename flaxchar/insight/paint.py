@@ -15,13 +15,13 @@ import regex
 
 from flaxchar.insight.trace import END, Trace
 
-# Shades of surprise, from 0; each stands for one bit, the last for all above.
+# Number of shades of surprise. Shade ``k`` stands for ``k`` to ``k + 1`` bits, the last one for all above.
 SURPRISE_SHADES = 9
 # Steps of an activation in either direction from 0.
 ACTIVATION_STEPS = 4
 # Characters of a text that are painted.
 PAINTED = 500
-# Not printable for Python: the line feed, and what joins or separates letters and the parts of an emoji.
+# Characters that Python calls not printable, but that are kept: line feed, joiners and spaces.
 _KEPT = "\n\u200c\u200d\u00a0\u3000"
 _NAMES = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", END: "end", "\u00a0": "no-break space"}
 
@@ -92,7 +92,7 @@ def paint_bits(trace: Trace) -> list[Cell]:
 
 
 class Span(NamedTuple):
-    """Activations of a unit that stand for the ends of a bar; ``low`` is above ``high`` to turn the unit round.
+    """The activations at which a unit's bar is full or empty; ``low`` above ``high`` inverts the unit.
 
     Attributes:
       low: the activation with a full bar downwards.

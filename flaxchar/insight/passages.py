@@ -9,12 +9,12 @@ from flaxchar.data.examples import Example, Examples
 
 # Characters of a passage of running text. Each passage is read from a fresh state, as a text of its own.
 PASSAGE = 400
-# Characters that are looked at, at most; and numbers of all hidden states together, which bounds the memory.
+# The most characters that are traced, and the most numbers in all their hidden states, which bounds the memory.
 _MOST_CHARACTERS, _MOST_STATES = 40_000, 1 << 24
 
 
 def choose_passages(config: Config, examples: Examples) -> list[Example]:
-    """Choose evenly spaced texts, or passages of running text, of at most some ten thousand characters in all.
+    """Choose evenly spaced texts, or passages of running text, of at most 40,000 characters in all.
 
     Example::
 

@@ -34,7 +34,7 @@ from flaxchar.training.run_directory import METRICS, Run
 from flaxchar.training.saved_model import load_model
 
 Part = TypeVar("Part")
-# Texts whose gates are looked at; gates need several times the memory of hidden states.
+# The most texts whose gates are kept; gates need several times the memory of hidden states.
 _GATED = 60
 # Training texts that the class neuron is searched in, and texts that are classified.
 _SEARCHED, _CLASSIFIED = 1000, 400
@@ -47,7 +47,7 @@ class Report:
     Attributes:
       name: name of the run's folder.
       trained: the model.
-      record: what ``config.json`` says of the texts; empty for a model that was saved by itself.
+      record: what ``config.json`` says about the texts; empty for a model that was saved without a run.
       steps: steps of the run so far.
       seconds: seconds of training.
       best: step and held-out bits of the best checkpoint; the bits are None where nothing was held out.
@@ -57,8 +57,19 @@ class Report:
       baselines: bits per character of other models, by name.
       floor: the entropy of the texts, where it is known.
       changed: whether the texts have changed since the model was trained on them.
-      texts: the held-out texts that were looked at.
+      texts: the held-out texts that were traced.
       traces: their traces.
+      ranking: indices of the traces, the most surprising text first.
+      samples: texts that the model wrote, by temperature.
+      copying: how much of its texts is copied from the training texts.
+      positions: mean bits by position.
+      calibration: predicted probabilities beside how often they came true, and the calibration error.
+      neurons: for each question the unit that answers it best.
+      class_neuron: the unit that tells the class of a text best.
+      classification: accuracy and calibration of the labels that the model predicts.
+      memories: for each layer, how long its units remember.
+      contexts: the loss by length of context.
+      embedding: the tokens on a map.
       absent: for each part that is not there, a sentence that says why.
     """
 
@@ -131,7 +142,7 @@ def make_report(path: Path, label_field: str | None = None) -> Report:
 
 
 def _described(run: Run, trained: TrainedModel) -> Report:
-    """What the run directory itself says."""
+    """The parts of a report that the run directory itself holds."""
     last = run.checkpoints.last_step() or 0
     records = run.read(METRICS, last)
     curves: dict[str, list[tuple[float, float]]] = {"bits_per_character": [], "held_out_bits_per_character": []}

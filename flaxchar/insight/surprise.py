@@ -10,9 +10,9 @@ import numpy as np
 
 from flaxchar.insight.trace import Trace
 
-# Positions are grouped so that each group is about this much longer than the one before.
+# Each group of positions ends about this many times as far from the beginning as the group before.
 _GROWTH = 1.5
-# A group of positions with fewer texts says little.
+# A group of positions is left out if fewer texts reach it.
 _FEWEST = 20
 _BINS = 10
 
@@ -82,7 +82,7 @@ def bits_by_position(traces: Sequence[Trace]) -> list[PositionBits]:
 
 
 def calibration(traces: Sequence[Trace]) -> tuple[list[CalibrationBin], float]:
-    """Compare the probabilities of the likeliest tokens with how often these tokens came.
+    """Compare the probabilities of the likeliest tokens with how often these tokens followed.
 
     All alternatives of a trace count as predictions. Of those with a probability of about 0.3, three in ten should come
     true.

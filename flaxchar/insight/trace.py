@@ -27,12 +27,12 @@ from flaxchar.models.trained import TrainedModel
 Unknown = Literal["error", "drop"]
 # The token that stands for the end of a text, among the targets and the alternatives.
 END = ""
-# Likeliest tokens that a trace holds for each position.
+# How many of the likeliest tokens a trace holds for each position.
 ALTERNATIVES = 5
 # Rows of a batch: one for a single text, else this many. The shortest width; wider ones are powers of two. So few
 # programs are compiled, however many texts are traced.
 ROWS, SHORTEST = 32, 32
-# Numbers in the largest arrays of a batch, at most; a batch of wide texts and many tokens gets fewer rows.
+# The most numbers in the largest arrays of a batch. For long texts or a large vocabulary a batch has fewer rows.
 _MOST_NUMBERS = 1 << 26
 
 
@@ -43,7 +43,7 @@ class Trace(NamedTuple):
 
     Attributes:
       tokens: the token that was to be predicted at each position, ``time`` of them; ``END`` (the empty string) for the
-        end of the text, which models of separate texts predict too.
+        end of the text, which models of separate texts also predict.
       bits: ``-log2`` of the probability of each token, float64 ``[time]``; the spelling of an unknown token is added
         where the model counts it. Their sum is the text's score.
       alternatives: the likeliest tokens at each position with their probabilities, best first. Tokens that cannot be
@@ -53,7 +53,7 @@ class Trace(NamedTuple):
       gates: by name the gates at the same moment, float32 ``[layers, time, hidden]``: ``"input"``, ``"forget"``,
         ``"output"`` and the cell state ``"cell"`` of an LSTM, ``"update"`` and ``"reset"`` of a GRU, ``"update"`` of a
         minGRU, ``"forget"`` of a minLSTM, none of an RNN (``flaxchar.models.gates``). Empty if they were not asked for.
-      given: the token before the first predicted one, where the model is given it instead; else empty.
+      given: the first token, where the model is fed it without predicting it (no label, source or ``bos``).
     """
 
     tokens: list[str]
@@ -152,7 +152,7 @@ def mean_states(trained: TrainedModel, examples: Sequence[Example]) -> Float[np.
 
 
 class _Seen(NamedTuple):
-    """What a model predicted in a batch; as NumPy arrays, all windows of some texts one after another.
+    """What a model predicted in one window of a batch; after `_joined`, in all windows of its texts.
 
     Attributes:
       mask: which targets are predicted, ``[batch, time]``.
@@ -206,7 +206,7 @@ def encode_traced(
 def _batches(
     trained: TrainedModel, texts: EncodedTexts, names: Sequence[str | None], alternatives: int, gates: bool
 ) -> Iterator[tuple[np.ndarray, _Seen]]:
-    """Trace texts in batches; yields the numbers of some texts, and what was seen of them."""
+    """Trace texts in batches; yields the indices of the texts of a batch, and what the model predicted there."""
     model, eos, bos = trained.model, trained.vocabulary.eos, trained.config.data.bos
     writable = np.array([name is not None for name in names])
     numbers = model.vocab + model.config.layers * model.config.hidden * (6 if gates else 1)
@@ -278,7 +278,7 @@ def _trace_batch(
 
 
 def _read(seen: _Seen, row: int, targets: Sequence[str], names: Sequence[str | None], vocabulary: Vocabulary) -> Trace:
-    """The trace of the text in one row; ``targets`` are all its tokens, those included that are given."""
+    """The trace of the text in one row; ``targets`` are all its tokens, the given one included."""
     at = np.flatnonzero(seen.mask[row])
     given, tokens = targets[: len(targets) - len(at)], list(targets[len(targets) - len(at) :])
     bits = np.asarray(seen.nats[row, at], np.float64) / math.log(2)

@@ -18,7 +18,7 @@ from flaxchar.models.trained import TrainedModel
 TEMPERATURES = (0.3, 0.8, 1.0, 1.3)
 # Texts at each temperature, and their longest length in tokens.
 _TEXTS, _SIZE = 4, 200
-# Texts that are searched in the training texts, and characters of these that are indexed, at most.
+# Samples that are compared with the training texts, and the most characters of the training texts that are indexed.
 _SEARCHED, _INDEXED = 60, 600_000
 # Labels and sources that texts are written for, at most.
 _MOST_BEGINNINGS = 4
@@ -45,7 +45,7 @@ class Copying(NamedTuple):
 
     Attributes:
       samples: number of texts.
-      copies: number that equal a training text, any of them.
+      copies: number that equal some training text.
       repeated: number that repeat an earlier one.
       quartiles: quartiles of the length of the longest copied passage, in characters.
       share: median share of a text that its longest copied passage makes up.
@@ -78,7 +78,7 @@ def write_samples(trained: TrainedModel, sources: Sequence[str] = ()) -> dict[fl
 def measure_copying(trained: TrainedModel, train: Examples, sources: Sequence[str] = ()) -> Copying:
     """Write texts and search them in the training texts.
 
-    Copies are searched in all training texts, common passages in the first of these if there are very many.
+    Copies are searched in all training texts, common passages in the first 600,000 characters of them.
 
     Args:
       trained: a language model.

@@ -1,8 +1,8 @@
 """The batcher: one thread that owns the device, writes the texts of many people together, and runs other jobs between.
 
 Each model that writes has batches of ``ROWS`` rows (``flaxchar.serve.decoding``). A text takes a free row and leaves it
-when it ends or its reader has gone. Between two calls of a batch the thread runs at most one other job, such as the
-scores of a text, so nobody waits long for anybody else.
+when it ends or its reader has disconnected. Between two calls of a batch the thread runs at most one other job, such as
+the scores of a text, so nobody waits long for anybody else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Connections: as many as the process can hold, none of them slow, so that others are always served.
+"""Connections: limits on their number and slowness, so that slow or idle clients never block others.
 
 uvicorn waits for ever for the head of a first request and for a client that does not read. Here a connection must begin
-a request within ``HEAD_SECONDS``, and must take what is sent within ``STALL_SECONDS``. Where there are too many, the
-oldest one that has no whole request makes room.
+a request within ``HEAD_SECONDS``, and must take what is sent within ``STALL_SECONDS``. If there are too many, the
+oldest one without a complete request is closed.
 """
 
 from __future__ import annotations

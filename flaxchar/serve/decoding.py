@@ -17,11 +17,11 @@ from jax import Array
 from flaxchar.generation.sampling import Sampling, draw_token
 from flaxchar.models.charlm import CharLM, Params
 
-# Rows of a batch, and the steps of one call: the tokens between two looks at who has come and gone.
+# Rows of a batch, and the steps of one call. Only between calls do texts enter and leave rows.
 ROWS, STEPS = 16, 8
-# The likeliest tokens that are told at each position.
+# How many of the likeliest tokens are returned for each position.
 ALTERNATIVES = 5
-# What top-p is for a row without it: the mass before a token is never as much, however it is rounded.
+# The value of top-p for a row without it: no sum of probabilities reaches it, however it is rounded.
 NO_TOP_P = 2.0
 
 
@@ -107,5 +107,5 @@ def decode_rows(
 
 
 def _beside(rows: Array | np.ndarray, values: Array) -> Array:
-    """An array ``[rows]`` in the shape in which it broadcasts along ``values`` ``[rows, ...]``."""
+    """Reshape an array ``[rows]`` so that it broadcasts against ``values`` ``[rows, ...]``."""
     return jnp.reshape(rows, (-1, *[1] * (values.ndim - 1)))

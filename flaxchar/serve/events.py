@@ -1,4 +1,4 @@
-"""Server-sent events: a text as it is written, until it ends or its reader has gone."""
+"""Server-sent events: a text while it is written, until it ends or its reader disconnects."""
 
 from __future__ import annotations
 

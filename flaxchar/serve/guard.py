@@ -1,8 +1,8 @@
 """The guard: what a request must be before the application sees it, and the headers of every response.
 
-It refuses requests that a page of another origin may have sent (``Host``, ``Origin``, content type), those without the
-token where there is one, too many of one address, and bodies that are too large or too slow. The limits on connections
-are in ``flaxchar.serve.connections``.
+It refuses requests that a page of another origin may have sent (``Host``, ``Origin``, content type), requests without
+the token if there is one, too many requests of one address, and bodies that are too large or too slow. The limits on
+connections are in ``flaxchar.serve.connections``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Access(NamedTuple):
 
     Attributes:
       hosts: the values of ``Host`` that are allowed, with their ports; None for any, where a token is needed anyway.
-      token: what every request must know; None on loopback.
+      token: the token that every request must hold; None on loopback.
     """
 
     hosts: frozenset[str] | None
@@ -95,7 +95,7 @@ class Guard:
             await _answer(send_guarded, 500, "the server has failed at this request; its log says more")
 
     def _check(self, scope: Scope) -> None:
-        """Check everything that stands in the head of a request."""
+        """Check the head of a request."""
         headers = scope["headers"]
         hosts, origins = _values(headers, b"host"), _values(headers, b"origin")
         allowed = self._access.hosts

@@ -21,7 +21,7 @@ _TOKEN = {
         "activations": {
             "type": "array",
             "items": {"type": "number"},
-            "description": "Of the units that were asked for.",
+            "description": "Activations of the units that were asked for.",
         },
     },
 }

@@ -20,7 +20,7 @@ from flaxchar.training.run_directory import METRICS, Run
 from flaxchar.training.run_files import read_sealed
 from flaxchar.training.saved_model import load_model
 
-# Seconds between two looks at whether a run has a new checkpoint.
+# Seconds between two checks for a new checkpoint of a run.
 LOOK_EVERY = 2.0
 # A run whose metrics are older than this many seconds is not being trained.
 STILL_TRAINING = 120.0
@@ -55,7 +55,7 @@ class ServedRun:
     def model(self) -> LanguageModel:
         """The run's model: of the best checkpoint, or of the newest one while the run is being trained.
 
-        The folder is looked at again every ``LOOK_EVERY`` seconds. If it cannot be read then, the model before stays.
+        The folder is checked again after ``LOOK_EVERY`` seconds. If it cannot be read then, the loaded model stays.
 
         Raises:
           InputError: there is no checkpoint yet, or it is damaged.
@@ -69,7 +69,7 @@ class ServedRun:
             return self._model
 
     def describe(self) -> dict[str, Any]:
-        """What the page has to know about the run, as JSON types."""
+        """Describe the run for the page, as JSON types."""
         problem = ""
         try:
             self.model()
@@ -100,7 +100,7 @@ class ServedRun:
         }
 
     def curves(self) -> dict[str, Any]:
-        """The losses of the run so far, and what they can be compared with, as JSON types.
+        """The losses of the run so far, its baselines and its entropy floor, as JSON types.
 
         Bits per character of the training texts come in at most ``MOST_POINTS`` points, each a mean.
         """
@@ -148,7 +148,7 @@ class ServedRun:
             self._problem = str(error)
 
     def _last_step(self) -> int:
-        """The last step that the metrics tell of."""
+        """The last step in the metrics."""
         try:
             records = self._run.read(METRICS, self._run.steps)
         except (InputError, OSError):
@@ -199,7 +199,7 @@ class ModelPool:
 
 
 def _thinned(points: list[tuple]) -> list[tuple]:
-    """At most ``MOST_POINTS`` points ``(step, bits, rate, seconds)``: of each few the last step and the mean bits."""
+    """At most ``MOST_POINTS`` points ``(step, bits, rate, seconds)``; each is a few: the last step, the mean bits."""
     few = max(1, -(-len(points) // MOST_POINTS))
     parts = [points[k : k + few] for k in range(0, len(points), few)]
     return [(part[-1][0], round(sum(p[1] for p in part) / len(part), 4), *part[-1][2:]) for part in parts]

@@ -9,11 +9,11 @@ from flaxchar.config import InputError
 from flaxchar.json_files import parse_json
 from flaxchar.validation import describe, problems, setting, shown, types_of
 
-# Characters of each text, at most. A text of this many is scored in a moment, and its answer has a few megabytes.
+# The most characters of each field. A text of this length is scored in a moment; its response has a few megabytes.
 LONGEST = {"prompt": 4000, "text": 4000, "source": 4000, "label": 1000, "run": 255}
-# Tokens that are written at once, at most.
+# The most tokens of a text that is written, the prompt included.
 MOST_WRITTEN = 4000
-# Units whose activations are told, at most.
+# The most units whose activations are returned.
 MOST_UNITS = 16
 
 Body = TypeVar("Body", bound="RunBody")
@@ -22,7 +22,7 @@ _JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 @dataclasses.dataclass(frozen=True)
 class RunBody:
-    """What every request may say."""
+    """The field that every request may have."""
 
     run: str | None = setting(None, "Name of the run; without it the first one.")
 
@@ -71,10 +71,10 @@ class ScoreBody(GivenBody):
 
     text: str = setting("", "The text.")
     units: tuple[tuple[int, int], ...] = setting(
-        (), f"Layer and unit, from 0, of at most {MOST_UNITS} units whose activations are told."
+        (), f"Layer and unit, from 0, of at most {MOST_UNITS} units whose activations are returned."
     )
     layer: int | None = setting(
-        None, "A layer, from 0, of which the activations of all units after the last character are told.", least=0
+        None, "A layer, from 0: the activations of all its units after the last character are returned.", least=0
     )
 
 
@@ -118,7 +118,7 @@ def read_body(kind: type[Body], data: bytes) -> Body:
 
 
 def _units(value: Any) -> tuple[tuple[int, int], ...]:
-    """Pairs of a layer and a unit. Whether the model has them is known later."""
+    """Pairs of a layer and a unit. Whether the model has them is checked later."""
     pairs = value if isinstance(value, list) else None
     if pairs is None or len(pairs) > MOST_UNITS or not all(_is_pair(pair) for pair in pairs):
         raise InputError(

@@ -20,7 +20,7 @@ from flaxchar.serve.connections import Connection
 from flaxchar.serve.guard import Access, Guard
 from flaxchar.serve.pool import ModelPool
 
-# The port of the page, and how many after it are tried where it is taken.
+# The first port that is tried, and how many ports are tried from it on.
 FIRST_PORT, TRIED_PORTS = 8321, 20
 # Seconds that the texts have to end when the server ends.
 GRACE_SECONDS = 2
@@ -29,7 +29,7 @@ _ANY = ("0.0.0.0", "::")
 
 
 class PageServer(uvicorn.Server):
-    """A server of some runs.
+    """The server of the page and the API for some runs.
 
     Attributes:
       url: the address of the page; with the token where there is one.

@@ -1,4 +1,4 @@
-"""What happens between the steps of a run: progress is reported, the model evaluated and saved, training stopped."""
+"""The supervisor: between the steps of a run it reports progress, evaluates, saves, and stops training."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Supervisor:
         return self._processes_meet(step) and agree(self.observer.should_stop())
 
     def should_save(self, step: int) -> bool:
-        """Whether the last save is long ago."""
+        """Whether it is time to save."""
         return self.saver is not None and self._processes_meet(step) and self.saver.due()
 
     def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
