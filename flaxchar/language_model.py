@@ -84,8 +84,8 @@ class LanguageModel(TrainedModel):
           unknown: what to do with characters of the prompt outside the vocabulary: raise an error, or leave them out.
           label: the label to write for; a model trained with labels needs one.
           source: the source to write from; a model trained with sources needs one.
-          repetition_penalty: multiplies the log-probability of each character that the text holds already; 1 for no
-            penalty. Nearly all characters of a long text occur before, so little above 1 is much.
+          repetition_penalty: multiplies the log-probability of each character that the text already holds; 1 for no
+            penalty. In a long text that is nearly every character, so values just above 1 have a strong effect.
           blend: another model of the same vocabulary and a share of 0 to 1: the logits of both are mixed.
           **constraints: ``forbid``, ``regex``, ``acrostic`` and ``stop``: see ``TextConstraints``.
 

@@ -18,7 +18,7 @@ from flaxchar.validation import setting
 class ExportOptions(DebugOptions):
     """Write a trained model in a format that other programs read. docs/export.md describes each format.
 
-    safetensors, html and onnx make a file, torch and keras a folder. It is a copy: the run stays as it is.
+    safetensors, html and onnx make a file, torch and keras a folder. The run itself is not changed.
     """
 
     run: str = setting(dataclasses.MISSING, "Run directory of the model.", positional=True)
@@ -41,7 +41,7 @@ def export(arguments: Sequence[str]) -> int:
     options = parse(ExportOptions, "export", arguments).options
     if options.to is None:
         raise InputError("`to` says in which format: safetensors, torch, keras, html or onnx")
-    process.saved_config(options.run)  # complains about a wrong folder before JAX loads a model
+    process.saved_config(options.run)  # a wrong folder is an error before JAX loads a model
 
     from flaxchar.export.exporting import SUFFIXES
     from flaxchar.library import load

@@ -15,7 +15,7 @@ from flaxchar.validation import setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportOptions(ModelOptions):
-    """Make a run directory of a model that Keras or PyTorch trained: embedding or one-hot, LSTM, dense.
+    """Make a run directory of a model that Keras or PyTorch trained: embedding or one-hot, LSTM, GRU or RNN, dense.
 
     Nothing in the file is run, and pickles are not read. docs/export.md says which models can be read.
     """

@@ -19,7 +19,7 @@ SUMMARIES = {
     "export": "write a model in a format that other programs read",
     "import": "make a run of a model that Keras or PyTorch trained",
     "report": "write a page that shows what a model has learned",
-    "serve": "a page to write, score and look inside with, and a JSON API",
+    "serve": "serve a page to write with models and look inside them, and a JSON API",
     "novelty": "how much of what a model writes is copied from its training texts",
 }
 _USAGE = (

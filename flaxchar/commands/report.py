@@ -20,8 +20,8 @@ class ReportOptions(DebugOptions):
     output: str | None = setting(None, "File to write. Without it: report.html in the run directory.", metavar="FILE")
     label_field: str | None = setting(
         None,
-        "Column or JSON key with the class of each text, to search for the unit that tells it in a model that was "
-        "trained without labels.",
+        "Column or JSON key with the class of each text. With it, the report also searches for the unit that tells "
+        "the class best, in a model that was trained without labels.",
         filled=True,
     )
 
@@ -31,7 +31,7 @@ def report(arguments: Sequence[str]) -> int:
     options = parse(ReportOptions, "report", arguments).options
     path = Path(options.run)
     output = Path(options.output) if options.output is not None else path / "report.html"
-    process.saved_config(options.run)  # complains about a wrong folder before anything is compiled
+    process.saved_config(options.run)  # a wrong folder is an error before anything is compiled
     if output.is_dir():
         raise InputError(f"`output` is {output}, which is a folder; name a file in it")
     if not output.absolute().parent.is_dir():

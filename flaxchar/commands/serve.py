@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ServeOptions(DebugOptions):
-    """Serve a page on which runs write, score and show their units, also runs that are still being trained."""
+    """Serve a page to write with models, score texts and watch units, also of runs that are still being trained."""
 
     runs: tuple[str, ...] = setting(("runs",), "Run directories.", positional=True)
     host: str = setting(
         "127.0.0.1",
-        "Address to listen on. Any other than this machine's own lets others in, who then need the token that is "
+        "Address to listen on. Any but a loopback address lets other machines in, which then need the token that is "
         "printed.",
         filled=True,
     )
@@ -40,7 +40,7 @@ def serve(arguments: Sequence[str]) -> int:
         if importlib.util.find_spec(name) is None:
             raise InputError(f"serve needs {name}; install it with pip install 'flaxchar[serve]'")
     for run in options.runs:
-        process.saved_config(run)  # complains about a wrong folder before anything is compiled
+        process.saved_config(run)  # a wrong folder is an error before anything is compiled
     process.start_kernel()
 
     from flaxchar.serve.server import PageServer

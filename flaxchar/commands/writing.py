@@ -55,15 +55,15 @@ class SampleOptions(DrawOptions):
     )
     repetition_penalty: float = setting(
         1.0,
-        "Make characters that a text holds already less probable: multiplies their log-probabilities. Nearly all "
-        "characters of a long text occur before, so little above 1 is much.",
+        "Make characters that a text already holds less probable: multiplies their log-probabilities. In a long text "
+        "that is nearly every character, so values just above 1 already have a strong effect.",
         least=1,
         most=MOST_PENALTY,
         heading=DRAWING,
     )
     blend: str | None = setting(
         None,
-        "Run directory of another model with the same characters, and the share of its logits: RUN:0.3.",
+        "Run directory of another model with the same characters, and the share of its logits in the mixture: RUN:0.3.",
         heading=DRAWING,
         metavar="RUN:SHARE",
     )

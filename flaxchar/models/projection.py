@@ -1,4 +1,4 @@
-"""The matrix products of the recurrences: the input projection, and products whose factors are of a chosen type."""
+"""The matrix products of the recurrences: the input projection, and products with factors in float32 or bfloat16."""
 
 from __future__ import annotations
 

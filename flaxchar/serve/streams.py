@@ -1,4 +1,4 @@
-"""One text that is being written for a reader: what it is fed next, and what becomes of each drawn token."""
+"""Streams: one text that is being written for a reader, with the tokens it is fed next and the settings of its row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flaxchar.generation.prompt import Prompt
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.trained import TrainedModel
 
-# Tokens of a source, and of the label or the end beside it: a model with sources keeps a state for each.
+# The most tokens of a source: a model with sources keeps a state for each.
 MOST_SOURCE = 1024
 # The token that stands for the end of a text among the alternatives, as in ``flaxchar.insight.trace``.
 END = ""
