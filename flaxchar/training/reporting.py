@@ -21,7 +21,7 @@ from flaxchar.models.trained import TrainedModel
 from flaxchar.training.devices import Layout
 from flaxchar.training.loop import Progress
 
-# What stands between a source and the text written from it where a sample is shown.
+# Stands between a source and the text written from it when a sample is shown.
 SOURCE_END = " → "
 
 
@@ -70,7 +70,7 @@ class Observer:
         """A part of the preparation is done; ``lines`` describe it."""
 
     def compiling(self, done: int, programs: int) -> None:
-        """So many programs of the training step are compiled, of so many; first called with ``done`` 0."""
+        """``done`` of the training step's ``programs`` are compiled; first called with ``done`` 0."""
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
         """Training begins or continues from the step ``at.step``."""
