@@ -1,0 +1,29 @@
+"""The end of a training: the result, its baselines, and what is said where there is none or a run ended early."""
+
+from __future__ import annotations
+
+import re
+
+from helpers import SMALL
+
+
+def test_the_result_stands_last_among_its_baselines(texts, tmp_path, run_here):
+    result = run_here("train", "--data", texts, "--workdir", str(tmp_path / "run"), "--steps", "20", *SMALL)
+    (best,) = re.findall(r"best checkpoint: step 20, held-out ([\d.]+) bits/char", result.stdout)
+    table = re.findall(r"^ +([\d.]+)  (\S.*)$", result.stdout, re.M)
+    assert table[0][1] == "uniform"
+    assert table[-1] == (best, "this model")
+    assert {"unigram", "Kneser-Ney 3-gram"} <= {name for _, name in table}
+
+
+def test_without_held_out_texts_the_end_says_so(texts, tmp_path, run_here):
+    arguments = ("--data", texts, "--workdir", str(tmp_path / "run"), "--steps", "2", "--val-fraction", "0", *SMALL)
+    result = run_here("train", *arguments)
+    assert "done at step 2; nothing was held out to evaluate on" in result.stdout
+    assert "this model" not in result.stdout
+
+
+def test_a_run_that_patience_ends_says_so(texts, tmp_path, run_here):
+    rate = ("--learning-rate", "1e-12", "--schedule", "constant", "--patience", "1", "--epochs", "8")
+    result = run_here("train", "--data", texts, "--workdir", str(tmp_path / "run"), *rate, *SMALL)
+    assert re.search(r"stopped early at step [\d,]+ of [\d,]+: 1 evaluation without a better result", result.stdout)
