@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 
 import pytest
@@ -9,6 +10,7 @@ from helpers import SMALL, run_command
 
 from flaxchar.commands import process
 from flaxchar.commands.main import main
+from flaxchar.commands.signals import NUMBERS
 from flaxchar.data.headlines import generate_headlines
 
 
@@ -42,3 +44,14 @@ def run_here(monkeypatch, capsys):
         return subprocess.CompletedProcess(arguments, status, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def handlers():
+    """Python's own signal handlers, also where the tests were started to ignore signals (``nohup``)."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    for number in NUMBERS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield {number: signal.getsignal(number) for number in NUMBERS}
+    for number, handler in before.items():
+        signal.signal(number, handler)
