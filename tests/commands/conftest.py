@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from helpers import SMALL
 
+from flaxchar.commands.signals import NUMBERS
 from flaxchar.data.headlines import generate_headlines
 
 
@@ -24,3 +27,14 @@ def run(run_here, tmp_path_factory, texts):
     result = run_here("train", "--data", texts, "--workdir", str(path), "--steps", "60", *SMALL)
     assert result.returncode == 0, result.stderr
     return path
+
+
+@pytest.fixture
+def handlers():
+    """Python's own signal handlers, also where the tests were started to ignore signals (``nohup``)."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    for number in NUMBERS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield {number: signal.getsignal(number) for number in NUMBERS}
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -13,13 +13,7 @@ from helpers import ROOT, environment
 from flaxchar.commands import signals
 from flaxchar.commands.signals import NUMBERS, Interrupted
 
-
-@pytest.fixture(autouse=True)
-def _handlers():
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("handlers")
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -9,20 +9,11 @@ import time
 import pytest
 from rich.console import Console
 
-from flaxchar.commands.signals import NUMBERS
 from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
 from flaxchar.hardware import Hardware, described_as
 from flaxchar.models.evaluation import Evaluation
 from flaxchar.training.loop import Progress
 from flaxchar.training.reporting import Report, Sample
-
-
-@pytest.fixture
-def handlers():
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    yield before
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ def parquet(columns, **settings) -> bytes:
     ids=str,
 )
 def test_text_columns_of_every_type_are_read(write, kind):
+    if kind == pa.string_view() and int(pa.__version__.split(".")[0]) < 21:
+        pytest.skip("pyarrow writes this type since version 21")
     column = pa.array(TEXTS).cast(kind) if not pa.types.is_dictionary(kind) else pa.array(TEXTS).dictionary_encode()
     path = write("a.parquet", parquet({"id": [1, 2, 3, 4], "text": column}))
     assert read_texts([path]) == ["a", "", "é\n,😀", ""]
@@ -129,7 +131,10 @@ def test_bytes_of_utf_8_are_texts(write):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ("translation", "holds struct<.*>, which is no text; name one of its keys, such as `fields='translation.en'`"),
+        (
+            "translation",
+            "holds struct<.*>, which is no text; name one of its keys, such as `fields='translation.(en|de)'`",
+        ),
         ("translation.fr", "has no column 'translation.fr'; it has 'id' .*, 'translation'"),
         ("id.x", "has no column 'id.x'"),
         ("tokens", "holds list<.*>, which is no text; write each item as a row of its own"),
