@@ -62,6 +62,7 @@ def test_held_out_characters_that_are_unknown_are_counted():
 
 EVENTS = {
     "prepared": (["a line"],),
+    "compiling": (1, 2),
     "planned": (Report(0, 10, 0.0), 5),
     "progressed": (Progress(step=1), 10, 2.0, 30.0),
     "evaluated": (Report(10, 10, 2.0),),

@@ -62,11 +62,11 @@ def test_a_reader_whose_run_is_replaced_takes_the_new_one_whole(run, monkeypatch
     other = untrained_model(["xyz"])
     load, replaced = saved_model._load, []
 
-    def replace_first(reader):
+    def replace_first(reader, newest):
         if not replaced:
             replaced.append(run.path.rename(f"{run.path}.1"))
             other.save(run.path)
-        return load(reader)
+        return load(reader, newest)
 
     monkeypatch.setattr(saved_model, "_load", replace_first)
     trained = load_model(Run.open(run.path))
