@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -61,6 +62,31 @@ def native() -> None:
 
     if not build.available():
         pytest.skip(f"the native kernel is not available: {build.status()}")
+
+
+# Programs that JAX keeps may take this many bytes before they are dropped; each process of the tests has its own.
+_MOST_PROGRAMS = 1 << 30
+_bytes_before = 0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _drop_programs() -> Iterator[None]:
+    """Drop JAX's compiled programs after a module if they fill the memory; those of all tests would take 4 GB."""
+    global _bytes_before  # noqa: PLW0603
+    yield
+    if resident_bytes() - _bytes_before > _MOST_PROGRAMS:
+        jax.clear_caches()
+        gc.collect()
+        _bytes_before = resident_bytes()
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that this process occupies; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 @pytest.fixture(autouse=True)
