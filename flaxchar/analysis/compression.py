@@ -41,6 +41,7 @@ from flaxchar.analysis.packing import Damaged
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.models.trained import TrainedModel
+from flaxchar.settings import ModelConfig
 
 MAGIC = b"flaxchar"
 _TEXT, _EXAMPLES = 1, 2
@@ -133,8 +134,10 @@ def _is_conditional(trained: TrainedModel) -> bool:
 
 def fingerprint(trained: TrainedModel) -> bytes:
     """Eight bytes that tell a model from others."""
-    data = trained.config.data
-    described = [dataclasses.asdict(trained.config.model), trained.vocabulary.to_dict(), data.bos, not data.running]
+    data, network = trained.config.data, dataclasses.asdict(trained.config.model)
+    if network["matmul_precision"] == ModelConfig.matmul_precision:
+        del network["matmul_precision"]  # files of versions without this setting stay readable
+    described = [network, trained.vocabulary.to_dict(), data.bos, not data.running]
     digest = hashlib.sha256(json.dumps(described, allow_nan=False).encode("ascii"))
     for leaf in jax.tree.leaves(trained.params):
         digest.update(np.ascontiguousarray(leaf).tobytes())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 import zipfile
 
+import jax
+import numpy as np
 import pytest
 from helpers import ROOT, python, untrained_model
 
 from flaxchar import Example, InputError, LanguageModel
 from flaxchar.analysis import bodies
-from flaxchar.analysis.compression import compress, decompress
+from flaxchar.analysis.compression import compress, decompress, fingerprint
 from flaxchar.analysis.score import score_examples
 from flaxchar.data.headlines import generate_headlines
 from flaxchar.data.vocabulary import PAD
@@ -113,6 +117,20 @@ def test_a_model_with_labels_needs_examples_and_one_without_needs_a_text():
         untrained_model(["ab"], sources=True, bos=False).compress("ab")
     with pytest.raises(InputError, match="give it one text"):
         untrained_model(["ab"]).compress([Example("ab")])
+
+
+def test_a_network_setting_of_later_versions_counts_only_where_it_is_used():
+    """A file of a version without the setting is restored; one for another precision is not taken for it."""
+    lm = untrained_model(["ab"])
+    network = dataclasses.asdict(lm.config.model)
+    del network["matmul_precision"]
+    described = [network, lm.vocabulary.to_dict(), lm.config.data.bos, not lm.config.data.running]
+    digest = hashlib.sha256(json.dumps(described).encode("ascii"))
+    for leaf in jax.tree.leaves(lm.params):
+        digest.update(np.asarray(leaf).tobytes())
+    assert fingerprint(lm) == digest.digest()[:8]
+    other = dataclasses.replace(lm, config=lm.config.replace(matmul_precision="float32"))
+    assert fingerprint(other) != fingerprint(lm)
 
 
 @pytest.mark.slow
