@@ -12,13 +12,13 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-import regex
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
 from flaxchar.commands.terminal import printable
 from flaxchar.data.examples import Example
+from flaxchar.insight import paint
 from flaxchar.models.trained import TrainedModel
 
 # Bits from which each darker shade begins. Below 1 bit, a character was likelier than all others together: no shade.
@@ -134,13 +134,8 @@ def clusters(tokens: Sequence[str], bits: Sequence[float]) -> Iterable[tuple[str
     A mark that combines with the letter before it cannot have a colour of its own.
     """
     costs = list(bits)
-    if any(len(token) > 1 for token in tokens):
-        yield from zip(tokens, costs, strict=False)
-    else:
-        position = 0
-        for cluster in regex.findall(r"\X", "".join(tokens)):
-            predicted = [cost for cost in costs[position : position + len(cluster)] if not math.isnan(cost)]
-            position += len(cluster)
-            yield cluster, sum(predicted) if predicted else math.nan
+    for first, after in paint.clusters(tokens):
+        predicted = [cost for cost in costs[first:after] if not math.isnan(cost)]
+        yield "".join(tokens[first:after]), sum(predicted) if predicted else math.nan
     if len(costs) > len(tokens):
         yield END, costs[-1]

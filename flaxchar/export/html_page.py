@@ -8,7 +8,6 @@ allows this one script and this one style sheet, by their hashes, and no request
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import json
 from typing import Any
@@ -20,6 +19,7 @@ import flaxchar
 from flaxchar.config import InputError
 from flaxchar.export.metadata import beginnings, in_words
 from flaxchar.export.templates import fill, read_template
+from flaxchar.insight.page import content_policy
 from flaxchar.models.trained import TrainedModel
 from flaxchar.sizes import in_bytes
 
@@ -49,8 +49,7 @@ def html_bytes(trained: TrainedModel, title: str) -> bytes:
     page = fill(
         "page.html",
         {
-            "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; "
-            "form-action 'none'",
+            "policy": content_policy(style, script),
             "title": html.escape(title.encode("utf-8", "replace").decode()),
             "about": html.escape(f"{in_words(trained)}. Exported by flaxchar {flaxchar.__version__}."),
             "style": style,
@@ -81,8 +80,3 @@ def _description(trained: TrainedModel, arrays: dict[str, np.ndarray]) -> dict[s
         "beginnings": [[label, ids._asdict()] for label, ids in beginnings(trained).items()],
         "arrays": [[name, array.size] for name, array in arrays.items()],
     }
-
-
-def _hash(source: str) -> str:
-    """The source expression of a policy that allows a script or a style sheet by its content."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

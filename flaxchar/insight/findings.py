@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flaxchar.insight.memory import ENOUGH_BITS, enough_context
 from flaxchar.insight.report import Report
 
 
@@ -45,6 +46,7 @@ def _units(report: Report) -> list[str]:
 def _context(report: Report) -> list[str]:
     if not report.contexts:
         return []
-    enough = next(each for each in report.contexts if each.bits <= report.contexts[-1].bits + 0.05)
+    enough = enough_context(report.contexts)
     unit = "word" if report.config.data.unit == "word" else "character"
-    return [f"context: the last {enough.length} {unit}s are enough to come within 0.05 bits of the longest context"]
+    near = f"within {ENOUGH_BITS} bits of the longest context"
+    return [f"context: the last {enough.length} {unit}s are enough to come {near}"]

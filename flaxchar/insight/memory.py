@@ -76,6 +76,15 @@ class ContextLoss(NamedTuple):
     longer: float
 
 
+# A context is enough if the longest one has at most this many bits less.
+ENOUGH_BITS = 0.05
+
+
+def enough_context(losses: Sequence[ContextLoss]) -> ContextLoss:
+    """The shortest context whose loss is within ``ENOUGH_BITS`` of the longest one's; ``losses`` are not empty."""
+    return next(each for each in losses if each.bits <= losses[-1].bits + ENOUGH_BITS)
+
+
 def layer_memories(cell: str, traces: Sequence[Trace]) -> list[LayerMemory]:
     """How long the units of each layer remember; empty for a cell without gates.
 

@@ -70,8 +70,7 @@ def render(report: Report) -> str:
         ],
         "style": Markup(style),
         "script": Markup(script),
-        "policy": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; "
-        "form-action 'none'",
+        "policy": content_policy(style, script),
     }  # fmt: skip
     # JSON within HTML: no text can end the script element.
     alternatives = json.dumps(painter.alternatives, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -92,9 +91,11 @@ def _template_file(name: str) -> str:
     return (resources.files("flaxchar.insight") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _hash(content: str) -> str:
-    """The source expression that lets a content-security policy allow this inline content alone."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+def content_policy(style: str, script: str) -> str:
+    """A content-security policy that allows this inline style sheet and script by their content, and nothing else."""
+    allowed = (base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() for content in (style, script))
+    by_style, by_script = (f"'sha256-{digest}'" for digest in allowed)
+    return f"default-src 'none'; script-src {by_script}; style-src {by_style}; base-uri 'none'; form-action 'none'"
 
 
 def _lead(report: Report) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from flaxchar.insight.charts import Axis, Series, bar_chart, label_map, line_chart
 from flaxchar.insight.embedding import EmbeddingMap
-from flaxchar.insight.memory import NEAR_ONE, ContextLoss, LayerMemory
+from flaxchar.insight.memory import ENOUGH_BITS, NEAR_ONE, ContextLoss, LayerMemory, enough_context
 from flaxchar.insight.paint import visible
 from flaxchar.insight.report import Report
 from flaxchar.insight.surprise import CalibrationBin, PositionBits
@@ -96,15 +96,15 @@ def contexts(losses: Sequence[ContextLoss], unit: str) -> Figure | None:
     if not losses:
         return None
     last = losses[-1]
-    enough = next(each for each in losses if each.bits <= last.bits + 0.05)
+    enough = enough_context(losses)
     longest = max(2, last.length)
     x = Axis(f"{unit}s of context", 1, longest, log=True)
     y = Axis("bits", 0, max(each.bits for each in losses) * 1.05)
     caption = (
         f"Mean bits of the same held-out {unit}s, predicted from at most the last n {unit}s before them, read from an "
         f"empty state. A context of one leaves {losses[0].bits:.2f} bits, one of {last.length} leaves {last.bits:.2f} "
-        f"(standard error {last.error:.2f}). The last {enough.length} are enough to come within 0.05 bits of that; "
-        "what lies further back hardly helps this model."
+        f"(standard error {last.error:.2f}). The last {enough.length} are enough to come within "
+        f"{ENOUGH_BITS} bits of that; what lies further back hardly helps this model."
     )
     points = [(each.length, each.bits) for each in losses]
     chart = line_chart("Loss by length of context", caption, [Series("bits", points, marked=True)], x, y)

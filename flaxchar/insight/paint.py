@@ -68,16 +68,16 @@ def legible(text: str) -> str:
     return "".join(c if c.isprintable() or c in _KEPT else visible(c) for c in text)
 
 
-def clusters(trace: Trace) -> list[tuple[int, int]]:
+def clusters(tokens: Sequence[str]) -> list[tuple[int, int]]:
     """Positions that make one cell together: the first and the one after the last of each.
 
     The end of the text is a cell of its own. A token of several characters, such as a word, is one cell as well.
     """
-    count = len(trace.tokens)
-    if any(len(token) > 1 for token in trace.tokens):
+    count = len(tokens)
+    if any(len(token) > 1 for token in tokens):
         return [(k, k + 1) for k in range(count)]
-    written = count - (count > 0 and trace.tokens[-1] == END)
-    text = "".join(trace.tokens[:written])
+    written = count - (count > 0 and tokens[-1] == END)
+    text = "".join(tokens[:written])
     cells = [(match.start(), match.end()) for match in regex.finditer(r"\X", text)]
     return cells + [(k, k + 1) for k in range(written, count)]
 
@@ -85,7 +85,7 @@ def clusters(trace: Trace) -> list[tuple[int, int]]:
 def paint_bits(trace: Trace) -> list[Cell]:
     """The text with a shade for the bits of each cell: classes ``b0`` (below 1 bit) to ``b8`` (8 and more)."""
     cells = []
-    for first, after in clusters(trace):
+    for first, after in clusters(trace.tokens):
         shade = min(SURPRISE_SHADES - 1, int(trace.bits[first:after].sum()))
         cells.append(Cell(_shown(trace.tokens[first:after]), f"b{shade}", (first, after)))
     return _cut(cells)
@@ -123,7 +123,7 @@ def paint_unit(trace: Trace, layer: int, number: int, span: Span = Span()) -> li
     """
     values = trace.activations[layer, :, number]
     cells = []
-    for first, after in clusters(trace):
+    for first, after in clusters(trace.tokens):
         if trace.tokens[first] == END or after >= len(values):  # the state after the last character is not known
             continue
         steps = round(span.share(float(values[after])) * ACTIVATION_STEPS)

@@ -11,16 +11,11 @@ from helpers import untrained_model
 import flaxchar
 from flaxchar import InputError
 from flaxchar.generation.blend import blended
-from flaxchar.kernels import build
 
 ONE, OTHER = ["abab", "aab", "abb"], ["bbba", "ba", "bbab"]  # the same characters, numbered otherwise
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loop():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "available", lambda: False)
-        yield
+pytestmark = pytest.mark.usefixtures("jax_loop")
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,12 @@ from hypothesis import strategies as st
 
 import flaxchar
 from flaxchar import InputError
-from flaxchar.kernels import build
 
 SENTENCES = ["the cat sat on the mat.", "a dog ate 12 figs.", "The end", "no 7 cats.", "Ada ate a fig. a hat", "On it"]
 POEM = "anna and otto\nlive in a tent.\nxavier too\n\nonly 12 lines\nare new.\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loop():
-    """JAX's decode loop, which constrained and unconstrained texts then share: they differ in no rounding."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "available", lambda: False)
-        yield
+pytestmark = pytest.mark.usefixtures("jax_loop")
 
 
 @pytest.fixture(scope="module")

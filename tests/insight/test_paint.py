@@ -54,7 +54,7 @@ def test_long_texts_are_cut():
     painted = paint_bits(trace_of("a" * (PAINTED + 50)))
     assert len(painted) == PAINTED + 1
     assert painted[-1].text == "…"
-    assert clusters(trace_of("")) == []
+    assert clusters(trace_of("").tokens) == []
 
 
 def test_what_cannot_be_seen_has_a_name():
