@@ -62,6 +62,14 @@ class Hardware:
         return self._affordable_rows(floats, fewest=16) if self.wide else 16
 
     @property
+    def decode_stretch(self) -> int:
+        """Tokens that the decode loop draws before it looks whether all texts are finished.
+
+        The host has to fetch the answer from a GPU, which waits for it.
+        """
+        return 16 if self.wide else 1
+
+    @property
     def steps_under_way(self) -> int:
         """Training steps that may wait for the device.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import filelock
 import jax
 import numpy as np
+import jaxlib
 import pytest
 
 from flaxchar import (
@@ -51,7 +52,9 @@ if "FLAXCHAR_TEST_CACHE" not in os.environ:
     os.environ["FLAXCHAR_TEST_CACHE"] = _OWNER.name
 CACHE = os.environ["FLAXCHAR_TEST_CACHE"]
 # Chooses the one of XLA's two code generators for a CPU that compiles in half the time, for the tests' own processes.
-QUICK_COMPILER = "--xla_cpu_use_fusion_emitters=false"
+# From jaxlib 0.11 on there is only one, and an unknown flag ends the process.
+_JAXLIB = tuple(int(part) for part in jaxlib.__version__.split(".")[:2])
+QUICK_COMPILER = "--xla_cpu_use_fusion_emitters=false" if _JAXLIB < (0, 11) else ""
 # The native kernel of the tests' own processes, in the user's cache.
 _KERNEL = None if (_compiler := build._compiler()) is None else build._library_path(_compiler)
 

@@ -17,9 +17,9 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from flaxchar.data.batches import AnyArray
-from flaxchar.data.vocabulary import PAD
 from flaxchar.generation.blend import AnyModel
 from flaxchar.generation.sampling import Sampling, draw_token
+from flaxchar.hardware import this_hardware
 from flaxchar.models.charlm import Params
 
 
@@ -28,7 +28,7 @@ class DecodeState(NamedTuple):
 
     Attributes:
       position: number of tokens of each row that have been fed, int32 scalar.
-      tokens: the prompts and the tokens drawn after them, 0 elsewhere, int32 ``[batch, length]``.
+      tokens: the prompts and the tokens drawn after them, 0 elsewhere, integers ``[batch, length]``.
       done: which rows are finished, bool ``[batch]``.
       carry: the model's carry for ``step``.
       constraint_states: the state of each row in the table of a constraint, int32 ``[batch]``; None for no constraint.
@@ -98,7 +98,10 @@ def decode(
     banned: tuple[int, ...],
     filtered: bool,
 ) -> DecodeState:
-    """Feed, draw and write tokens until every row is finished or has been fed ``until`` tokens.
+    """Feed, draw and write tokens until every row is finished or has been fed at least ``until`` tokens.
+
+    On a GPU the loop takes ``Hardware.decode_stretch`` tokens between two looks at whether it is over, so a row may have
+    been fed a few more tokens than ``until``.
 
     Args:
       model: the model; static.
@@ -108,7 +111,7 @@ def decode(
       limits: the length at which a row is finished, int32 ``[batch]``.
       keys: random keys ``[batch]``; token ``j`` after the prompt, from 0, is drawn with ``fold_in(key, j)``.
       sampling: temperature, top-k, top-p and min-p, as scalars.
-      until: number of tokens to feed, even if rows are unfinished then, int32 scalar.
+      until: number of tokens after which the loop ends, even if rows are unfinished then, int32 scalar.
       guide: constraints and repetition penalty, for a state that has ``constraint_states`` or ``seen``.
       banned: ids that are never drawn (padding, labels, the unknown token); static.
       filtered: ``Sampling.filtered``; static.
@@ -121,7 +124,7 @@ def decode(
     allowed = ~np.isin(np.arange(model.vocab), banned)
 
     def advance(state: DecodeState) -> DecodeState:
-        fed = lax.dynamic_index_in_dim(state.tokens, state.position, 1, keepdims=False)  # [batch]
+        fed = lax.dynamic_index_in_dim(state.tokens, state.position, 1, keepdims=False).astype(jnp.int32)  # [batch]
         logits, carry = model.apply({"params": params}, fed, state.carry, method="step")  # [batch, vocab]
         position = state.position + 1
         logits = guide.apply(logits, state, limits - position - 1)
@@ -129,10 +132,15 @@ def decode(
         drawn = draw(jnp.where(allowed, logits, -jnp.inf), step_keys)
         given = lax.dynamic_index_in_dim(state.tokens, position, 1, keepdims=False)
         in_prompt = position < prompt_lengths
-        written = jnp.where(in_prompt, given, jnp.where(state.done, PAD, drawn))
+        # A finished row keeps what the buffer holds, even where `position` is beyond the buffer's end.
+        written = jnp.where(in_prompt | state.done, given, drawn.astype(given.dtype))
         tokens = lax.dynamic_update_index_in_dim(state.tokens, written, position, 1)
-        done = state.done | ~in_prompt & (written == eos) | (position + 1 >= limits)
+        done = state.done | ~in_prompt & (drawn == eos) | (position + 1 >= limits)
         state = guide.advance(state, drawn, ~in_prompt & ~state.done)
         return state._replace(position=position, tokens=tokens, done=done, carry=carry)
 
-    return lax.while_loop(lambda s: (s.position < until) & ~s.done.all(), advance, state)
+    def advance_stretch(state: DecodeState) -> DecodeState:
+        return lax.fori_loop(0, stretch, lambda _, s: advance(s), state)
+
+    stretch = this_hardware().decode_stretch
+    return lax.while_loop(lambda s: (s.position < until) & ~s.done.all(), advance_stretch, state)

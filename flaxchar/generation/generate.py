@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,8 @@ class _Request(NamedTuple):
     """Arguments of the decode loop for some samples of one prompt.
 
     Attributes:
-      tokens: the prompts, padded with 0 to the length of the buffer, int32 ``[rows, length]``.
+      tokens: the prompts, padded with 0 to the length of the buffer, ``[rows, length]``; int32 for the native kernel,
+        else the smallest type that holds all ids, because on a GPU they are sent there and fetched again.
       done: rows without a sample, bool ``[rows]``.
       prompt_lengths: tokens that are given, int32 ``[rows]``.
       limits: the length at which a row is finished, int32 ``[rows]``.
@@ -74,14 +75,14 @@ class _Request(NamedTuple):
 
 
 def _request(
-    model: AnyModel, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool
+    model: AnyModel, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool, dtype: Any
 ) -> _Request:
-    """The request for samples number ``samples`` of a prompt, in at least as many rows."""
+    """The request for samples number ``samples`` of a prompt, in at least as many rows of tokens of a type."""
     check("seed", seed, int, least=0, most=2**32 - 1)
     given = lead_in(prompt, model.vocab - 1, bos)
     lead = len(given) - len(prompt)
     length = _buffer_length(size)
-    tokens = np.full((rows, length), PAD, np.int32)
+    tokens = np.full((rows, length), PAD, dtype)
     tokens[:, : len(given)] = given
     numbers = np.zeros(rows, np.uint32)
     numbers[: len(samples)] = samples
@@ -94,6 +95,11 @@ def _request(
 def _buffer_length(size: int) -> int:
     """Tokens of the buffer of a text: a power of two, so that few lengths are ever compiled."""
     return max(64, 1 << size.bit_length())
+
+
+def _token_type(model: AnyModel, natively: bool) -> Any:
+    """The type of the tokens in the loop's buffer."""
+    return np.int32 if natively else np.min_scalar_type(model.vocab - 1)
 
 
 def _jax_rows(model: AnyModel, size: int) -> int:
@@ -211,10 +217,11 @@ def generate(
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
         rows = len(samples) if natively else at_once
-        request = _request(model, prompt, samples, rows, size, seed, bos)
+        request = _request(model, prompt, samples, rows, size, seed, bos, _token_type(model, natively))
         _, tokens, _ = _loop(model, params, vocabulary, request, sampling, control)(request.last)
-        rest = tokens[: len(samples), request.lead + len(prompt) :]
-        texts += [row[:end] for row, end in zip(rest, _ends(rest, vocabulary.eos).tolist(), strict=True)]
+        rest = tokens[: len(samples), request.lead + len(prompt) : request.last + 1]
+        ends = _ends(rest, vocabulary.eos).tolist()
+        texts += [row[:end] for row, end in zip(rest.astype(np.int32, copy=False), ends, strict=True)]
     return texts
 
 
@@ -232,14 +239,15 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Yield the ids of sample number ``sample`` of ``generate``, a few at a time while they are drawn."""
     sampling.validate()
-    rows = 1 if _runs_natively(model, control) else _jax_rows(model, size)
-    request = _request(model, prompt, [sample], rows, size, seed, bos)
+    natively = _runs_natively(model, control)
+    rows = 1 if natively else _jax_rows(model, size)
+    request = _request(model, prompt, [sample], rows, size, seed, bos, _token_type(model, natively))
     advance = _loop(model, params, vocabulary, request, sampling, control)
     seen, finished = request.lead + len(prompt), bool(request.done[0])
     while not finished:
         position, tokens, done = advance(seen + STREAM_TOKENS)
         rest = tokens[:1, seen : position + 1]
-        piece = rest[0, : _ends(rest, vocabulary.eos)[0]]
+        piece = rest[0, : _ends(rest, vocabulary.eos)[0]].astype(np.int32)
         seen, finished = seen + len(piece), bool(done[0])
         if len(piece):
             yield piece

@@ -30,7 +30,7 @@ NFC, NFD = "caf\u00e9", "cafe\u0301"
         (datetime.date(2021, 3, 1), "2021-03-01"),
         (None, None),
         (float("nan"), None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "s"), None),
         (decimal.Decimal("NaN"), None),
     ],
 )

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import io
 import lzma
-import os
 import tarfile
 import tracemalloc
 import zipfile
@@ -86,7 +85,7 @@ def test_what_is_left_out_of_an_archive_is_told(put):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        *((f"a.txt{end}", compress(os.urandom(99) * 3)[:-9], "end is missing") for end, compress in COMPRESS.items()),
+        *((f"a.txt{end}", compress(bytes(range(99)) * 3)[:-9], "end is missing") for end, compress in COMPRESS.items()),
         *((f"a.txt{end}", b"plain", "by its first bytes; if it is not compressed") for end in COMPRESS),
         ("a.zip", zipped(*FILES)[:-30], "a.zip is not a whole zip file: it is damaged"),
         ("a.zip", b"text", "a.zip is not a whole zip file: it is damaged"),
@@ -97,6 +96,8 @@ def test_what_is_left_out_of_an_archive_is_told(put):
         ("a.tar", tarred(), "a.tar is an empty archive; it holds no file"),
         ("a.zip", zipped(("a.png", b"\x89PNG\r\n\x1a\n")), "no file that can be read: 1 PNG picture;"),
     ],
+    # Archives hold the time, so their bytes differ from process to process.
+    ids=lambda value: "content" if isinstance(value, bytes) else value,
 )
 def test_damaged_and_empty_ones_are_refused(put, name, content, message):
     with pytest.raises(InputError, match=message) as told:
