@@ -71,12 +71,30 @@ class Painter:
     """
 
     def __init__(self, run: Path, floor: float | None, unit: str) -> None:
-        """Start the process; the arguments are those of ``draw_run``."""
+        """The arguments are those of ``draw_run``."""
         self._run, self._floor, self._unit = run, floor, unit
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def draw(self) -> None:
+        """Ask for a picture of what ``metrics.jsonl`` and ``baselines.json`` hold now.
+
+        The first time, start the process: not earlier, for its imports would delay the first training step.
+
+        Raises:
+          OSError: the process cannot be started.
+        """
+        if self._process is None:
+            self._process = self._start()
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # the process has ended
+            os.write(self._process.stdin.fileno(), b"\n")
+
+    def _start(self) -> subprocess.Popen[bytes]:
         package = str(Path(flaxchar.__file__).parent.parent)
+        run = json.dumps([str(self._run.absolute()), self._floor, self._unit])
         # In a process group of its own Ctrl-C does not end it; the end of its input does, however this process ends.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, package, json.dumps([str(run.absolute()), floor, unit])],
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM, package, run],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -84,16 +102,11 @@ class Painter:
             creationflags=0x240 if os.name == "nt" else 0,  # a new process group, of idle priority
         )
 
-    def draw(self) -> None:
-        """Ask for a picture of what ``metrics.jsonl`` and ``baselines.json`` hold now."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # the process has ended
-            os.write(self._process.stdin.fileno(), b"\n")
-
     def finish(self) -> None:
         """End the process, and draw for the last time, in this process; raises the errors of ``draw_run``."""
-        self._process.kill()
-        self._process.communicate()
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
         for half_written in self._run.glob(f".{CURVES}.*"):
             half_written.unlink(missing_ok=True)
         draw_run(self._run, self._floor, self._unit)

@@ -28,16 +28,18 @@ class CurvesView(Observer):
         self._painter: Painter | None = None
 
     def planned(self, at: Report, steps_per_epoch: int) -> None:
-        """Start the process that draws."""
-        try:
-            self._painter = Painter(self._run, self._floor, self._unit)
-        except OSError as error:
-            _tell(f"{self._run / CURVES} is not drawn: {error.strerror}")
+        """Prepare to draw."""
+        self._painter = Painter(self._run, self._floor, self._unit)
 
     def evaluated(self, report: Report) -> None:
         """Ask for a picture."""
-        if self._painter is not None:
+        if self._painter is None:
+            return
+        try:
             self._painter.draw()
+        except OSError as error:
+            self._painter = None
+            _tell(f"{self._run / CURVES} is not drawn: {error.strerror}")
 
     def close(self) -> None:
         """Draw the last picture, and say where it is."""

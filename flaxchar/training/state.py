@@ -76,4 +76,5 @@ def init_state(
 
 def copy_tree(tree: Any) -> Any:
     """Copy arrays, so that a step may reuse the buffers of the originals."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+    # `jnp.array(leaf, copy=True)` would compile a program for each shape.
+    return jax.device_put(tree, may_alias=False)

@@ -50,9 +50,11 @@ def test_a_picture_is_drawn_on_request_and_again_at_the_end(folder):
 
 def test_a_process_that_has_ended_is_no_error(folder):
     ended = Painter(folder, None, "character")
+    ended.draw()
     ended._process.stdin.close()  # as when the command is killed
     assert ended._process.wait(120) == 0
     killed = Painter(folder, None, "character")
+    killed.draw()
     killed._process.kill()
     killed._process.wait()
     killed.draw()

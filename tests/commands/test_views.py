@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 
 import pytest
 from helpers import untrained_model
 
-from flaxchar.commands import views
 from flaxchar.commands.views import CurvesView, TensorBoardView
 from flaxchar.data.cache import encode_corpus
 from flaxchar.data.corpus import make_corpus
@@ -43,10 +43,10 @@ def test_the_curves_are_there_when_the_view_is_closed(tmp_path, capsys):
 
 
 def test_curves_that_cannot_be_drawn_are_told(tmp_path, capsys, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(views, "Painter", fail)
+    monkeypatch.setattr(subprocess, "Popen", fail)
     train_a_little(CurvesView(tmp_path, None, "character"))
     told = capsys.readouterr()
     assert (told.out, told.err) == (

@@ -167,3 +167,17 @@ def test_the_characters_of_a_token_are_those_that_it_predicts(settings, targets)
     data = Config().replace(val_fraction=0, **settings).data
     corpus = encode_corpus(make_corpus(["ab", "cd"], None, data, 0), data)
     assert corpus.characters_per_token(data) == pytest.approx(corpus.train_characters / targets)
+
+
+def test_a_change_anywhere_in_a_file_changes_its_hash(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding, "_PART", 16)
+    monkeypatch.setattr(encoding, "_BLOCK", 8)
+    content, hashes = bytes(range(50)), set()
+    changed = [content[:k] + b"\xff" + content[k + 1 :] for k in range(len(content))]
+    for k, variant in enumerate([content, content[:-1], content + b"\0", content[16:32] + content[:16], *changed]):
+        (tmp_path / str(k)).write_bytes(variant)
+        hashes.add(encoding._digest(tmp_path / str(k)))
+    assert len(hashes) == 4 + len(content)
+    assert encoding._digest(tmp_path / "0") in hashes
+    (tmp_path / "empty").touch()
+    assert encoding._digest(tmp_path / "empty") not in hashes

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flaxchar import CharLM, DecodeState, ModelConfig, Sampling, decode, init_params
+from flaxchar.hardware import Hardware
 
 ROWS, LENGTH, VOCAB = 3, 12, 8
 
@@ -37,6 +38,17 @@ def test_in_two_stretches_the_loop_writes_what_it_writes_in_one(model):
     whole, half = run(model), run(model, until=5)
     assert int(half.position) == 5
     np.testing.assert_array_equal(run(model, half).tokens, whole.tokens)
+
+
+def test_several_tokens_between_two_looks_write_the_same(model, monkeypatch):
+    whole = run(model, limit=9)
+    monkeypatch.setattr(Hardware, "decode_stretch", 5)  # 10 and 15 tokens: beyond the limit, and beyond the buffer
+    decode.clear_cache()
+    for until in (6, LENGTH):
+        state = run(model, limit=9, until=until)
+        assert int(state.position) >= until or state.done.all()
+        np.testing.assert_array_equal(run(model, state, limit=9).tokens, whole.tokens)
+    decode.clear_cache()
 
 
 def test_the_prompt_stays_and_banned_ids_are_never_drawn(model):
