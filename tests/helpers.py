@@ -17,8 +17,8 @@ from pathlib import Path
 
 import filelock
 import jax
-import numpy as np
 import jaxlib
+import numpy as np
 import pytest
 
 from flaxchar import (

@@ -100,8 +100,8 @@ def decode(
 ) -> DecodeState:
     """Feed, draw and write tokens until every row is finished or has been fed at least ``until`` tokens.
 
-    On a GPU the loop takes ``Hardware.decode_stretch`` tokens between two looks at whether it is over, so a row may have
-    been fed a few more tokens than ``until``.
+    On a GPU the loop looks every ``Hardware.decode_stretch`` tokens whether it is over, so a row may have been fed a
+    few more tokens than ``until``.
 
     Args:
       model: the model; static.
