@@ -1,7 +1,7 @@
 """Soak: hours of training and of sampling, with memory, descriptors, threads and speed watched.
 
-``python benchmarks/soak.py --minutes 120`` trains in one process, with an evaluation and a checkpoint every few
-seconds. Another process writes texts all the time, and loads the newest model every minute. Each records what it holds
+``python benchmarks/soak.py --minutes 120`` trains in one process, with an evaluation every ten seconds and a checkpoint
+every minute, as any run. Another process writes texts all the time, and loads the newest model every minute. Each records what it holds
 and what it has done. The growth from the end of the warm-up to the end goes to ``results/soak.json``, which is written
 anew after each record: a soak that is cut short counts for as long as it ran.
 
@@ -66,7 +66,7 @@ def train(run: Path, recorder: Recorder, minutes: float) -> None:
     """Train until somebody ends the process."""
     from flaxchar import Config
     from flaxchar.data.cache import load_encoded
-    from flaxchar.training import plan, saver
+    from flaxchar.training import plan
     from flaxchar.training.reporting import Observer
     from flaxchar.training.session import train_corpus
 
@@ -75,7 +75,7 @@ def train(run: Path, recorder: Recorder, minutes: float) -> None:
             recorder.record(steps=progress.step)
 
     hours = 3 * minutes / 60  # planned for longer than it will last: it must not come to its end
-    plan.MOST_EVALUATIONS, saver.SAVE_EVERY = round(EVALUATIONS_PER_HOUR * hours), 10.0
+    plan.MOST_EVALUATIONS = round(EVALUATIONS_PER_HOUR * hours)
     config = Config().replace(dataset="headlines", hidden=64, batch_size=32, time_budget=f"{round(3600 * hours)}s")
     corpus, config = load_encoded(config)
     train_corpus(corpus, config, run, Recording())

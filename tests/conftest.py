@@ -41,6 +41,11 @@ if jax.default_backend() == "gpu":
     jax.config.update("jax_default_matmul_precision", "float32")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: archives hold the time, so that the same test would differ between processes."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def ag_news() -> Path:
     """The path of the AG News test file, which lies beside some checkouts."""

@@ -59,6 +59,7 @@ def test_presets_of_some_corpora():
     assert make_preset("classifier", 10).model.head == "classifier"
 
 
+@pytest.mark.usefixtures("as_on_a_cpu")
 def test_without_settings_a_model_is_trained_as_its_few_texts_want_it():
     lm = flaxchar.train(PALINDROMES)
     assert lm.config.model == make_preset("default", 100).model

@@ -46,7 +46,7 @@ def lead_in(prompt: np.ndarray, eos: int, bos: bool) -> np.ndarray:
 def sample_keys(given: np.ndarray, seed: int, samples: np.ndarray | Sequence[int]) -> Array:
     """The random keys of some samples, ``[samples]``; ``given``: the ids that are fed before the first draw."""
     # Each prompt has its own keys; with the same keys different prompts would be continued alike.
-    return fold_in(fold_in(new_key(seed), zlib.crc32(given.tobytes())), np.asarray(samples))
+    return fold_in(new_key(seed), zlib.crc32(given.tobytes()), np.asarray(samples))
 
 
 class _Request(NamedTuple):

@@ -39,26 +39,28 @@ def new_key(seed: int) -> Array:
     return jax.random.wrap_key_data(jnp.asarray([0, seed], jnp.uint32), impl=_IMPLEMENTATION)
 
 
-def fold_in(key: Array, numbers: int | np.ndarray | np.generic) -> Array:
-    """``jax.random.fold_in`` of one key with one number or with each of many.
+def fold_in(key: Array, *numbers: int | np.ndarray | np.generic) -> Array:
+    """``jax.random.fold_in`` of one key with some numbers, one after the other; the last may be an array of numbers.
 
     It runs in NumPy: JAX would take longer to trace and compile these few rounds than NumPy takes to compute them.
 
     Args:
       key: from ``new_key``.
-      numbers: a number or an array of numbers, taken modulo 2^32.
+      numbers: numbers, taken modulo 2^32.
 
     Returns:
-      A key array of the same shape as ``numbers``.
+      A key array of the shape of the last number.
 
     Example::
 
-        keys = fold_in(new_key(0), np.arange(4))  # a key for each of four rows
+        keys = fold_in(new_key(0), 7, np.arange(4))  # a key for each of four rows
     """
-    second = np.asarray(numbers).astype(np.uint32)
-    with np.errstate(over="ignore"):
-        folded = _threefry(np.asarray(jax.random.key_data(key)), np.zeros_like(second), second, _IN_NUMPY)
-    return jax.random.wrap_key_data(jnp.asarray(np.stack(folded, axis=-1)), impl=_IMPLEMENTATION)
+    parts = tuple(np.asarray(jax.random.key_data(key)))
+    for number in numbers:
+        second = np.asarray(number).astype(np.uint32)
+        with np.errstate(over="ignore"):
+            parts = _threefry(parts, np.zeros_like(second), second, _IN_NUMPY)
+    return jax.random.wrap_key_data(jnp.asarray(np.stack(parts, axis=-1)), impl=_IMPLEMENTATION)
 
 
 def is_threefry(key: Array) -> bool:

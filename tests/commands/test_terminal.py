@@ -176,6 +176,7 @@ def test_elsewhere_there_are_plain_lines_without_control_sequences(handlers, how
     assert shown.count("Rain") == (0 if how == "quiet" else 2)
 
 
+@pytest.mark.usefixtures("as_on_a_cpu")
 def test_a_gpu_compiles_for_seconds_and_says_so(capsys, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])

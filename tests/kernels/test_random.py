@@ -37,8 +37,8 @@ def test_folding_at_once_gives_what_jax_gives(numbers):
     fold = jax.random.fold_in
     for _ in range(np.ndim(numbers)):
         fold = jax.vmap(fold, (None, 0))
-    expected = fold(jax.random.key(2**32 - 1), np.asarray(numbers, np.uint32))
-    folded = fold_in(new_key(2**32 - 1), numbers)
+    expected = fold(jax.random.fold_in(jax.random.key(2**32 - 1), 11), np.asarray(numbers, np.uint32))
+    folded = fold_in(new_key(2**32 - 1), 11, numbers)
     assert folded.shape == np.shape(numbers)
     np.testing.assert_array_equal(jax.random.key_data(folded), jax.random.key_data(expected))
 

@@ -152,6 +152,7 @@ def test_a_run_that_cannot_keep_its_budget_says_so_at_its_first_step():
     assert watch.add(Progress(step=1, steps=1, seconds=0.1)) == pytest.approx(16.25, abs=0.1)
 
 
+@pytest.mark.usefixtures("as_on_a_cpu")
 @pytest.mark.parametrize(
     ("data", "advice"),
     [
