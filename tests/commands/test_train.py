@@ -21,7 +21,8 @@ import flaxchar
 def test_train_reports_texts_progress_results_and_what_to_do_next(texts, tmp_path):
     path = tmp_path / "my runs"
     prompts = ("--sample-prompts", "Today ", "President ")
-    result = run_command("train.py", "--data", texts, "--workdir", str(path), "--epochs", "2", "--buckets", "8", *prompts, *SMALL)
+    settings = ("--epochs", "2", "--buckets", "8", *prompts, *SMALL)
+    result = run_command("train.py", "--data", texts, "--workdir", str(path), *settings)
     assert result.returncode == 0
     # The first command on a machine may say that it compiles the native kernel.
     assert [line for line in result.stderr.splitlines() if "compiling the native kernel" not in line] == []

@@ -60,7 +60,8 @@ def test_a_compiler_that_fails_is_named_and_leaves_nothing(tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     path = fake_compiler(tmp_path / "bin", program)
-    status = python(STATUS, JAX_PLATFORMS="cpu", PATH=path, XDG_CACHE_HOME=str(tmp_path / "cache"), TMPDIR=str(temporary))
+    folders = {"PATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(temporary)}
+    status = python(STATUS, JAX_PLATFORMS="cpu", **folders)
     assert status.startswith("JAX (c++ cannot compile")
     assert "error: no such header" in status
     assert not list(tmp_path.rglob("*.so"))
