@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from flaxchar.analysis.classify import Classification, classify
 from flaxchar.analysis.compression import compress, decompress
@@ -15,7 +15,6 @@ from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.forms import normalized
 from flaxchar.data.from_python import examples_from
-from flaxchar.export.exporting import ExportFormat, export_model
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.generation.beam import beam_search
 from flaxchar.generation.blend import blended
@@ -29,6 +28,9 @@ from flaxchar.insight.trace import ALTERNATIVES, Trace, trace
 from flaxchar.kernels.forks import check_process
 from flaxchar.models.trained import TrainedModel
 from flaxchar.training.run_directory import Run
+
+if TYPE_CHECKING:
+    from flaxchar.export.exporting import ExportFormat
 
 Unknown = Literal["error", "drop"]
 
@@ -334,6 +336,8 @@ class LanguageModel(TrainedModel):
         """
         check_process()
         check_path("path", path)
+        from flaxchar.export.exporting import export_model
+
         export_model(self, Path(path), to)
 
     def save(self, path: str | Path) -> None:

@@ -15,7 +15,6 @@ from flaxchar.data.from_python import examples_from, file_settings
 from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.data.starts import settle_beginning
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.export.importing import read_model
 from flaxchar.generation.arguments import check, check_path
 from flaxchar.kernels.forks import check_process
 from flaxchar.language_model import LanguageModel
@@ -77,6 +76,8 @@ def import_model(
         vocabulary = Path(vocabulary)
     elif vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         raise InputError(f"`vocabulary` is {shown(vocabulary)}; it must be a file or a flaxchar.Vocabulary")
+    from flaxchar.export.importing import read_model
+
     trained = read_model(Path(file), vocabulary, bos)
     return LanguageModel(trained.params, trained.vocabulary, trained.config)
 
