@@ -146,12 +146,11 @@ class TextBatches:
     @functools.lru_cache(maxsize=1)  # noqa: B019  the object lives as long as the run
     def _epoch(self, epoch: int) -> _Epoch:
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._texts)).astype(np.min_scalar_type(len(self._texts)))
-        order = order[np.argsort(self._bucket[order], kind="stable")]  # random within each bucket
-        ends = np.cumsum(np.bincount(self._bucket, minlength=len(self.widths)))
+        order = rng.permutation(np.arange(len(self._texts), dtype=np.min_scalar_type(len(self._texts))))
+        buckets = self._bucket[order]
         parts, counts, left = [], [], order[:0]
-        for bucket in np.split(order, ends[:-1]):
-            waiting = np.concatenate([left, bucket])
+        for bucket in range(len(self.widths)):  # with millions of texts, sorting by bucket would take twice the memory
+            waiting = np.concatenate([left, order[buckets == bucket]])
             full = len(waiting) - len(waiting) % self.rows
             parts.append(waiting[:full])
             counts.append(full // self.rows)
