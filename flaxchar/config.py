@@ -23,6 +23,18 @@ class InputError(ValueError):
     """
 
 
+def missing_extra(what: str, library: str, extra: str) -> InputError:
+    """The error that a library of one of flaxchar's extras is not installed.
+
+    Example::
+
+        raise missing_extra("serve", "uvicorn", "serve")
+    """
+    return InputError(
+        f"{what} needs {library}; install it with pip install -e '.[{extra}]' in the folder of flaxchar's clone"
+    )
+
+
 class TrainingDiverged(RuntimeError):
     """Training has failed: loss or gradient exploded again and again; the message says which settings to try."""
 

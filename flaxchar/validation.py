@@ -39,6 +39,7 @@ class Setting:
       repeated: whether the flag is repeated for each value instead of being followed by all values.
       may_be_empty: whether the flag may come without a value.
       filled: whether an empty string is refused.
+      required: whether the usage shows the flag beside the positional arguments.
       switch: whether the flag only turns the setting on, without a ``--no-`` form.
     """
 
@@ -54,6 +55,7 @@ class Setting:
     repeated: bool = False
     may_be_empty: bool = False
     filled: bool = False
+    required: bool = False
     switch: bool = False
 
     @property
@@ -146,6 +148,11 @@ def shown(value: Any) -> str:
     except Exception:  # the object's own code, or a number within it that is too large to print
         return f"an object of type {type(value).__name__}"
     return text[:_SHOWN] + "…" if cut or len(text) > _SHOWN else text
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and a noun: ``1 text``, ``2,000 texts``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def expected(kind: Any, declared: Setting) -> str:

@@ -12,8 +12,8 @@ from helpers import run_command
 
 import flaxchar
 from flaxchar import Config, InputError, ModelConfig, TextBatches, init_params, pad_texts
-from flaxchar.commands.novelty import read_corpus
 from flaxchar.data.cache import load_encoded
+from flaxchar.data.corpus import read_again
 from flaxchar.data.examples import Example
 from flaxchar.models.charlm import make_model
 from flaxchar.models.evaluation import score_batch
@@ -115,10 +115,10 @@ def test_the_source_is_used(table, tmp_path):
     assert lm.generate(source="cat dog bee", temperature=0.0) == ["cdb"]
     written = run_command("sample.py", "--source", "elk ant cat", "--beam", "4", "--workdir", str(path))
     assert written.stdout == "eac\n"
-    assert set(read_corpus(lm).train.texts) <= {short for _, short in ROWS}  # what --novel leaves out
+    assert set(read_again(lm.config).train.texts) <= {short for _, short in ROWS}  # what --novel leaves out
     searched = run_command("novelty", "--workdir", str(path), "--num-samples", "20")
     assert searched.returncode == 0, searched.stderr
-    assert f"20 samples compared with {len(read_corpus(lm).train)} training texts" in searched.stdout
+    assert f"20 samples compared with {len(read_again(lm.config).train)} training texts" in searched.stdout
     scored = run_command("score", table, "--source-field", "long", "--fields", "short", "--workdir", str(path))
     assert scored.returncode == 0, scored.stderr
     example = flaxchar.Example(ROWS[0][1], source=ROWS[0][0])

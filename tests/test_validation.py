@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from flaxchar.validation import describe, expected, problem, problems, setting, shown
+from flaxchar.validation import counted, describe, expected, problem, problems, setting, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,3 +92,7 @@ def test_a_value_is_shown_on_one_line_however_long_it_is():
     assert shown(-2 * 10**70) == "-10^70 or more"
     assert shown(Rude()) == "an object of type Rude"
     assert "\n" not in shown({"a": 1, "b\n": "c\n"})
+
+
+def test_nouns_are_counted():
+    assert (counted(0, "text"), counted(1, "text"), counted(2000, "text")) == ("0 texts", "1 text", "2,000 texts")

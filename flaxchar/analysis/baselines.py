@@ -147,7 +147,12 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
     Args:
       corpus: the corpus. Only the first ``MOST_TOKENS`` tokens of its training texts are used.
       bos: whether the first token of each text is predicted; compressors always need it.
+
+    Returns:
+      The bits by name; nothing where no held-out character is predicted, so that there is nothing to compare.
     """
+    if not corpus.held_out_characters:
+        return {}
     train = _first_tokens(corpus.vocabulary, corpus.train, MOST_TOKENS)
     unknown = (corpus.train_unknown.tokens, corpus.held_out_unknown.tokens)
     bits = _total_bits(corpus.vocabulary, train, corpus.held_out, bos, unknown, corpus.held_out_unknown.nats)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
-from flaxchar.commands.output import counted, print_json
+from flaxchar.commands.output import print_json
 from flaxchar.config import InputError
-from flaxchar.validation import setting
+from flaxchar.validation import counted, setting
 
 if TYPE_CHECKING:
     from flaxchar.analysis.classify import ClassificationReport

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flaxchar.commands import process
-from flaxchar.commands.output import counted
 from flaxchar.config import Config
+from flaxchar.validation import counted
 
 if TYPE_CHECKING:
     from flaxchar.commands.terminal import ConsoleObserver

@@ -27,6 +27,8 @@ class ExportOptions(DebugOptions):
         "safetensors: the weights, with settings and vocabulary; torch, keras: weights under the names of PyTorch or "
         "Keras, and a model.py that loads them; html: one offline page that writes, scores and shows units; onnx: one "
         "step as a graph.",
+        required=True,
+        metavar="FORMAT",
     )
     output: str | None = setting(
         None,

@@ -31,6 +31,7 @@ class ImportOptions(ModelOptions):
         "vocabulary.json. Not needed for a .safetensors file that flaxchar exported.",
         metavar="FILE",
     )
+    workdir: str = setting("runs", "Run directory to make. It must not hold a run yet.", metavar="DIR")
     bos: bool = setting(
         False, "Whether the model was trained with <eos> before each text. A file that flaxchar exported says so."
     )
@@ -42,10 +43,10 @@ def import_model(arguments: Sequence[str]) -> int:
     process.set_up()
 
     from flaxchar import library
-    from flaxchar.commands.output import counted
     from flaxchar.models.charlm import count_params
     from flaxchar.training.folders import check_free
     from flaxchar.training.run_directory import Run
+    from flaxchar.validation import counted
 
     path = Path(options.workdir)
     if Run.exists(path):

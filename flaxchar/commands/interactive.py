@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands.dialogue import ACTIONS, COMMANDS, Dialogue, Quit, explain
 from flaxchar.commands.writing import SampleOptions
-from flaxchar.config import InputError
+from flaxchar.config import InputError, missing_extra
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -61,9 +61,7 @@ def make_session(dialogue: Dialogue) -> PromptSession[str]:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
     except ModuleNotFoundError:
-        raise InputError(
-            "`interactive` needs prompt_toolkit; install it with pip install 'flaxchar[interactive]'"
-        ) from None
+        raise missing_extra("`interactive`", "prompt_toolkit", "interactive") from None
     commands = WordCompleter([*COMMANDS, *ACTIONS], sentence=True)
     return PromptSession("> ", completer=commands, bottom_toolbar=lambda: dialogue.status, complete_while_typing=False)
 

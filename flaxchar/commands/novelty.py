@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DrawOptions, parse
-from flaxchar.commands.output import counted, print_json
+from flaxchar.commands.output import print_json
 from flaxchar.settings import MOST_SAMPLES
-from flaxchar.validation import setting
+from flaxchar.validation import counted, setting
 
 if TYPE_CHECKING:
     from flaxchar.analysis.novelty import Novelty
@@ -45,8 +45,10 @@ class NoveltyOptions(DrawOptions):
 def novelty(arguments: Sequence[str]) -> int:
     """Run ``flaxchar novelty`` and return the exit status."""
     options = parse(NoveltyOptions, "novelty", arguments).options
+    from flaxchar.data.corpus import read_again
+
+    corpus = read_again(process.saved_config(options.workdir))  # missing texts are an error before anything is compiled
     lm = process.load_model(options.workdir)
-    corpus = read_corpus(lm)
     samples = _write_samples(lm, corpus, options)
     result = lm.novelty(samples, corpus.train.texts)
     if options.json:
@@ -95,18 +97,8 @@ def _print_report(samples: Sequence[str], result: Novelty, texts: int) -> None:
         f"longest passage copied from a training text: median {middle:.0f} characters (quartiles {low:.0f} and "
         f"{high:.0f}), {np.median(result.shares):.0%} of the sample"
     )
-    print("share copied, sample, length of the longest copied passage; the most and the least copied:")
-    order = np.argsort(-result.shares, kind="stable")
+    print("share copied, sample, length of the longest copied passage; the longest passages and the shortest:")
+    # By length, because a sample of a few letters is easily copied as a whole; by share where lengths are equal.
+    order = np.lexsort((-result.shares, np.array([-match.length for match in result.matches])))
     for k in [*order[:_SHOWN_TEXTS], *order[-_SHOWN_TEXTS:]]:
         print(f"  {result.shares[k]:4.0%}  {shorten(samples[k])}  ({counted(result.matches[k].length, 'character')})")
-
-
-def read_corpus(lm: LanguageModel) -> Corpus:
-    """Read the corpus again that a model was trained on.
-
-    Raises:
-      InputError: it is no longer where it was, or cannot be read twice.
-    """
-    from flaxchar.data.corpus import read_again
-
-    return read_again(lm.config)

@@ -35,11 +35,6 @@ def _is_utf8(encoding: str | None) -> bool:
         return False
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and a noun: ``1 text``, ``2,000 texts``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 @contextlib.contextmanager
 def form_warnings() -> Iterator[None]:
     """Print each ``FormWarning`` as a sentence on stderr, the same one once."""

@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=f"flaxchar {command}",
             description=as_flags(" ".join((kind.__doc__ or "").split())),
-            usage=f"flaxchar {command} {_positional_usage(kind)}[OPTIONS]",
+            usage=f"flaxchar {command} {_usage(kind)}[OPTIONS]",
             formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=26, width=_help_width()),
             argument_default=argparse.SUPPRESS,
             allow_abbrev=False,
@@ -131,12 +131,16 @@ class Parser(argparse.ArgumentParser):
         return f"{self.prog} has no option {name[:_SHOWN]}{'…' if len(name) > _SHOWN else ''}; {advice}"
 
 
-def _positional_usage(kind: type) -> str:
-    fields = [field for field in dataclasses.fields(kind) if describe(field).positional]
-    return "".join(
-        f"[{f.name.upper()} ...] " if get_origin(types_of(kind)[f.name][0]) is tuple else f"{f.name.upper()} "
-        for f in fields
-    )
+def _usage(kind: type) -> str:
+    """The arguments that a command takes without a flag, and the flags that it needs."""
+    result = ""
+    for field in dataclasses.fields(kind):
+        declared, name = describe(field), field.name.upper()
+        if declared.positional:
+            result += f"[{name} ...] " if get_origin(types_of(kind)[field.name][0]) is tuple else f"{name} "
+        elif declared.required:
+            result += f"{flag(field.name)} {declared.metavar} "
+    return result
 
 
 def _metavar(name: str, kind: Any, several: bool) -> str:

@@ -104,7 +104,7 @@ def saved_config(workdir: str) -> Config:
 
 
 def _runs_near(path: Path) -> list[str]:
-    """Folders with a run that may be meant by a path that has none: those in it, or beside it with a similar name."""
+    """Folders with a run that a path without one may mean: in it, of its name in ``runs``, or beside it and similar."""
     from flaxchar.training.run_directory import Run
 
     def runs(folder: Path) -> list[Path]:
@@ -113,6 +113,8 @@ def _runs_near(path: Path) -> list[str]:
         except OSError:
             return []
 
+    if not path.is_absolute() and Run.exists(usual := Path("runs") / path):  # the name of a run alone
+        return [str(usual)]
     beside = {run.name: str(run) for run in runs(path.parent)}
     similar = difflib.get_close_matches(path.name, beside, _SHOWN_RUNS)
     return [str(run) for run in runs(path)[:_SHOWN_RUNS]] or [beside[name] for name in similar]

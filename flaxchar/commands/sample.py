@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from flaxchar.commands import process
 from flaxchar.commands.flags import flag
 from flaxchar.commands.options import parse
-from flaxchar.commands.output import counted, print_json
+from flaxchar.commands.output import print_json
 from flaxchar.commands.writing import SampleOptions, asked, drawing
 from flaxchar.config import InputError
 from flaxchar.settings import MOST_SAMPLES, MOST_WRITTEN
+from flaxchar.validation import counted
 
 if TYPE_CHECKING:
     from flaxchar.commands.shading import SampleShader
@@ -56,9 +57,10 @@ def sample(arguments: Sequence[str]) -> int:
         _print_grid(lm, options, shader)
     else:
         texts = _novel_texts if options.novel else _texts
+        gap = False
         for prompt in options.prompt or ("",):
             for number, text in texts(lm, options, prompt):
-                _print_text(options, prompt, options.temperature, number, text, shader)
+                gap = _print_text(options, prompt, options.temperature, number, text, shader, gap)
     if shader is not None:
         shader.print_legend()
     sys.stdout.flush()
@@ -100,22 +102,33 @@ def _print_grid(lm: LanguageModel, options: SampleOptions, shader: SampleShader 
         for temperature in GRID_TEMPERATURES
         for prompt in prompts
     ]
+    gap = False
     for number, (temperature, prompt, text) in enumerate(grid):
         if number % len(prompts) == 0 and not options.json:
-            print(f"--- Temperature = {temperature}")
-        _print_text(options, prompt, temperature, 0, text, shader)
+            print("\n" * gap + f"--- Temperature = {temperature}")
+            gap = False
+        gap = _print_text(options, prompt, temperature, 0, text, shader, gap)
 
 
 def _print_text(
-    options: SampleOptions, prompt: str, temperature: float, number: int, text: str, shader: SampleShader | None
-) -> None:
+    options: SampleOptions,
+    prompt: str,
+    temperature: float,
+    number: int,
+    text: str,
+    shader: SampleShader | None,
+    gap: bool,
+) -> bool:
+    """Print a text, after an empty line if there is a ``gap``; say whether one is to follow it if more is printed."""
     if shader is not None:
         shader.print_sample(text, bool(prompt))
     elif options.json:
         record = {"prompt": prompt, "temperature": temperature, "seed": options.seed, "sample": number, "text": text}
         print_json(record)
     else:
-        print(text, end="\n\n" if "\n" in text else "\n")  # an empty line after a text of several lines
+        print("\n" * gap + text)
+        return "\n" in text  # an empty line sets off a text of several lines
+    return False
 
 
 def _texts(
@@ -128,9 +141,9 @@ def _texts(
 
 def _novel_texts(lm: LanguageModel, options: SampleOptions, prompt: str) -> Iterator[tuple[int, str]]:
     """The first samples that are not training texts, and their numbers."""
-    from flaxchar.commands.novelty import read_corpus
+    from flaxchar.data.corpus import read_again
 
-    known = set(read_corpus(lm).train.texts)
+    known = set(read_again(lm.config).train.texts)
     wanted = options.num_samples
     most = max(1, min(_MOST_TRIES, MOST_SAMPLES // wanted, MOST_WRITTEN // (wanted * options.size)))
     for factor in itertools.takewhile(lambda factor: factor <= most, (2**k for k in itertools.count())):

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from flaxchar.commands import process
 from flaxchar.commands.options import TextOptions, parse
-from flaxchar.commands.output import counted, print_json
+from flaxchar.commands.output import print_json
 from flaxchar.config import InputError
-from flaxchar.validation import setting
+from flaxchar.validation import counted, setting
 
 _SHOWN_CHARACTERS = 8
 

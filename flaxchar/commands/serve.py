@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands import process, signals
 from flaxchar.commands.options import DebugOptions, parse
-from flaxchar.config import InputError
+from flaxchar.config import missing_extra
 from flaxchar.validation import setting
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def serve(arguments: Sequence[str]) -> int:
     options = parse(ServeOptions, "serve", arguments).options
     for name in ("starlette", "uvicorn"):
         if importlib.util.find_spec(name) is None:
-            raise InputError(f"serve needs {name}; install it with pip install 'flaxchar[serve]'")
+            raise missing_extra("serve", name, "serve")
     for run in options.runs:
         process.saved_config(run)  # a wrong folder is an error before anything is compiled
     process.start_kernel()

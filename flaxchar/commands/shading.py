@@ -28,7 +28,7 @@ _COLOURS = ("color(16) on color(230)", "color(16) on color(222)", "color(16) on 
 _WITHOUT_COLOUR = ("underline", "underline", "underline", "bold underline", "reverse", "bold reverse")
 _NOT_PREDICTED = Style(dim=True)
 # Stands for the end of a text, which is predicted too.
-END = "¶"
+END_MARK = "¶"
 
 
 class Shader:
@@ -78,7 +78,7 @@ class Shader:
         for k, low in enumerate((0, *LEVELS)):
             line.append(f" {low}+ " if k == len(LEVELS) else f" {low}–{LEVELS[k]} ", self._styles[k])
         if self._some_ends:
-            line.append(f"  {END} end of the text")
+            line.append(f"  {END_MARK} end of the text")
         if self._some_not_predicted:
             line.append("  ").append("not predicted", _NOT_PREDICTED)
         self._print(line)
@@ -129,7 +129,7 @@ def level(bits: float) -> int:
 
 
 def clusters(tokens: Sequence[str], bits: Sequence[float]) -> Iterable[tuple[str, float]]:
-    """What a reader sees as one character each (or a whole word), and the bits of all of it; the end as ``END``.
+    """What a reader sees as one character each (or a whole word), and the bits of all of it; the end as ``END_MARK``.
 
     A mark that combines with the letter before it cannot have a colour of its own.
     """
@@ -138,4 +138,4 @@ def clusters(tokens: Sequence[str], bits: Sequence[float]) -> Iterable[tuple[str
         predicted = [cost for cost in costs[first:after] if not math.isnan(cost)]
         yield "".join(tokens[first:after]), sum(predicted) if predicted else math.nan
     if len(costs) > len(tokens):
-        yield END, costs[-1]
+        yield END_MARK, costs[-1]

@@ -16,11 +16,11 @@ from rich.console import Console
 from flaxchar.commands import signals
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.live import LiveDisplay
-from flaxchar.commands.output import counted
 from flaxchar.hardware import this_hardware
 from flaxchar.training import loop
 from flaxchar.training.divergence import MOST_NATS
 from flaxchar.training.reporting import SOURCE_END, Observer, Report, Sample
+from flaxchar.validation import counted
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_INTERVAL = 5.0

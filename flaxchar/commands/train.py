@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from flaxchar.commands import process
 from flaxchar.commands.ending import report_ending, seconds_after_training
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.config import InputError
+from flaxchar.config import InputError, missing_extra
 from flaxchar.presets import SIZED_PRESETS, resolve
 from flaxchar.validation import setting
 
@@ -98,12 +98,12 @@ def train(arguments: Sequence[str]) -> int:
     if run is not None and not by_corpus:
         run.check_settings(config, options.preset, given)
     config.validate()
-    if run is not None and (missing := missing_file(config)) is not None:
+    if (missing := missing_file(config)) is not None:
         name, file = missing
         raise InputError(
             f"{file}, which the run in {path} learns from, is not there any more; if it has moved, say where it is now "
             f"with `{name}`: a run knows its texts by their content"
-            if name not in given
+            if run is not None and name not in given
             else f"there is no file {file}"
         )
     if job is None:
@@ -143,7 +143,7 @@ def _check_tensorboard() -> None:
       InputError: it is not.
     """
     if importlib.util.find_spec("tensorboardX") is None:
-        raise InputError("`tensorboard` needs tensorboardX; install it with pip install 'flaxchar[tensorboard]'")
+        raise missing_extra("`tensorboard`", "tensorboardX", "tensorboard")
 
 
 def _views(path: Path, corpus: EncodedCorpus, tensorboard: bool) -> list[CurvesView | TensorBoardView]:

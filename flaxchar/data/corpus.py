@@ -20,6 +20,7 @@ from flaxchar.data.readers.reading import Findings, ReadOptions, is_read_once, l
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 from flaxchar.settings import DEFAULT_WINDOW, DataConfig
+from flaxchar.validation import counted
 
 HEADLINES = "headlines"
 # The embedded corpus is a data set like others: always these texts, whatever the seed of a run.
@@ -85,7 +86,7 @@ class Corpus:
         lengths = texts.lengths
         low, *middle, high = (f"{q:,.0f}" for q in np.quantile(lengths, _QUANTILES))
         return [
-            f"{self.name}: {len(texts):,} texts to learn, {len(held_out):,} held out, "
+            f"{self.name}: {counted(len(texts), 'text')} to learn, {len(held_out):,} held out, "
             f"{texts.characters:,} characters{left_out}",
             f"characters a text: {lengths.min():,} to {lengths.max():,}; quartiles {', '.join(middle)}; "
             f"90 % from {low} to {high}",
@@ -250,8 +251,9 @@ def _corpus(
         train = dataclasses.replace(train, labels=numbers[train.labels], label_names=names)
     if not data.unescape_html and cleaner.debris > 0.01 * cleaner.given:
         notices.append(
-            f"{cleaner.debris:,} texts ({cleaner.debris / cleaner.given:.0%}) hold remains of HTML such as #39; or "
-            "&lt;; `unescape_html` decodes them."
+            f"{counted(cleaner.debris, 'text')} ({cleaner.debris / cleaner.given:.0%}) "
+            f"{'holds' if cleaner.debris == 1 else 'hold'} remains of HTML such as #39; or &lt;; `unescape_html` "
+            "decodes them."
         )
     hashes = hash_texts(list(train.texts)) if data.running else cleaner.hashes()
     if held_out is None:

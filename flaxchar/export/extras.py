@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from flaxchar.config import InputError
+from flaxchar.config import missing_extra
 
 
 def library(module: str) -> Any:
@@ -27,4 +27,4 @@ def library(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        raise InputError(f"this needs {name}; install it with: pip install 'flaxchar[export]'") from None
+        raise missing_extra("this", name, "export") from None

@@ -67,7 +67,7 @@ def until(stop: str, alphabet: Sequence[str]) -> Automaton:
     return make_automaton(table, [True] * len(table), over=[len(stop)])
 
 
-def beginnings(letters: Sequence[Sequence[str]], alphabet: Sequence[str]) -> Automaton:
+def initials(letters: Sequence[Sequence[str]], alphabet: Sequence[str]) -> Automaton:
     """Texts of which number ``i`` begins with one of the characters ``letters[i % len(letters)]``."""
     inside = len(letters)
     table = np.full((inside + 1, len(alphabet)), -1, np.int32)

@@ -111,7 +111,7 @@ def _automata(alphabet: list[str], prompt: Prompt, constraints: TextConstraints)
                 "acrostic is a text with a first letter of its own"
             )
         else:
-            yield "acrostic", automata.beginnings(letters, alphabet)
+            yield "acrostic", automata.initials(letters, alphabet)
     if stop is not None:
         if missing := "".join(sorted(set(stop).difference(alphabet))):
             raise InputError(f"`stop` holds {missing!r}, which the model never writes")

@@ -1,7 +1,7 @@
 """Charts as inline SVG: lines, bars, and a map of labels. They carry a title and a description for screen readers.
 
 Colours come from the classes of the page's style sheet, for light and dark. Each line also has a dash pattern and a
-label at its end, so that no chart depends on colour.
+name in the legend, so that no chart depends on colour.
 """
 
 from __future__ import annotations
@@ -78,23 +78,21 @@ def line_chart(
       series: the lines, at most four.
       x: the horizontal axis.
       y: the vertical axis.
-      lines: labelled horizontal lines, such as a lower bound.
+      lines: horizontal lines and their names, such as a lower bound, at most two.
     """
-    parts, labels = [_axes(x, y)], []
-    for label, value in lines:
+    parts = [_axes(x, y)]
+    for number, (_, value) in enumerate(lines):
         at = _y(y, value)
-        rule = Markup('<line class="rule" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
-        parts.append(rule.format(_LEFT, WIDTH - _RIGHT, at, at))
-        below = value == min(lines, key=lambda line: line[1])[1]  # out of the way of the curves, which end above it
-        labels.append(_text(WIDTH - _RIGHT, at + 11 if below else at - 4, label, "note end"))
+        rule = Markup('<line class="rule rule{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
+        parts.append(rule.format(number, _LEFT, WIDTH - _RIGHT, at, at))
     for number, each in enumerate(series):
         points = [(_x(x, a), _y(y, b)) for a, b in each.points]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(Markup('<polyline class="line line{}" points="{}"/>').format(number, path))
         if each.marked:
             parts += [_mark(number, *point) for point in points]
-    legend = _legend(series) if len(series) > 1 else Markup("")
-    return _svg(title, description, [*parts, *labels]) + legend
+    legend = _legend(series, [label for label, _ in lines]) if len(series) + len(lines) > 1 else Markup("")
+    return _svg(title, description, parts) + legend
 
 
 def bar_chart(title: str, description: str, bars: Sequence[tuple[str, float]], x: str, y: Axis) -> Markup:
@@ -151,7 +149,8 @@ def _axes(x: Axis, y: Axis, ticks: bool = True) -> Markup:
     return Markup("").join([*parts, turned.format(_TOP + (bottom - _TOP) / 2, y.label)])
 
 
-def _legend(series: Sequence[Series]) -> Markup:
+def _legend(series: Sequence[Series], lines: Sequence[str]) -> Markup:
+    """The names of all lines, below the chart: in it they would lie on the curves."""
     items = [
         Markup(
             '<li><svg class="key" viewBox="0 0 28 10" aria-hidden="true">'
@@ -159,6 +158,11 @@ def _legend(series: Sequence[Series]) -> Markup:
         ).format(number, _mark(number, 14, 5) if each.marked else "", each.name)
         for number, each in enumerate(series)
     ]
+    rule = Markup(
+        '<li><svg class="key" viewBox="0 0 28 10" aria-hidden="true">'
+        '<line class="rule rule{}" x1="1" x2="27" y1="5" y2="5"/></svg> {}</li>'
+    )
+    items += [rule.format(number, name) for number, name in enumerate(lines)]
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 

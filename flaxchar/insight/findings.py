@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from flaxchar.insight.memory import ENOUGH_BITS, enough_context
-from flaxchar.insight.report import Report
+from flaxchar.insight.report import ModelReport
 
 
-def findings(report: Report) -> list[str]:
+def findings(report: ModelReport) -> list[str]:
     """The result, what is memorised, the units that are better than chance, and how much context helps."""
     return [*_result(report), *_units(report), *_context(report)]
 
 
-def _result(report: Report) -> list[str]:
+def _result(report: ModelReport) -> list[str]:
     lines = []
     step, bits = report.best
     if bits is not None:
@@ -25,14 +25,15 @@ def _result(report: Report) -> list[str]:
     return lines
 
 
-def _units(report: Report) -> list[str]:
+def _units(report: ModelReport) -> list[str]:
     lines = []
     for neuron in report.neurons or ():
         name, measure = neuron.question.name, "correlation" if neuron.question.numeric else "AUC"
         if neuron.found:
             lines.append(
-                f"{name}{':' * (not name.endswith('?'))} unit {neuron.unit.number} of layer {neuron.unit.layer}: "
-                f"{measure} {neuron.score:.2f} ({neuron.low:.2f} to {neuron.high:.2f}; chance {neuron.chance:g})"
+                f"{name}{':' * (not name.endswith('?'))} unit {neuron.unit.number} of layer {neuron.unit.layer}"
+                f"{neuron.direction}: {measure} {neuron.score:.2f} "
+                f"({neuron.low:.2f} to {neuron.high:.2f}; chance {neuron.chance:g})"
             )
     if (best := report.class_neuron) is not None:
         luck = "" if best.found else ", not better than chance"
@@ -43,7 +44,7 @@ def _units(report: Report) -> list[str]:
     return lines
 
 
-def _context(report: Report) -> list[str]:
+def _context(report: ModelReport) -> list[str]:
     if not report.contexts:
         return []
     enough = enough_context(report.contexts)

@@ -68,6 +68,13 @@ class Neuron(NamedTuple):
         """Whether the unit is better than chance: the interval lies above it."""
         return self.low > self.chance
 
+    @property
+    def direction(self) -> str:
+        """What to add to the unit's name where the unit is low instead of high; empty where it is high."""
+        if self.sign > 0:
+            return ""
+        return ", lower where the number is larger" if self.question.numeric else ", lower where the answer is yes"
+
 
 def find_neurons(traces: Sequence[Trace], questions: Sequence[Question] = QUESTIONS) -> list[Neuron]:
     """Search all units for the one that answers each question best.

@@ -14,14 +14,14 @@ from markupsafe import Markup
 
 from flaxchar.config import Config
 from flaxchar.insight import page_figures as figures
-from flaxchar.insight.page_texts import Painter, copied_texts, neuron_rows, sample_groups
+from flaxchar.insight.page_texts import PassagePainter, copied_texts, neuron_rows, sample_groups
 from flaxchar.insight.questions import QUESTIONS
-from flaxchar.insight.report import Report
+from flaxchar.insight.report import ModelReport
 
 _SCALE = [(f"b{k}", str(k) if k < 8 else "8+") for k in range(9)]
 
 
-def render(report: Report) -> str:
+def render(report: ModelReport) -> str:
     """The page as HTML.
 
     Example::
@@ -29,7 +29,7 @@ def render(report: Report) -> str:
         Path("report.html").write_text(render(make_report(Path("runs/news"))), encoding="utf-8")
     """
     style, script = (_template_file(name) for name in ("page.css", "page.js"))
-    painter = Painter(report)
+    painter = PassagePainter(report)
     unit = "character" if report.config.data.unit == "char" else "word"
     values: dict[str, Any] = {
         "name": report.name,
@@ -98,7 +98,7 @@ def content_policy(style: str, script: str) -> str:
     return f"default-src 'none'; script-src {by_script}; style-src {by_style}; base-uri 'none'; form-action 'none'"
 
 
-def _lead(report: Report) -> str:
+def _lead(report: ModelReport) -> str:
     """What was trained on what, and how well, in three sentences."""
     model, texts = report.config.model, report.record
     layers = "one layer" if model.layers == 1 else f"{model.layers} layers"
@@ -123,7 +123,7 @@ def _lead(report: Report) -> str:
     return f"{lead}."
 
 
-def _cards(report: Report) -> list[dict[str, str]]:
+def _cards(report: ModelReport) -> list[dict[str, str]]:
     step, bits = report.best
     minutes = report.seconds / 60
     cards = [
@@ -141,7 +141,7 @@ def _cards(report: Report) -> list[dict[str, str]]:
     return [{"name": card[0], "value": card[1], "note": card[2]} for card in cards if card is not None]
 
 
-def _ladder(report: Report) -> list[dict[str, Any]]:
+def _ladder(report: ModelReport) -> list[dict[str, Any]]:
     """The baselines and the model, the best last."""
     _, bits = report.best
     if not report.baselines or bits is None:
@@ -157,7 +157,7 @@ def _ladder(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _classification(report: Report) -> dict[str, Any] | None:
+def _classification(report: ModelReport) -> dict[str, Any] | None:
     result, names = report.classification, report.trained.vocabulary.labels
     if result is None:
         return None
@@ -174,7 +174,7 @@ def _classification(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _copying(report: Report) -> dict[str, Any] | None:
+def _copying(report: ModelReport) -> dict[str, Any] | None:
     copying = report.copying
     if copying is None:
         return None
@@ -193,12 +193,12 @@ def _copying(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _unanswered(report: Report) -> str:
+def _unanswered(report: ModelReport) -> str:
     asked = {neuron.question.name for neuron in report.neurons or ()}
     return ", ".join(f"“{question.name}”" for question in QUESTIONS if question.name not in asked)
 
 
-def _class_neuron(report: Report) -> dict[str, Any] | None:
+def _class_neuron(report: ModelReport) -> dict[str, Any] | None:
     neuron = report.class_neuron
     if neuron is None:
         return None

@@ -13,7 +13,7 @@ from flaxchar.insight.charts import Axis, Series, bar_chart, label_map, line_cha
 from flaxchar.insight.embedding import EmbeddingMap
 from flaxchar.insight.memory import ENOUGH_BITS, NEAR_ONE, ContextLoss, LayerMemory, enough_context
 from flaxchar.insight.paint import visible
-from flaxchar.insight.report import Report
+from flaxchar.insight.report import ModelReport
 from flaxchar.insight.surprise import CalibrationBin, PositionBits
 
 Figure = dict[str, Any]
@@ -23,7 +23,7 @@ _POINTS = 200
 _LONGEST_KEPT = 512
 
 
-def curves(report: Report) -> Figure | None:
+def curves(report: ModelReport) -> Figure | None:
     """Training and held-out loss against steps."""
     training, held_out = _thinned(report.training_curve), report.held_out_curve
     if not training and not held_out:

@@ -10,7 +10,7 @@ import numpy as np
 from flaxchar.insight.neurons import Neuron
 from flaxchar.insight.paint import Cell, Span, legible, paint_bits, paint_unit, visible
 from flaxchar.insight.passages import halves
-from flaxchar.insight.report import Report
+from flaxchar.insight.report import ModelReport
 from flaxchar.insight.surprise import bits_per_character
 from flaxchar.insight.trace import Trace
 from flaxchar.insight.written import Written
@@ -21,14 +21,14 @@ _SHOWN, _EXTREME, _PER_UNIT = 6, 4, 2
 _TAG = 60
 
 
-class Painter:
+class PassagePainter:
     """Paints texts by their bits, and collects the alternatives that the page's script shows.
 
     Attributes:
       alternatives: for each painted text and cell, the token, bits and alternatives of each position in it.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ModelReport) -> None:
         self._report = report
         self.alternatives: dict[str, list[list[tuple[str, float, list[tuple[str, float]]]]]] = {}
 
@@ -70,7 +70,7 @@ class Painter:
         ]
 
 
-def neuron_rows(report: Report) -> list[dict[str, Any]]:
+def neuron_rows(report: ModelReport) -> list[dict[str, Any]]:
     """The units of a report, and texts painted by each."""
     traces = [trace for trace in report.traces if len(trace.tokens)]
     others = [traces[k] for k in halves(len(traces))[1]]
@@ -80,7 +80,7 @@ def neuron_rows(report: Report) -> list[dict[str, Any]]:
         rows.append(
             {
                 "question": neuron.question.name,
-                "unit": f"layer {neuron.unit.layer}, unit {neuron.unit.number}{' (negative)' * (neuron.sign < 0)}",
+                "unit": f"layer {neuron.unit.layer}, unit {neuron.unit.number}{neuron.direction}",
                 "score": f"{measure} {neuron.score:.2f}",
                 "interval": f"{neuron.low:.2f} to {neuron.high:.2f}",
                 "chance": f"{neuron.chance:g}",

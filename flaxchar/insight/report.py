@@ -41,7 +41,7 @@ _SEARCHED, _CLASSIFIED = 1000, 400
 
 
 @dataclasses.dataclass
-class Report:
+class ModelReport:
     """What a report shows.
 
     Attributes:
@@ -111,7 +111,7 @@ class Report:
         return self.trained.vocabulary.classifies
 
 
-def make_report(path: Path, label_field: str | None = None) -> Report:
+def make_report(path: Path, label_field: str | None = None) -> ModelReport:
     """Measure everything that a report shows.
 
     Args:
@@ -141,7 +141,7 @@ def make_report(path: Path, label_field: str | None = None) -> Report:
     return report
 
 
-def _described(run: Run, trained: TrainedModel) -> Report:
+def _described(run: Run, trained: TrainedModel) -> ModelReport:
     """The parts of a report that the run directory itself holds."""
     last = run.checkpoints.last_step() or 0
     records = run.read(METRICS, last)
@@ -154,7 +154,7 @@ def _described(run: Run, trained: TrainedModel) -> Report:
     best = run.checkpoints.best()
     assert best is not None, "a model was loaded from it"
     texts = run.record.get("texts") or {}
-    return Report(
+    return ModelReport(
         path_name(run.path),
         trained,
         texts,
@@ -174,7 +174,7 @@ def path_name(path: Path) -> str:
     return path.absolute().name or str(path)
 
 
-def _read_corpus(report: Report) -> Corpus | None:
+def _read_corpus(report: ModelReport) -> Corpus | None:
     """The corpus of the run; None, with a sentence in ``absent``, where it cannot be read or nothing is held out."""
     try:
         corpus = read_again(report.config)
@@ -190,7 +190,7 @@ def _read_corpus(report: Report) -> Corpus | None:
     return corpus
 
 
-def _add_baselines(report: Report, run: Run, corpus: Corpus | None) -> None:
+def _add_baselines(report: ModelReport, run: Run, corpus: Corpus | None) -> None:
     """Baselines: as the run has measured them, or measured now."""
     if report.classifies or corpus is None or not len(corpus.held_out):
         report.absent["baselines"] = (
@@ -202,7 +202,7 @@ def _add_baselines(report: Report, run: Run, corpus: Corpus | None) -> None:
 
     def measure() -> dict[str, float]:
         encoded = encode_corpus(corpus, report.config.data, like=run.vocabulary)
-        return baselines(encoded, report.config.data.bos) if encoded.held_out_characters else {}
+        return baselines(encoded, report.config.data.bos)
 
     if run.has_baselines or not report.changed:
         try:
@@ -211,7 +211,7 @@ def _add_baselines(report: Report, run: Run, corpus: Corpus | None) -> None:
             report.baselines = measure()
 
 
-def _add_written(report: Report, corpus: Corpus | None) -> None:
+def _add_written(report: ModelReport, corpus: Corpus | None) -> None:
     trained, sources = report.trained, []
     if trained.vocabulary.source_end is not None:
         if corpus is None:
@@ -224,7 +224,7 @@ def _add_written(report: Report, corpus: Corpus | None) -> None:
         report.copying = measure_copying(trained, corpus.train, sources)
 
 
-def _add_held_out(report: Report, corpus: Corpus) -> None:
+def _add_held_out(report: ModelReport, corpus: Corpus) -> None:
     """Everything that is measured on held-out texts."""
     trained, settings = report.trained, report.config.model
     report.texts = choose_passages(report.config, corpus.held_out)
@@ -243,7 +243,7 @@ def _add_held_out(report: Report, corpus: Corpus) -> None:
     report.contexts = _try(report, "contexts", lambda: context_losses(trained, report.texts))
 
 
-def _add_classes(report: Report, corpus: Corpus, label_field: str | None) -> None:
+def _add_classes(report: ModelReport, corpus: Corpus, label_field: str | None) -> None:
     """The class neuron and the quality of the classification."""
     trained, vocabulary = report.trained, report.trained.vocabulary
     if vocabulary.labels or corpus.train.labels is not None:
@@ -253,7 +253,7 @@ def _add_classes(report: Report, corpus: Corpus, label_field: str | None) -> Non
     else:
         report.absent["class_neuron"] = (
             "The texts of this run have no labels. If their file has a field with the class of each text, "
-            "--label-field names it."
+            "`label_field` names it."
         )
         return
     parts = []
@@ -272,13 +272,13 @@ def _add_classes(report: Report, corpus: Corpus, label_field: str | None) -> Non
         report.classification = judge(classify(trained, [e.text for e in chosen]), [e.label or "" for e in chosen])
 
 
-def _labels_of_texts(report: Report, label_field: str) -> dict[str, str | None]:
+def _labels_of_texts(report: ModelReport, label_field: str) -> dict[str, str | None]:
     """The label that ``label_field`` gives to each text of the run's files."""
     again = read_again(report.config.replace(label_field=label_field))
     return {example.text: example.label for part in (again.train, again.held_out) for example in part}
 
 
-def _try(report: Report, part: str, measure: Callable[[], Part]) -> Part | None:
+def _try(report: ModelReport, part: str, measure: Callable[[], Part]) -> Part | None:
     """Measure a part; where it cannot be, keep the reason."""
     try:
         return measure()

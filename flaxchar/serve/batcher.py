@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxchar.generation.sampling import Sampling
+from flaxchar.insight.trace import END
 from flaxchar.kernels.random import new_key
 from flaxchar.models.trained import TrainedModel
 from flaxchar.serve.decoding import NO_TOP_P, ROWS, STEPS, Inputs, decode_rows
-from flaxchar.serve.streams import END, MOST_SOURCE, Drawn, Ended, Reason, Stream, Token
+from flaxchar.serve.streams import MOST_SOURCE, Drawn, Ended, Reason, Stream, Token
 
 # Texts that are written at once, and jobs that wait, at most.
 MOST_STREAMS, MOST_JOBS = 64, 64

@@ -15,12 +15,11 @@ import numpy as np
 from jax import Array
 
 from flaxchar.generation.sampling import Sampling, draw_token
+from flaxchar.insight.trace import ALTERNATIVES
 from flaxchar.models.charlm import CharLM, Params
 
 # Rows of a batch, and the steps of one call. Only between calls do texts enter and leave rows.
 ROWS, STEPS = 16, 8
-# How many of the likeliest tokens are returned for each position.
-ALTERNATIVES = 5
 # The value of top-p for a row without it: no sum of probabilities reaches it, however it is rounded.
 NO_TOP_P = 2.0
 

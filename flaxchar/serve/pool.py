@@ -91,7 +91,7 @@ class ServedRun:
             "cell": network.cell,
             "layers": network.layers,
             "hidden": network.hidden,
-            "vocabulary": vocabulary.size,
+            "vocabulary": sum(token is not None for token in vocabulary.tokens),
             "parameters": None if lm is None else count_params(lm.params),
             "step": None if self._seen is None else self._seen[1],
             "last_step": last,

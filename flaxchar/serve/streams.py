@@ -16,8 +16,6 @@ from flaxchar.models.trained import TrainedModel
 
 # The most tokens of a source: a model with sources keeps a state for each.
 MOST_SOURCE = 1024
-# The token that stands for the end of a text among the alternatives, as in ``flaxchar.insight.trace``.
-END = ""
 
 Reason = Literal["eos", "size", "closing", "error"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flaxchar.config import Config, InputError
-from flaxchar.data.readers.reading import STDIN
+from flaxchar.data.readers.reading import STDIN, is_no_path
 from flaxchar.settings import LENGTHS
 
 if TYPE_CHECKING:  # the command compares settings before it imports JAX
@@ -160,7 +160,7 @@ def relocated(config: Config, recorded_in: str | None, folder: Path) -> Config:
 def missing_file(config: Config) -> tuple[str, str] | None:
     """The first file of the settings that does not exist, and the setting that names it; None where all exist."""
     names = ((name, path) for name in ("data", "val_data") for path in getattr(config.data, name))
-    return next(((name, path) for name, path in names if path != STDIN and not os.path.exists(path)), None)
+    return next(((name, path) for name, path in names if not is_no_path(path) and not os.path.exists(path)), None)
 
 
 def with_paths(config: Config, other: Config) -> Config:

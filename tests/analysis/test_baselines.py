@@ -164,3 +164,8 @@ def test_the_time_of_the_baselines_is_estimated_from_a_part_of_the_texts(monkeyp
 
 def test_without_held_out_texts_the_baselines_take_no_time():
     assert baseline_seconds(small_corpus([]), True) == 0
+
+
+def test_where_no_held_out_character_is_predicted_there_is_no_baseline():
+    corpus = encode_corpus(make_corpus(["rain", "wind"], ["sun"], DataConfig(), 0), DataConfig())
+    assert baselines(dataclasses.replace(corpus, held_out_characters=0), bos=True) == {}

@@ -77,5 +77,8 @@ def test_a_missing_library_is_told(run, run_here, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     result = run_here("export", str(run), "--to", "onnx", "--output", str(tmp_path / "a.onnx"))
     assert result.returncode == 2
-    assert result.stderr == "flaxchar: this needs onnx; install it with: pip install 'flaxchar[export]'\n"
+    assert (
+        result.stderr == "flaxchar: this needs onnx; install it with pip install -e '.[export]' in the folder "
+        "of flaxchar's clone\n"
+    )
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from flaxchar.analysis.novelty import TextIndex, measure_novelty
+from flaxchar.commands.novelty import _print_report
 from flaxchar.data.headlines import generate_headlines
 
 
@@ -40,3 +42,19 @@ def test_novelty_tells_what_stands_in_the_training_texts(run, run_here):
     data.with_suffix(".away").rename(data)
     assert gone.returncode == 2
     assert len(gone.stderr.splitlines()) == 1
+
+
+def test_missing_texts_are_named_before_the_kernel_is_compiled(run, run_here, monkeypatch):
+    path, data = run
+    monkeypatch.setattr("flaxchar.commands.process.start_kernel", lambda devices=None: pytest.fail("compiled"))
+    data.rename(data.with_suffix(".away"))
+    gone = run_here("novelty", "--workdir", str(path))
+    data.with_suffix(".away").rename(data)
+    assert (gone.returncode, gone.stdout) == (2, "")
+
+
+def test_a_short_sample_that_is_copied_as_a_whole_does_not_stand_on_top(capsys):
+    samples = ["Rain", "Storms hit the coast of the north today", "Sun"]
+    _print_report(samples, measure_novelty(samples, TextIndex(["Rain", "Sunny", "Storms hit the coast again"])), 3)
+    listed = capsys.readouterr().out.splitlines()[-6:]
+    assert [line.split("  ")[2] for line in listed[:3]] == [samples[1], samples[0], samples[2]]

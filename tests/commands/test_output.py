@@ -12,7 +12,7 @@ from helpers import SMALL, run_command
 
 import flaxchar
 from flaxchar import FormWarning
-from flaxchar.commands.output import counted, decoded, escape_unencodable, form_warnings, print_json
+from flaxchar.commands.output import decoded, escape_unencodable, form_warnings, print_json
 
 TEXT = "Zoë “x” \U0001f600 \ud83d \udc80"
 
@@ -57,10 +57,6 @@ def test_form_warnings_are_sentences_on_stderr_each_told_once(capsys):
     with pytest.warns(UserWarning, match="another"):
         warn()
     assert capsys.readouterr().err == "taken in NFC.\ntaken in NFD.\n"
-
-
-def test_nouns_are_counted():
-    assert (counted(0, "text"), counted(1, "text"), counted(2000, "text")) == ("0 texts", "1 text", "2,000 texts")
 
 
 def test_arguments_are_utf8_in_any_locale():

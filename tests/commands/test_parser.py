@@ -7,7 +7,10 @@ import re
 
 import pytest
 
+from flaxchar.commands.export import ExportOptions
+from flaxchar.commands.import_ import ImportOptions
 from flaxchar.commands.options import DebugOptions, parse
+from flaxchar.commands.parser import Parser
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -66,3 +69,12 @@ def test_a_file_whose_name_begins_with_a_dash_is_told_how_to_be_named(tmp_path, 
     (tmp_path / "-a.txt").write_text("")
     with pytest.raises(InputError, match=re.escape("no option -a.txt; for the file of that name write ./-a.txt")):
         parsed("-a.txt")
+
+
+def test_the_usage_shows_the_flag_that_a_command_needs():
+    usage = Parser(ExportOptions, [], "export", ()).format_usage()
+    assert usage == "usage: flaxchar export RUN --to FORMAT [OPTIONS]\n"
+
+
+def test_the_help_of_import_says_that_the_run_directory_is_made():
+    assert "Run directory to make." in " ".join(Parser(ImportOptions, [], "import", ()).format_help().split())

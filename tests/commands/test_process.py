@@ -98,3 +98,12 @@ def test_a_damaged_program_among_the_kept_ones_is_compiled_anew_and_replaced_wit
     result = subprocess.run(command, capture_output=True, text=True, env=variables, check=True, cwd=ROOT)
     assert int(result.stdout) > 0
     assert result.stderr == ""
+
+
+def test_a_bare_name_finds_the_run_of_that_name_in_the_usual_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "set_up", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "headlines").mkdir(parents=True)
+    (tmp_path / "runs" / "headlines" / "config.json").write_text("")
+    with pytest.raises(InputError, match=r"there is no run in headlines; did you mean runs/headlines\?$"):
+        process.saved_config("headlines")

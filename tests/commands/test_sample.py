@@ -10,7 +10,6 @@ import sys
 import pytest
 
 import flaxchar
-from flaxchar.commands import novelty
 from flaxchar.data.corpus import Corpus
 from flaxchar.data.examples import Examples
 
@@ -63,7 +62,7 @@ def test_the_grid_takes_prompts_of_ones_own(run, run_here):
 def known_texts(monkeypatch, texts):
     """Let the model have been trained on some texts."""
     corpus = Corpus("texts", Examples.of(texts), Examples.of([]))
-    monkeypatch.setattr(novelty, "read_corpus", lambda lm: corpus)
+    monkeypatch.setattr("flaxchar.data.corpus.read_again", lambda config: corpus)
 
 
 def test_novel_samples_are_the_first_that_are_not_training_texts(run, run_here, monkeypatch):
@@ -137,7 +136,7 @@ def test_sample_writes_under_constraints(run, run_here):
     for line in run_here("sample", *arguments, *asked).stdout.splitlines():
         assert re.fullmatch("[A-Z][a-su-z ]{5,20}", line)
     poem = run_here("sample", *arguments[:2], "--acrostic", "SAM", "--num-samples", "1", "--stop", "s ").stdout
-    assert [line[:1].upper() for line in poem.splitlines()] == ["S", "A", "M", ""]
+    assert [line[:1].upper() for line in poem.splitlines()] == ["S", "A", "M"]
     beam = run_here("sample", "--workdir", str(run), "--beam", "2", "--regex", "[a-c]{3}").stdout
     assert re.fullmatch("[a-c]{3}\n", beam)
 
@@ -154,3 +153,10 @@ def test_sample_is_interactive(run, run_here, monkeypatch):
     lines = run_here("sample", "--workdir", str(run), "--interactive", "--size", "40").stdout.splitlines()
     assert lines[1] == "temperature 0 · size 40"
     assert lines[2] == flaxchar.load(run).generate("Today ", temperature=0, size=40)[0]
+
+
+def test_an_empty_line_stands_between_texts_of_several_lines_and_not_after_the_last(run, run_here):
+    poems = run_here("sample", "--workdir", str(run), "--acrostic", "SAM", "--num-samples", "2").stdout
+    first, second = poems.split("\n\n")
+    assert [line[0].upper() for line in first.split("\n")] == ["S", "A", "M"]
+    assert [line[0].upper() for line in second.removesuffix("\n").split("\n")] == ["S", "A", "M"]

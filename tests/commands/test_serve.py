@@ -73,7 +73,10 @@ def test_a_missing_extra_is_told(served, run_here, monkeypatch):
     )
     result = run_here("serve", str(served))
     assert result.returncode == 2
-    assert result.stderr == "flaxchar: serve needs uvicorn; install it with pip install 'flaxchar[serve]'\n"
+    assert (
+        result.stderr == "flaxchar: serve needs uvicorn; install it with pip install -e '.[serve]' in the folder "
+        "of flaxchar's clone\n"
+    )
 
 
 def test_another_address_than_loopback_is_told_with_its_token(served, run_here, monkeypatch):

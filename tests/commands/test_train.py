@@ -145,6 +145,16 @@ def test_a_missing_extra_is_named_before_anything_is_done(texts, tmp_path, run_h
     result = run_here("train", "--data", texts, "--tensorboard", "--workdir", str(tmp_path / "r"))
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        "flaxchar: --tensorboard needs tensorboardX; install it with pip install 'flaxchar[tensorboard]'\n"
+        "flaxchar: --tensorboard needs tensorboardX; install it with pip install -e '.[tensorboard]' in the folder "
+        "of flaxchar's clone\n"
     )
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("name", ["data", "val-data"])
+def test_a_mistyped_file_is_named_before_the_kernel_is_compiled(texts, tmp_path, run_here, monkeypatch, name):
+    monkeypatch.setattr("flaxchar.commands.process.start_kernel", lambda devices=None: pytest.fail("compiled"))
+    files = ("--data", texts, f"--{name}", str(tmp_path / "nofile.txt"))
+    result = run_here("train", *files[-2 if name == "data" else 0 :], "--workdir", str(tmp_path / "r"))
+    assert (result.returncode, result.stderr) == (2, f"flaxchar: there is no file {tmp_path / 'nofile.txt'}\n")
     assert not (tmp_path / "r").exists()

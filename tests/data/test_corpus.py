@@ -165,3 +165,8 @@ def test_the_names_of_many_files_are_shortened_and_findings_told(tmp_path):
     corpus, _ = load_corpus(Config().replace(data=data, window=0))
     assert corpus.name == "poem-number-000.txt, poem-number-001.txt, poem-number-002.txt and 297 more files"
     assert corpus.notices[0] == f"zero bytes dropped: 300, the first in {data[0]}, line 2."
+
+
+def test_one_text_with_remains_of_html_is_told_in_the_singular():
+    (notice,) = make_corpus(["It#39;s"], [], DataConfig(), 0).notices
+    assert notice.startswith("1 text (100%) holds remains of HTML")

@@ -45,21 +45,21 @@ def test_the_lines_of_an_acrostic():
 
 
 def test_each_text_of_an_acrostic_begins_with_its_letter():
-    automaton = automata.beginnings(["a", "bc"], ALPHABET)
+    automaton = automata.initials(["a", "bc"], ALPHABET)
     for number, letters in enumerate(["a", "bc", "a"]):
         for text in TEXTS:
             assert accepts(automaton, text, number) == (text[:1] != "" and text[:1] in letters)
 
 
 def test_line_feeds_before_a_text_are_skipped():
-    inner = automata.beginnings(["a"], ALPHABET)
+    inner = automata.initials(["a"], ALPHABET)
     automaton = automata.skipping(inner, "\n", ALPHABET)
     for text in TEXTS:
         assert accepts(automaton, text) == accepts(inner, text.lstrip("\n"))
 
 
 def test_a_product_accepts_what_all_its_automata_accept():
-    parts = [automata.without("c", ALPHABET), automata.until("ab", ALPHABET), automata.beginnings(["a", "b"], ALPHABET)]
+    parts = [automata.without("c", ALPHABET), automata.until("ab", ALPHABET), automata.initials(["a", "b"], ALPHABET)]
     automaton = automata.product(parts, "them")
     for number in (0, 1):
         for text in TEXTS:

@@ -53,3 +53,14 @@ def test_ticks_are_round_numbers(axis, ticks):
 
 def test_short_numbers():
     assert [short(value) for value in (0.5, 12.0, 1500.0, 30_000.0)] == ["0.5", "12", "1,500", "30k"]
+
+
+def test_the_names_of_lines_stand_below_the_chart_where_they_lie_on_no_curve():
+    lines = [("the floor", 0.2), ("the baseline", 0.8)]
+    chart = line_chart("t", "d", [Series("a", [(0, 1)])], *[Axis("x", 0, 1)] * 2, lines)
+    drawn, legend = chart.split("</svg><ul", 1)
+    for name, _ in lines:
+        assert name not in drawn
+        assert name in legend
+    assert "rule0" in legend  # a dash pattern for each
+    assert "rule1" in legend

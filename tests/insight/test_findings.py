@@ -14,7 +14,7 @@ from flaxchar.insight.questions import QUESTIONS
 
 def test_chance_is_told_from_findings():
     neurons = [
-        Neuron(QUESTIONS[1], Unit(0, 7), 1, 0.9, 0.85, 0.8, 0.9, 0.5, 100, 0.1),
+        Neuron(QUESTIONS[1], Unit(0, 7), -1, 0.9, 0.85, 0.8, 0.9, 0.5, 100, 0.1),
         Neuron(QUESTIONS[3], Unit(1, 2), -1, 0.4, 0.1, -0.1, 0.3, 0.0, 100, 2.0),
     ]
     report = types.SimpleNamespace(
@@ -28,7 +28,7 @@ def test_chance_is_told_from_findings():
     )
     assert findings(report) == [
         "held-out 1.5000 bits/char at step 120",
-        "Inside brackets? unit 7 of layer 0: AUC 0.85 (0.80 to 0.90; chance 0.5)",
+        "Inside brackets? unit 7 of layer 0, lower where the answer is yes: AUC 0.85 (0.80 to 0.90; chance 0.5)",
         "class: unit 3 of layer 0 tells it for 30% of the texts (20% to 40%; chance 25%), not better than chance; "
         "all units: 60%",
         "context: the last 2 characters are enough to come within 0.05 bits of the longest context",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flaxchar.insight.neurons import Unit, find_neurons, resampled_areas, resampled_correlations
+from flaxchar.insight.neurons import Neuron, Unit, find_neurons, resampled_areas, resampled_correlations
 from flaxchar.insight.questions import QUESTIONS
 from flaxchar.insight.trace import Trace
 
@@ -69,3 +69,12 @@ def test_the_correlation_is_pearsons():
     answers = [value + rng.normal(size=20) for value in values]
     expected = np.corrcoef(np.concatenate(values), np.concatenate(answers))[0, 1]
     assert resampled_correlations(values, answers)[0] == pytest.approx(expected)
+
+
+def test_a_unit_that_is_low_where_the_answer_is_yes_says_so_in_words():
+    yes_or_no = next(question for question in QUESTIONS if not question.numeric)
+    number = next(question for question in QUESTIONS if question.numeric)
+    rest = (0.9, 0.9, 0.8, 1.0, 0.5, 100, 0.5)
+    assert Neuron(yes_or_no, Unit(0, 1), 1, *rest).direction == ""
+    assert Neuron(yes_or_no, Unit(0, 1), -1, *rest).direction == ", lower where the answer is yes"
+    assert Neuron(number, Unit(0, 1), -1, *rest).direction == ", lower where the number is larger"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flaxchar.insight.page_texts import Painter, copied_texts, neuron_rows, sample_groups
+from flaxchar.insight.page_texts import PassagePainter, copied_texts, neuron_rows, sample_groups
 from flaxchar.insight.report import make_report
 from flaxchar.insight.written import Written
 
 
 def test_every_cell_has_the_alternatives_of_its_positions(hostile_run):
     report = make_report(hostile_run)
-    painter = Painter(report)
+    painter = PassagePainter(report)
     groups = painter.groups()
     texts = [text for group in groups for text in group["texts"]]
     assert [text["id"] for text in texts] == list(painter.alternatives)

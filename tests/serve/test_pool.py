@@ -122,3 +122,10 @@ def test_a_run_tells_what_can_be_done_with_it(runs, kind):
     assert (told["needs_label"], told["needs_source"]) == (kind == "labelled", False)
     assert told["labels"] == (["<b>a</b>", "b"] if labels else [])
     assert told["running"] == (kind == "running")
+
+
+@pytest.mark.parametrize("name", ["plain", "labelled"])
+def test_only_characters_are_counted_as_known(runs, name):
+    run = ModelPool([runs[name]]).get(name)
+    tokens = run.model().vocabulary.tokens
+    assert run.describe()["vocabulary"] == len({token for token in tokens if token is not None and len(token) == 1})
