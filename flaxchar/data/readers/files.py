@@ -87,7 +87,7 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
             return None
         lines = next(lines_of(_decode(file, options, findings)), [])
         count += len(lines)
-        layout += sum(not line.strip() or line[0] in " \t" for line in lines)
+        layout += sum(not line.strip() or line[0].isspace() for line in lines)
         long += sum(len(line) > _LONG_LINE for line in lines)
     if count < _FEW_LINES:
         layout = 0  # a short list may have such lines too
