@@ -111,6 +111,8 @@ def _walk(folder: Path, findings: Findings) -> Iterator[Path]:
     """All that lies in a folder and in those within it, linked ones included, each folder once."""
 
     def tell(error: OSError) -> None:
+        if error.filename == str(folder):
+            raise InputError(f"{folder} cannot be read: {error.strerror}") from error
         findings.note(f"{error.filename} cannot be read and is left out: {error.strerror}")
 
     visited = {os.path.realpath(folder)}

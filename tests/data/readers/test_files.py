@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import os
 import threading
@@ -185,3 +186,12 @@ def test_columns_and_keys_are_found_in_any_normal_form(write, name, content):
 def test_paragraphs_indented_by_ideographic_spaces_are_running_text(write):
     path = write("novel.txt", "\u3000\u3000春天来了。\n" * 30)
     assert running_share([path], ReadOptions()) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path, monkeypatch):
+    def closed(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        read_texts([str(tmp_path)])
