@@ -43,9 +43,9 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
         check("bos", bos, bool)
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         check_path("vocabulary", vocabulary)
-        _check_regular(vocabulary)
+        _check_regular(vocabulary, (".json",))
         vocabulary = read_vocabulary(vocabulary)
-    _check_regular(path)
+    _check_regular(path, _SUFFIXES)
     if path.suffix.lower() in _PICKLES:
         raise InputError(
             f"{path} may hold a pickle, which runs code when it is read, so it is not read; save the state_dict with "
@@ -75,8 +75,8 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
     return model_from(weights, vocabulary, config)
 
 
-def _check_regular(path: Path) -> None:
-    """Check that a path is a regular file of a size that can be read.
+def _check_regular(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Check that a path is a regular file of a size that can be read; ``suffixes``: of such files.
 
     Raises:
       InputError: it is something else.
@@ -85,6 +85,9 @@ def _check_regular(path: Path) -> None:
         status = os.stat(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        within = sorted(name for name in os.listdir(path) if name.lower().endswith(suffixes))
+        raise InputError(f"{path} is a folder; name the file in it" + (f": {path / within[0]}" if within else ""))
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file")
     if status.st_size > MOST_WEIGHTS:

@@ -69,9 +69,14 @@ def test_other_endings_are_refused(name, lm, tmp_path):
 
 def test_what_is_no_file_is_refused_without_waiting(lm, tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
-    for name, expected in (("pipe.h5", "no regular file"), ("none.h5", "No such file"), (".", "no regular file")):
+    for name, expected in (("pipe.h5", "no regular file"), ("none.h5", "No such file"), (".", "is a folder; name the file in it")):
         assert expected in told(read_model, tmp_path / name, lm.vocabulary)
         assert expected in told(read_model, tmp_path / "a.h5", tmp_path / name)
+
+
+def test_the_message_about_a_folder_names_the_file_in_it(lm, weights):
+    assert f"name the file in it: {weights}" in told(read_model, weights.parent, lm.vocabulary)
+    assert f"name the file in it: {weights.parent / 'flaxchar.json'}" in told(read_model, weights, weights.parent)
 
 
 def test_files_beyond_the_limit_are_refused_unread(lm, weights, monkeypatch):
