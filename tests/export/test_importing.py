@@ -69,7 +69,11 @@ def test_other_endings_are_refused(name, lm, tmp_path):
 
 def test_what_is_no_file_is_refused_without_waiting(lm, tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
-    for name, expected in (("pipe.h5", "no regular file"), ("none.h5", "No such file"), (".", "is a folder; name the file in it")):
+    for name, expected in (
+        ("pipe.h5", "no regular file"),
+        ("none.h5", "No such file"),
+        (".", "is a folder; name the file in it"),
+    ):
         assert expected in told(read_model, tmp_path / name, lm.vocabulary)
         assert expected in told(read_model, tmp_path / "a.h5", tmp_path / name)
 
