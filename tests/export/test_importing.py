@@ -33,6 +33,14 @@ def test_an_imported_model_writes_scores_and_is_saved(lm, weights, tmp_path):
     assert run.score(["Anna"]) == again.score(["Anna"])
 
 
+@pytest.mark.parametrize("settings", [{"bos": True}, {"bos": False}])
+def test_what_flaxchar_exported_to_keras_comes_back_with_its_settings(tmp_path, settings):
+    lm = random_model(**settings)
+    lm.export(tmp_path / "a", to="keras")
+    again = read_model(tmp_path / "a" / "model.weights.h5", tmp_path / "a" / "flaxchar.json")
+    assert (again.config, again.vocabulary) == (lm.config, lm.vocabulary)
+
+
 @pytest.mark.slow
 def test_an_imported_model_is_trained_further(lm, weights, tmp_path):
     run = flaxchar.import_model(weights, vocabulary=vocabulary_file(tmp_path / "v.json", lm.vocabulary))
