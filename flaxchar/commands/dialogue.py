@@ -156,4 +156,6 @@ def _unquoted(value: str) -> str:
 
 
 def _written(value: Any) -> str:
-    return shlex.quote(value) if isinstance(value, str) else "off" if value is None else f"{value:g}"
+    if isinstance(value, str):  # repr shows a line feed as \\n, which /stop reads
+        return shlex.quote(value) if value.isprintable() else repr(value)
+    return "off" if value is None else f"{value:g}"

@@ -44,7 +44,7 @@ class CurvesView(Observer):
     def close(self) -> None:
         """Draw the last picture, and say where it is."""
         painter, self._painter = self._painter, None
-        if painter is None:
+        if painter is None or not (self._run / "metrics.jsonl").exists():  # interrupted before anything was recorded
             return
         try:
             painter.finish()

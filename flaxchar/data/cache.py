@@ -161,18 +161,24 @@ def load_encoded(
     """
     config, notice = settle(config)
     notices = () if notice is None else (notice,)
+    before = _versions(config.data)
     folder = _folder(config, like, known)
     if folder is not None and (kept := _open(folder)) is not None:
         report = (*kept.report, *notices, f"encoded before; the ids are in {folder}")
         return dataclasses.replace(kept, report=report), _with_beginning(config, kept)
     try:
         corpus, config = load_corpus(config)
-        with contextlib.ExitStack() as stack:
-            new = None if folder is None else _new_folder(folder, stack)
-            encoded = encode_corpus(corpus, config.data, new, like, known)
-            if new is not None:
-                _write(encoded, new)
-                notices = (*notices, f"the ids are kept in {folder}")
+        try:
+            with contextlib.ExitStack() as stack:
+                new = None if folder is None else _new_folder(folder, stack)
+                encoded = encode_corpus(corpus, config.data, new, like, known)
+                if new is not None:
+                    if _versions(config.data) != before:
+                        raise _Changed
+                    _write(encoded, new)
+                    notices = (*notices, f"the ids are kept in {folder}")
+        except _Changed:  # the folder is gone; what is mapped of it stays valid
+            notices = (*notices, "the files changed while they were read, so the ids are not kept")
         report = (*encoded.report, *notices)
         return dataclasses.replace(encoded, report=report), _with_beginning(config, encoded)
     except OSError as error:
@@ -181,6 +187,16 @@ def load_encoded(
             f"the texts cannot be encoded: {error.strerror} ({where}); make room, or let XDG_CACHE_HOME name a folder "
             "that has some"
         ) from error
+
+
+class _Changed(Exception):
+    """Files are no longer those by whose content a corpus would be kept."""
+
+
+def _versions(data: DataConfig) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of each file; it tells whether a file was written to since."""
+    names = [name for name in expand((*data.data, *data.val_data), ReadOptions.of(data)) if os.path.isfile(name)]
+    return [(name, (status := os.stat(name)).st_size, status.st_mtime_ns) for name in names]
 
 
 def _with_beginning(config: Config, corpus: EncodedCorpus) -> Config:

@@ -33,7 +33,7 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
         The model is an embedding or none (one-hot), LSTM, GRU or simple RNN layers, and a dense layer to logits.
       vocabulary: what the ids mean, as a file (``read_vocabulary`` says of which kinds) or a ``Vocabulary``; None where
         flaxchar wrote the file, which then holds it.
-      bos: whether the model was trained with ``<eos>`` before each text; None for what the file says, else False.
+      bos: whether the model was trained with ``<eos>`` before each text; None for what the files say, else False.
 
     Raises:
       InputError: the file is damaged or hostile, holds another model, or does not fit the vocabulary.
@@ -41,11 +41,13 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
     check_path("file", path)
     if bos is not None:
         check("bos", bos, bool)
+    config = PRESETS["reference"]
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         check_path("vocabulary", vocabulary)
-        _check_regular(vocabulary)
-        vocabulary = read_vocabulary(vocabulary)
-    _check_regular(path)
+        _check_regular(vocabulary, (".json",))
+        vocabulary, saved = read_vocabulary(vocabulary)
+        config = saved or config
+    _check_regular(path, _SUFFIXES)
     if path.suffix.lower() in _PICKLES:
         raise InputError(
             f"{path} may hold a pickle, which runs code when it is read, so it is not read; save the state_dict with "
@@ -54,7 +56,6 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{path} has another ending than {', '.join(_SUFFIXES)}, the kinds of files that are read")
     description = None
-    config = PRESETS["reference"]
     if path.suffix.lower() == ".safetensors":
         file = read_safetensors(path)
         if not any("weight_ih_l" in name for name in file.tensors):
@@ -75,8 +76,8 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
     return model_from(weights, vocabulary, config)
 
 
-def _check_regular(path: Path) -> None:
-    """Check that a path is a regular file of a size that can be read.
+def _check_regular(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Check that a path is a regular file of a size that can be read; ``suffixes``: of such files.
 
     Raises:
       InputError: it is something else.
@@ -85,6 +86,9 @@ def _check_regular(path: Path) -> None:
         status = os.stat(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        within = sorted(name for name in os.listdir(path) if name.lower().endswith(suffixes))
+        raise InputError(f"{path} is a folder; name the file in it" + (f": {path / within[0]}" if within else ""))
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file")
     if status.st_size > MOST_WEIGHTS:

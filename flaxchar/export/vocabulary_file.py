@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flaxchar.config import InputError
+from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
+from flaxchar.export.metadata import read_description
 from flaxchar.json_files import MOST_VOCABULARY_BYTES, parse_json
 from flaxchar.validation import shown
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary.
+def read_vocabulary(path: Path) -> tuple[Vocabulary, Config | None]:
+    """Read a vocabulary, and the settings of the model where the file holds them, as ``flaxchar.json`` does.
 
     The file is one of these:
 
@@ -31,13 +32,16 @@ def read_vocabulary(path: Path) -> Vocabulary:
         raise InputError(f"{path} is larger than {MOST_VOCABULARY_BYTES >> 20} MiB, the most that is read")
     values = parse_json(data, str(path))
     if isinstance(values, dict) and isinstance(values.get("vocabulary"), dict):
+        if "config" in values:
+            config, vocabulary = read_description(data.decode(), str(path))
+            return vocabulary, config
         values = values["vocabulary"]
     elif isinstance(values, list):
         values = _of_tokens(values)
     elif isinstance(values, dict) and not isinstance(values.get("tokens"), list):
         values = _of_tokens(_in_order(values, path))
     try:
-        return Vocabulary.from_dict(values)
+        return Vocabulary.from_dict(values), None
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from error
 

@@ -50,4 +50,5 @@ def _context(report: ModelReport) -> list[str]:
     enough = enough_context(report.contexts)
     unit = "word" if report.config.data.unit == "word" else "character"
     near = f"within {ENOUGH_BITS} bits of the longest context"
-    return [f"context: the last {enough.length} {unit}s are enough to come {near}"]
+    last = f"the last {unit} is" if enough.length == 1 else f"the last {enough.length} {unit}s are"
+    return [f"context: {last} enough to come {near}"]

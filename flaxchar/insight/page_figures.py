@@ -98,12 +98,13 @@ def contexts(losses: Sequence[ContextLoss], unit: str) -> Figure | None:
     last = losses[-1]
     enough = enough_context(losses)
     longest = max(2, last.length)
+    suffices = "The last is" if enough.length == 1 else f"The last {enough.length} are"
     x = Axis(f"{unit}s of context", 1, longest, log=True)
     y = Axis("bits", 0, max(each.bits for each in losses) * 1.05)
     caption = (
         f"Mean bits of the same held-out {unit}s, predicted from at most the last n {unit}s before them, read from an "
         f"empty state. A context of one leaves {losses[0].bits:.2f} bits, one of {last.length} leaves {last.bits:.2f} "
-        f"(standard error {last.error:.2f}). The last {enough.length} are enough to come within "
+        f"(standard error {last.error:.2f}). {suffices} enough to come within "
         f"{ENOUGH_BITS} bits of that; what lies further back hardly helps this model."
     )
     points = [(each.length, each.bits) for each in losses]

@@ -54,11 +54,13 @@ def test_settings_are_live(lm, dialogue):
 
 
 @pytest.mark.parametrize(
-    ("typed", "value"), [("o n", "o n"), ("' o'", " o"), ('"o\\u006e"', "on"), ("'", "'"), ("'a'b'", "'a'b'")]
+    ("typed", "value"),
+    [("o n", "o n"), ("' o'", " o"), ('"o\\u006e"', "on"), ("'", "'"), ("'a'b'", "'a'b'"), (r"'\n'", "\n")],
 )
 def test_quotes_keep_spaces_and_escapes(dialogue, typed, value):
     answers(dialogue, f"/stop {typed}")
     assert dialogue._moments[-1].options.stop == value
+    assert "\n" not in dialogue.status
 
 
 def test_undo_takes_back_texts_and_settings_one_by_one(lm, dialogue):

@@ -42,6 +42,13 @@ def test_the_curves_are_there_when_the_view_is_closed(tmp_path, capsys):
     assert capsys.readouterr().out == f"curves: {tmp_path / 'curves.png'}\n"
 
 
+def test_a_run_that_ends_before_its_first_step_has_no_curves_and_is_not_called_damaged(tmp_path, capsys):
+    view = CurvesView(tmp_path, None, "character")
+    view.planned(Report(0, 2, 0.0), steps_per_epoch=2)
+    view.close()
+    assert capsys.readouterr() == ("", "")
+
+
 def test_curves_that_cannot_be_drawn_are_told(tmp_path, capsys, monkeypatch):
     def fail(*_, **__):
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))

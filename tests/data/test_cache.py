@@ -129,6 +129,24 @@ def test_where_nothing_can_be_kept_training_goes_on(corpus, tmp_path):
     assert len(encoded.train) == 285
 
 
+def test_a_file_that_grows_while_it_is_read_is_not_kept_as_what_it_was(corpus, monkeypatch):
+    config, folder = corpus
+    path, load = Path(config.data.data[0]), encoding.load_corpus
+    content = path.read_bytes()
+
+    def grow_and_load(config):
+        path.write_bytes(content + b"one more line\n" * 100)
+        return load(config)
+
+    monkeypatch.setattr(encoding, "load_corpus", grow_and_load)
+    grown, _ = load_encoded(config)
+    assert grown.report[-1] == "the files changed while they were read, so the ids are not kept"
+    assert list(folder.iterdir()) == []
+    monkeypatch.setattr(encoding, "load_corpus", load)
+    path.write_bytes(content)
+    assert len(load_encoded(config)[0].train) < len(grown.train)
+
+
 def test_a_full_disk_is_told_and_leaves_nothing_behind(corpus, monkeypatch):
     config, folder = corpus
 

@@ -33,6 +33,14 @@ def test_an_imported_model_writes_scores_and_is_saved(lm, weights, tmp_path):
     assert run.score(["Anna"]) == again.score(["Anna"])
 
 
+@pytest.mark.parametrize("settings", [{"bos": True}, {"bos": False}])
+def test_what_flaxchar_exported_to_keras_comes_back_with_its_settings(tmp_path, settings):
+    lm = random_model(**settings)
+    lm.export(tmp_path / "a", to="keras")
+    again = read_model(tmp_path / "a" / "model.weights.h5", tmp_path / "a" / "flaxchar.json")
+    assert (again.config, again.vocabulary) == (lm.config, lm.vocabulary)
+
+
 @pytest.mark.slow
 def test_an_imported_model_is_trained_further(lm, weights, tmp_path):
     run = flaxchar.import_model(weights, vocabulary=vocabulary_file(tmp_path / "v.json", lm.vocabulary))
@@ -69,9 +77,18 @@ def test_other_endings_are_refused(name, lm, tmp_path):
 
 def test_what_is_no_file_is_refused_without_waiting(lm, tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
-    for name, expected in (("pipe.h5", "no regular file"), ("none.h5", "No such file"), (".", "no regular file")):
+    for name, expected in (
+        ("pipe.h5", "no regular file"),
+        ("none.h5", "No such file"),
+        (".", "is a folder; name the file in it"),
+    ):
         assert expected in told(read_model, tmp_path / name, lm.vocabulary)
         assert expected in told(read_model, tmp_path / "a.h5", tmp_path / name)
+
+
+def test_the_message_about_a_folder_names_the_file_in_it(lm, weights):
+    assert f"name the file in it: {weights}" in told(read_model, weights.parent, lm.vocabulary)
+    assert f"name the file in it: {weights.parent / 'flaxchar.json'}" in told(read_model, weights, weights.parent)
 
 
 def test_files_beyond_the_limit_are_refused_unread(lm, weights, monkeypatch):

@@ -24,12 +24,12 @@ EXPECTED = Vocabulary(("e", "t", '"'))
 )
 def test_every_form_is_read(values, tmp_path):
     (tmp_path / "v.json").write_text(json.dumps(values))
-    assert read_vocabulary(tmp_path / "v.json") == EXPECTED
+    assert read_vocabulary(tmp_path / "v.json") == (EXPECTED, None)
 
 
 def test_a_character_may_be_named_like_a_key(tmp_path):
     (tmp_path / "v.json").write_text('{"v": 1, "o": 2}')
-    assert read_vocabulary(tmp_path / "v.json").tokens == ("v", "o")
+    assert read_vocabulary(tmp_path / "v.json")[0].tokens == ("v", "o")
 
 
 @pytest.mark.parametrize(

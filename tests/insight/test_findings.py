@@ -33,3 +33,5 @@ def test_chance_is_told_from_findings():
         "all units: 60%",
         "context: the last 2 characters are enough to come within 0.05 bits of the longest context",
     ]
+    report.contexts = [ContextLoss(1, 2.0, 0.1, 1.0), ContextLoss(2, 2.0, 0.1, 0.0)]
+    assert findings(report)[-1].startswith("context: the last character is enough to come within")

@@ -87,7 +87,7 @@ def running_share(names: Sequence[str], options: ReadOptions) -> float | None:
             return None
         lines = next(lines_of(_decode(file, options, findings)), [])
         count += len(lines)
-        layout += sum(not line.strip() or line[0] in " \t" for line in lines)
+        layout += sum(not line.strip() or line[0].isspace() for line in lines)
         long += sum(len(line) > _LONG_LINE for line in lines)
     if count < _FEW_LINES:
         layout = 0  # a short list may have such lines too
@@ -111,6 +111,8 @@ def _walk(folder: Path, findings: Findings) -> Iterator[Path]:
     """All that lies in a folder and in those within it, linked ones included, each folder once."""
 
     def tell(error: OSError) -> None:
+        if error.filename == str(folder):
+            raise InputError(f"{folder} cannot be read: {error.strerror}") from error
         findings.note(f"{error.filename} cannot be read and is left out: {error.strerror}")
 
     visited = {os.path.realpath(folder)}

@@ -20,6 +20,8 @@ from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Records that are looked at where no field is named, and how many keys a message shows.
 _LOOKED_AT, _SHOWN_KEYS = 100, 20
+# A list of records is looked for in objects within so many others.
+_DEEPEST = 4
 _MISSING = object()
 
 
@@ -237,17 +239,32 @@ def _unpacked(document: dict[str, Any], path: str, options: ReadOptions) -> Any:
         return document
     if (columns := _columns(document, options, path)) is not None:
         return columns
-    items = list(document.values())
+    items, within = list(document.values()), _list_of_records(document, wanted)
     if items and all(isinstance(item, dict) for item in items) and not any(field in document for field in wanted):
-        return items  # records by their id, or pandas' orient="index"
+        # records by their id, or pandas' orient="index"
+        return items if within is None or any(_has(item, wanted) for item in items) else within
     lists = [item for key, item in document.items() if isinstance(item, list) and key not in wanted]
-    fitting = [
-        item
-        for item in lists
-        if item and isinstance(item[0], dict) and all(_get(item[0], field) is not _MISSING for field in wanted)
-    ]
-    chosen = fitting or lists
-    return chosen[0] if len(chosen) == 1 else document
+    return within or (lists[0] if len(lists) == 1 else document)
+
+
+def _list_of_records(document: dict[str, Any], wanted: Sequence[str]) -> list[Any] | None:
+    """The only list of records with the wanted keys, in an object or in the objects in it; None if there is none.
+
+    Lists that lie less deep go before others. Answers of servers have them as ``{"response": {"docs": [{…}]}}``.
+    """
+    level = [document]
+    for _ in range(_DEEPEST):
+        lists = [item for part in level for key, item in part.items() if isinstance(item, list) and key not in wanted]
+        # The first records may be of another kind, such as a picture among messages.
+        fitting = [item for item in lists if any(_has(record, wanted) for record in item[:_LOOKED_AT])]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+        level = [item for part in level for item in part.values() if isinstance(item, dict)]
+    return None
+
+
+def _has(record: Any, wanted: Sequence[str]) -> bool:
+    return isinstance(record, dict) and all(_get(record, field) is not _MISSING for field in wanted)
 
 
 def _is_split(document: dict[str, Any]) -> bool:

@@ -35,6 +35,7 @@ class Table(NamedTuple):
       header: the first row, where it names the columns; else None.
       width: how many columns a row has.
       notes: what is to be told, a sentence each without the name of the file.
+      padded: whether spaces before the separators belong to them too, as in what psql prints.
     """
 
     dialect: Dialect
@@ -42,6 +43,7 @@ class Table(NamedTuple):
     header: list[str] | None
     width: int
     notes: tuple[str, ...]
+    padded: bool = False
 
 
 def recognise(
@@ -74,7 +76,7 @@ def recognise(
     dialect, first, width = best.dialect, best.first, best.width
     if named and any(field not in first for field in wanted) and any(name[:1] == " " for name in first):
         dialect, first = dialect._replace(spaces=True), [name.lstrip(" ") for name in first]
-    notes = []
+    notes, padded = [], False
     if separator is None:
         if looks.best(default).misfits or looks.best(default).width > 1:
             notes.append(f"the table has one column, so each {_SEPARATORS.get(default, repr(default))} in it is text")
@@ -86,7 +88,8 @@ def recognise(
     elif dialect.quoting == "none":
         notes.append("quotation marks are read as text, because most that begin a field do not end it")
     if dialect.spaces:
-        notes.append("spaces after the separators are left out")
+        padded = named and any(name.endswith(" ") for name in first[:-1])
+        notes.append(f"spaces {'around' if padded else 'after'} the separators are left out")
     if not named and max(map(int, wanted)) > width:
         raise InputError(
             f"{path} has no column {max(map(int, wanted))}: most rows have {columns_in_words(width)}, the first one "
@@ -104,7 +107,7 @@ def recognise(
         if (times := first.count(field)) > 1:
             notes.append(f"{times} columns are named {field!r}; the first of them is read")
     columns = tuple(column for field in wanted if (column := find_name(field, first)) is not None)
-    return Table(dialect, columns, first, len(first), tuple(notes))
+    return Table(dialect, columns, first, len(first), tuple(notes), padded)
 
 
 def lines_above(lines: Sequence[str], default: str, wanted: Sequence[str], delimiter: str | None = None) -> int:

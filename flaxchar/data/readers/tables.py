@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
@@ -15,6 +15,10 @@ from flaxchar.data.readers.rows import Rows
 # The dialect is recognised from so many lines or characters.
 _FIRST_LINES, _FIRST_CHARACTERS = 2_000, 1 << 22
 _END_OF_FILE = "\x1a"
+# What MySQL, PostgreSQL, Hive and the tables of IMDb write for a missing value.
+_NULL = "\\N"
+# The line that psql, MySQL and Markdown draw under the header.
+_RULE = re.compile(r"(?=.*[|+])[-+|:= ]*--[-+|:= ]*")
 
 
 def read_table(
@@ -60,12 +64,23 @@ def read_table(
     for note in table.notes:
         findings.note(f"{path}: {note}")
     columns = table.columns[len(options.named) :]
+    separator = table.dialect.separator
+    ruled = table.header is not None and separator is not None and _RULE.fullmatch("".join(first[1:2]))
+    if ruled:
+        assert separator is not None
+        findings.note(f"{path}: the rule under the header, line {number + 1}, is left out")
+        first = [first[0], separator * (table.width - 1), *first[2:]]  # a row, left out below
     label_column = None if options.label_field is None else table.columns[0]
     source_column = None if options.source_field is None else table.columns[len(options.named) - 1]
     rows = Rows(table, path, options.skip_bad_rows, findings).read(itertools.chain([first], lines), number)
     if table.header:
         next(rows)
+        if ruled:
+            next(rows)
         rows = _with_nameless_told(rows, table.header, path, findings)
+    if table.padded:
+        rows = ((line, [cell.rstrip(" ") for cell in row]) for line, row in rows)
+    rows = _without_nulls(rows, table.columns, path, findings)
     if not options.named:
         column = columns[0]
         for _, row in rows:
@@ -96,6 +111,19 @@ def _with_nameless_told(
             yield line, row
 
     return told()
+
+
+def _without_nulls(
+    rows: Iterator[tuple[int, list[str]]], columns: Sequence[int], path: str, findings: Findings
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows with empty cells where these columns hold the sign of a missing value."""
+    for line, row in rows:
+        if _NULL in row and (missing := sum(row[column] == _NULL for column in columns)):
+            sentence = "cells with \\N, which stands for a missing value, read as empty: {}"
+            findings.count(sentence, f"{path}, line {line}", missing)
+            yield line, ["" if cell == _NULL else cell for cell in row]
+        else:
+            yield line, row
 
 
 def _first_lines(lines: Iterator[list[str]]) -> list[str]:

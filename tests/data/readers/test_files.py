@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import os
 import threading
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 import flaxchar
 from flaxchar import Config, InputError
 from flaxchar.data.corpus import load_corpus, settle
+from flaxchar.data.readers.files import running_share
+from flaxchar.data.readers.reading import ReadOptions
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.log", "A.TXT"])
@@ -178,3 +181,17 @@ def test_tables_standard_input_and_what_the_user_says_are_not_looked_at(write):
 def test_columns_and_keys_are_found_in_any_normal_form(write, name, content):
     path = write(name, content.format("gro\u0308\u00dfe"))
     assert read_texts([path], ["gr\u00f6\u00dfe"]) == ["a"]
+
+
+def test_paragraphs_indented_by_ideographic_spaces_are_running_text(write):
+    path = write("novel.txt", "\u3000\u3000春天来了。\n" * 30)
+    assert running_share([path], ReadOptions()) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path, monkeypatch):
+    def closed(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        read_texts([str(tmp_path)])

@@ -154,3 +154,20 @@ CHAT = '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant"
 def test_what_cannot_be_read_is_told_with_its_place(write, content, arguments, message):
     with pytest.raises(InputError, match=message):
         read_texts([write("a.jsonl", content)], **arguments)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"status": "ok", "result": {"items": [{"text": "a"}, {"text": "b"}]}},
+        {"responseHeader": {"q": "x"}, "response": {"docs": [{"text": "a"}, {"text": "b"}]}},
+        {"people": [{"name": "A"}], "messages": [{"text": "a"}, {"text": "b"}], "words": []},
+    ],
+)
+def test_the_list_of_records_may_lie_within_objects(write, document):
+    assert read_texts([write("a.json", json.dumps(document))]) == ["a", "b"]
+
+
+def test_the_first_records_of_a_list_may_be_of_another_kind(write):
+    document = {"people": [{"name": "A"}], "messages": [{"photos": []}, {"text": "a"}]}
+    assert read_texts([write("a.json", json.dumps(document))], ["text"], skip_bad_rows=True) == ["a"]

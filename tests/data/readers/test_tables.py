@@ -114,3 +114,30 @@ def test_the_delimiter_that_the_user_names_is_taken(write, delimiter):
 def test_what_cannot_be_read_is_told_with_its_place(write, content, arguments, message):
     with pytest.raises(InputError, match=message):
         read_texts([write("a.csv", content)], **arguments)
+
+
+def test_the_sign_of_a_missing_value_is_an_empty_cell(write):
+    path = write("titles.tsv", "id\ttitle\tkind\n1\tRain\tx\n2\t\\N\tx\n3\tSnow\t\\N\n")
+    read, sentences = read_found(path, ["title"], label_field="kind")
+    assert read == [Example("Rain", "x"), Example("", "x")]
+    assert sentences == [
+        f"cells with \\N, which stands for a missing value, read as empty: 2, the first in {path}, line 3",
+        f"rows without a label left out: 1, the first in {path}, line 4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "above", "rule", "row", "below"),
+    [
+        ("psql.txt", "", "----+---------+------", " {:2} | line {:2} | a", "(12 rows)\n\n"),
+        ("mysql.txt", "+----+---------+------+\n", "+----+---------+------+", "| {:2} | line {:2} | a    |", "+--+\n"),
+        ("table.md", "", "|----|:--------|-----:|", "| {:2} | line {:2} | a    |", ""),
+    ],
+)
+def test_tables_that_are_drawn_have_a_rule_and_padded_cells(write, name, above, rule, row, below):
+    header = " id |  text   | kind " if name == "psql.txt" else "| id | text    | kind |"
+    rows = "\n".join(row.format(k, k) for k in range(12))
+    path = write(name, f"{above}{header}\n{rule}\n{rows}\n{below}")
+    read, sentences = read_found(path, ["text"], label_field="kind", format="csv")
+    assert read == [Example(f"line {k:2}", "a") for k in range(12)]
+    assert any("the rule under the header" in sentence for sentence in sentences)
