@@ -97,7 +97,5 @@ def test_without_prompt_toolkit_one_sentence_says_what_to_install(lm, monkeypatc
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(
-        InputError, match=r"needs prompt_toolkit; install it with pip install 'flaxchar\[interactive\]'"
-    ):
+    with pytest.raises(InputError, match=r"needs prompt_toolkit; install it with pip install -e '\.\[interactive\]'"):
         interactive.make_session(Dialogue(lm, SampleOptions()))

@@ -16,6 +16,8 @@ import pytest
 from helpers import ROOT, SMALL, environment, run_command
 
 import flaxchar
+from flaxchar.commands.train import train
+from flaxchar.config import InputError
 
 
 def test_train_reports_texts_progress_results_and_what_to_do_next(texts, tmp_path):
@@ -152,9 +154,10 @@ def test_a_missing_extra_is_named_before_anything_is_done(texts, tmp_path, run_h
 
 
 @pytest.mark.parametrize("name", ["data", "val-data"])
-def test_a_mistyped_file_is_named_before_the_kernel_is_compiled(texts, tmp_path, run_here, monkeypatch, name):
+def test_a_mistyped_file_is_named_before_the_kernel_is_compiled(texts, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("flaxchar.commands.process.set_up", lambda devices=None: None)
     monkeypatch.setattr("flaxchar.commands.process.start_kernel", lambda devices=None: pytest.fail("compiled"))
     files = ("--data", texts, f"--{name}", str(tmp_path / "nofile.txt"))
-    result = run_here("train", *files[-2 if name == "data" else 0 :], "--workdir", str(tmp_path / "r"))
-    assert (result.returncode, result.stderr) == (2, f"flaxchar: there is no file {tmp_path / 'nofile.txt'}\n")
+    with pytest.raises(InputError, match=r"^there is no file .*nofile.txt$"):
+        train([*files[-2 if name == "data" else 0 :], "--workdir", str(tmp_path / "r")])
     assert not (tmp_path / "r").exists()
