@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def report(arguments: Sequence[str]) -> int:
         raise InputError(f"`output` is {output}, which is a folder; name a file in it")
     if not output.absolute().parent.is_dir():
         raise InputError(f"`output` is {output}, but there is no folder {output.parent}")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise InputError(f"the folder {output.parent} cannot be written to; name a file in another one with `output`")
     process.start_kernel()
 
     from flaxchar.insight.findings import findings

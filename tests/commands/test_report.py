@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+
+import pytest
+
+from flaxchar import InputError
+from flaxchar.commands.report import report
 
 
 def test_the_page_is_written_and_the_findings_are_printed(run, run_here, tmp_path):
@@ -31,3 +37,9 @@ def test_bad_calls_are_one_sentence(run, run_here, tmp_path):
         assert result.returncode == 2, arguments
         assert sentence in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(InputError, match="cannot be written to; name a file in another one with `output`"):
+        report([str(run)])
