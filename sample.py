@@ -8,6 +8,6 @@ if __name__ == "__main__":
         signal.signal(
             signal.SIGINT, signal.SIG_DFL
         )  # until `main` listens, Ctrl-C ends the process without a traceback
-    from flaxchar.commands.main import main
+    from flaxchar.commands.main import run
 
-    sys.exit(main(["sample", *sys.argv[1:]]))
+    run(["sample", *sys.argv[1:]])

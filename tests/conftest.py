@@ -22,10 +22,15 @@ jaxtyping.install_import_hook(
 )
 
 import helpers  # noqa: E402
+import hypothesis  # noqa: E402
 import jax  # noqa: E402
 from helpers import CACHE, QUICK_COMPILER, ROOT  # noqa: E402
 
 from flaxchar.hardware import Hardware, described_as  # noqa: E402
+
+# A slow or busy machine breaks no test: what takes how long is measured in benchmarks/.
+hypothesis.settings.register_profile("flaxchar", deadline=None)
+hypothesis.settings.load_profile("flaxchar")
 
 AG_NEWS = ROOT.parent / "shared" / "data" / "ag_news" / "test.csv"
 

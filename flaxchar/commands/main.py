@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn, TextIO
 
 from flaxchar.commands import signals
 
@@ -42,6 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return signals.say_interrupted(error)
 
 
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command, and end the process with its exit status."""
+    status = [1]
+    atexit.register(_end_process, status)  # what is registered first runs last
+    try:
+        status[0] = main(arguments)
+    except SystemExit as ending:  # after --help
+        status[0] = ending.code if isinstance(ending.code, int) else 0
+    sys.exit(status[0])
+
+
+def _end_process(status: list[int]) -> None:
+    """End the process before Python takes its interpreter down.
+
+    After Ctrl-C, threads may still compile or compute in native code. Once in hundreds of times one of them met the
+    interpreter half taken down, and the process ended with a segmentation fault after its last line.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads any more, or the disk is full
+            status[0] = status[0] or 1
+    os._exit(status[0])
+
+
 def _main(arguments: list[str]) -> int:
     """Run a command, and turn errors into one sentence and an exit status."""
     from flaxchar.commands import process
@@ -51,13 +78,12 @@ def _main(arguments: list[str]) -> int:
     from flaxchar.storage import StorageError
 
     escape_unencodable()
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE, file=sys.stdout if arguments else sys.stderr)
-        return 0 if arguments else 2
     process.collect_garbage_less_often()
     try:
         with form_warnings():
-            return _run(arguments[0], arguments[1:])
+            status = _run(arguments[0], arguments[1:]) if arguments else _print_usage(sys.stderr, 2)
+        sys.stdout.flush()  # a full disk may show only now
+        return status
     except InputError as error:
         return _fail(as_flags(str(error)), 2, arguments)
     except TrainingDiverged as error:
@@ -77,9 +103,16 @@ def _main(arguments: list[str]) -> int:
         return _fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, arguments)
 
 
+def _print_usage(stream: TextIO, status: int) -> int:
+    print(_USAGE, file=stream)
+    return status
+
+
 def _run(name: str, arguments: Sequence[str]) -> int:
     """Run a command. Each is imported only when it is needed, so that errors and help come at once."""
     match name:
+        case "-h" | "--help":
+            return _print_usage(sys.stdout, 0)
         case "train":
             from flaxchar.commands.train import train as command
         case "sample":

@@ -170,3 +170,43 @@ def test_a_failure_of_the_work_is_status_1_and_debug_shows_where(run, tmp_path):
     result = run_command(*command, "--debug")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+
+
+def test_a_process_ends_whole_and_without_taking_the_interpreter_down():
+    """Threads in native code can crash while Python takes the interpreter down."""
+    program = """if True:
+        import atexit, sys
+        from flaxchar.commands import main
+
+        class Last:
+            def __del__(self):
+                print("taken down", flush=True)
+
+        last, command = Last(), main.main
+
+        def cleaning(arguments):
+            atexit.register(print, "cleaned up")
+            return command(arguments)
+
+        main.main = cleaning
+        main.run(sys.argv[1:])
+    """
+    for arguments, status in ((["--help"], 0), (["train", "--help"], 0), (["bake"], 2)):
+        result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=ROOT)
+        assert result.returncode == status
+        assert result.stdout.splitlines()[-1] == "cleaned up"
+        assert "flaxchar" in result.stdout + result.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_sentence_and_status_1():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "flaxchar", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+    assert result.returncode == 1
+    assert result.stderr == "flaxchar: No space left on device (--debug shows where)\n"
