@@ -1,7 +1,7 @@
 """Hardware: the device that JAX computes on, and every choice that depends on it.
 
 A CPU computes one row after another, so small batches and little padding are fast there. A GPU computes thousands of
-rows in the time of one, but every program takes seconds to compile, and every step of a recurrence takes as long as
+rows in parallel, but every program takes seconds to compile, and every step of a recurrence takes as long as
 the start of a few kernels. The numbers below were measured on an H200 (``docs/decisions/gpu.md``).
 """
 
@@ -38,7 +38,7 @@ class Hardware:
 
     @property
     def wide(self) -> bool:
-        """Whether thousands of rows take hardly longer than one: true for a GPU and a TPU."""
+        """Whether the device computes thousands of rows in parallel: true for a GPU and a TPU."""
         return self.platform != "cpu"
 
     @property
@@ -63,9 +63,9 @@ class Hardware:
 
     @property
     def decode_stretch(self) -> int:
-        """Tokens that the decode loop draws before it looks whether all texts are finished.
+        """Tokens that the decode loop draws between two checks whether all texts are finished.
 
-        The host has to fetch the answer from a GPU, which waits for it.
+        At each check a GPU waits until the host has fetched the answer.
         """
         return 16 if self.wide else 1
 
@@ -73,19 +73,19 @@ class Hardware:
     def steps_under_way(self) -> int:
         """Training steps that may wait for the device.
 
-        With two, the host makes the next batch while a CPU computes. A GPU is faster than the host's answers to it, so
-        the host hands over many steps at a time and reads their losses together.
+        With two, the host makes the next batch while a CPU computes. A GPU finishes a step before the
+        host can react to it, so the host enqueues many steps and reads their losses together.
         """
         return 32 if self.wide else 2
 
     @property
     def compiled_at_once(self) -> int:
-        """Programs that are compiled at the same time. One for a GPU takes long and does not keep a core busy."""
+        """Programs that are compiled at the same time. One for a GPU takes long and leaves its core partly idle."""
         return 8 if self.wide else 2
 
     @property
     def batches_ahead(self) -> int:
-        """Training batches that are made and sent to the device ahead; 0 if the device's cores make them."""
+        """Training batches that the host makes and sends in advance; 0 for a CPU, whose cores also take the steps."""
         return 4 if self.wide else 0
 
     @property

@@ -71,7 +71,7 @@ class DataConfig:
     )
     encoding: str = setting(
         "utf-8",
-        "Encoding of the files, such as cp1252. Files that begin with a byte order mark are read by that.",
+        "Encoding of the files, such as cp1252. A byte order mark at the start of a file takes precedence.",
         filled=True,
     )
     format: FormatName | None = setting(
@@ -113,7 +113,8 @@ class DataConfig:
         most=MOST_TOKENS,
     )
     bos: bool = setting(
-        True, "Feed <eos> before each text, so that the first character is predicted too. Off with labels or sources."
+        True,
+        "Feed <eos> before each text, so that the first character is predicted too. Always off with labels or sources.",
     )
     window: int | None = setting(
         None,
@@ -124,8 +125,9 @@ class DataConfig:
     )
     begin_at: BeginAt | None = setting(
         None,
-        "Where running text begins that is written without a prompt: after a blank line, after a line feed, or "
-        "anywhere. Without it: at a paragraph if blank lines separate them, else at a line.",
+        "Where the model begins a text without a prompt, if it was trained on running text: after a blank line "
+        "(paragraph), after a line feed (line), or anywhere. Without it: paragraph if blank lines separate paragraphs, "
+        "else line; anywhere if the files have no line feeds.",
     )
 
     @property
@@ -170,7 +172,9 @@ class ModelConfig:
         False, "Apply LayerNorm to the inputs of every layer after the first and to the final outputs."
     )
     dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", "Type of the factors of matrix products. Parameters, recurrent state and loss are always float32."
+        "float32",
+        "Type of the factors in matrix products. bfloat16 is usually faster on a GPU; on a CPU it turns training's C++ "
+        "kernel off. Parameters, recurrent state, attention and loss are always float32.",
     )
     matmul_precision: Literal["default", "float32"] = setting(
         "default",
@@ -208,8 +212,8 @@ class TrainingConfig:
     weight_decay: float = setting(0.1, "Weight decay of matrices under adamw, lion and muon.", least=0)
     ema: float | None = setting(
         None,
-        "Evaluate, save and sample with an exponential moving average of the parameters. This is its decay, such as "
-        "0.999.",
+        "Decay of an exponential moving average of the parameters, such as 0.999. The saved model, the evaluations and "
+        "the samples use the average. Without it, no average is kept.",
         above=0,
         below=1,
     )
@@ -229,8 +233,8 @@ class TrainingConfig:
     )
     init_from: str | None = setting(
         None,
-        "Begin with the weights of the run in this directory instead of random ones. The new run has its network; the "
-        "weights of characters that both know are taken over, those of new characters start fresh.",
+        "Begin with the weights of the run in this directory instead of random ones. The new run takes over its "
+        "network, and the weights of characters that both runs know. New characters are initialised anew.",
         metavar="DIR",
     )
     sample_prompts: tuple[str, ...] = setting(

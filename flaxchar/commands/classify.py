@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ClassifyOptions(TextOptions):
     """Print the most probable label of each text, with its probability.
 
-    With `label_field`, the field of the true labels, print accuracy, confusion matrix and calibration instead, or with
-    `json` the true label of each text beside the other.
+    With `label_field`, the field of the true labels, print accuracy, confusion matrix and calibration instead. With
+    `json` as well, print the predicted and the true label of each text.
     """
 
     json: bool = setting(False, "Print one JSON object per text, with the probability of every label.", switch=True)

@@ -22,7 +22,7 @@ class ScoreOptions(TextOptions):
 
     rank: bool = setting(False, "Print the most surprising text first.", switch=True)
     adapt: bool = setting(
-        False, "Let the model learn from each few texts after it has scored them (dynamic evaluation).", switch=True
+        False, "Train the model further on the texts it has scored, a few at a time (dynamic evaluation).", switch=True
     )
     color: bool = setting(
         False,
@@ -32,8 +32,9 @@ class ScoreOptions(TextOptions):
     )
     json: bool = setting(
         False,
-        "Print one JSON object per text and one for all of them. line is the text's line in its file; for tables, row "
-        "is the number of its row among those that were read, and record likewise for other formats.",
+        "Print one JSON object for each text, and a last one for all texts. The key line holds the text's line number "
+        "in a plain text file. Tables have row instead, and JSON and Parquet have record: numbers that count only the "
+        "rows or records that were read.",
         switch=True,
     )
 

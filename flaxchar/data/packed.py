@@ -1,9 +1,9 @@
 """Packed batches: several whole texts in each row, so that one batch width serves texts of all lengths.
 
 The recurrent state is set to 0 where a text starts (``Batch.starts``), so the loss and the gradient of each text are
-those it has in a row of its own. The texts are packed by best-fit decreasing (Johnson 1973), computed on the histogram
-of their lengths as in Krell et al. 2021, https://arxiv.org/abs/2107.02027. Rows of texts of many lengths are then more
-than 95 % full.
+those it has in a row of its own; only recurrent dropout differs, because a row has one mask. The texts are packed by
+best-fit decreasing (Johnson 1973), computed on the histogram of their lengths as in Krell et al. 2021,
+https://arxiv.org/abs/2107.02027. Rows of texts of many lengths are then more than 95 % full.
 """
 
 from __future__ import annotations

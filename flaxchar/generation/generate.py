@@ -77,7 +77,7 @@ class _Request(NamedTuple):
 def _request(
     model: AnyModel, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool, dtype: Any
 ) -> _Request:
-    """The request for samples number ``samples`` of a prompt, in at least as many rows of tokens of a type."""
+    """The request for the samples with these numbers, in ``rows`` rows; ``dtype``: the type of the tokens."""
     check("seed", seed, int, least=0, most=2**32 - 1)
     given = lead_in(prompt, model.vocab - 1, bos)
     lead = len(given) - len(prompt)

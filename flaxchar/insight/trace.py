@@ -108,8 +108,8 @@ def trace_many(
 ) -> list[Trace]:
     """Trace a model over texts, each by itself, in batches of a few widths; arguments and errors as ``trace``.
 
-    The activations of all the texts are kept: ``4 * layers * hidden`` bytes for each character, with the gates of an
-    LSTM five times as many.
+    The activations of all texts stay in memory: ``4 * layers * hidden`` bytes a token. With the gates of an LSTM it is
+    five times as much.
     """
     vocabulary = trained.vocabulary
     if vocabulary.classifies:

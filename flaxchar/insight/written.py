@@ -32,7 +32,7 @@ class Written(NamedTuple):
     Attributes:
       text: the text.
       beginning: the label or source that it was written for; empty for none.
-      copied: where its longest passage that also stands in the training texts begins, and the passage's length.
+      copied: start and length of the longest passage that also occurs in the training texts.
     """
 
     text: str

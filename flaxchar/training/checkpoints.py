@@ -1,8 +1,9 @@
 """Checkpoints of a run, by Orbax: the last one, and the best one on the held-out texts.
 
-A checkpoint is a folder named by its step, ``checkpoints/60``. It is written under another name, with the checksums of
-its files as the last of them, made durable, and renamed. Before it is deleted, it is renamed too. So a folder named by
-a step is a whole checkpoint at every instant, also after a kill or a power cut.
+A checkpoint is a folder named by its step, ``checkpoints/60``. Its files are written into a folder
+of another name, the checksums last. The folder is synchronised with the disk and only then renamed to its step. Before
+a checkpoint is deleted, it is renamed too. So a folder named by a step is always a whole checkpoint, also after a kill
+or a power cut.
 """
 
 from __future__ import annotations

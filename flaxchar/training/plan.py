@@ -146,9 +146,8 @@ def steps_within(seconds: float, costs: Costs, count_evaluations: Callable[[int]
 def evaluation_steps(total_steps: int, steps_per_epoch: int, most: int = MOST_EVALUATIONS) -> frozenset[int]:
     """Numbers of the steps after which a run is evaluated.
 
-    These are the last step; the ends of epochs, evenly thinned to ``most``; and, in a run of fewer than
-    ``FEWEST_EVALUATIONS`` epochs, the quarters of the run. A point too close to one that comes earlier in this
-    sentence is left out.
+    In order of priority: the last step; the ends of epochs, evenly thinned to ``most``; and, in a run of fewer than
+    ``FEWEST_EVALUATIONS`` epochs, the quarters of the run. A step too close to one of higher priority is left out.
     """
     epochs, fewest = total_steps // steps_per_epoch, min(FEWEST_EVALUATIONS, most)
     count = min(epochs, most)

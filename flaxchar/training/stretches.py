@@ -52,7 +52,7 @@ def stretch_rates(training: TrainingConfig, stretches: Sequence[Stretch]) -> np.
 def stretch_points(
     stretches: Sequence[Stretch], points_within: Callable[[int], frozenset[int]], begin: int = 0
 ) -> frozenset[int]:
-    """Numbers of the steps after which a run is evaluated: in each stretch as in a run of as many steps.
+    """Numbers of the steps after which a run is evaluated. Each stretch is evaluated like a run of its length.
 
     Args:
       stretches: the stretches, in order.
