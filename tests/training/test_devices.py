@@ -63,14 +63,12 @@ def on_8_devices(program):
     return python(PROGRAM + program)
 
 
-def test_2_4_and_8_devices_train_like_one_and_each_is_reproducible():
+@pytest.mark.parametrize("devices", [2, *(pytest.param(count, marks=pytest.mark.slow) for count in (4, 8))])
+def test_several_devices_train_like_one_and_again_to_the_bit(devices):
     """With dropout: a row's random numbers do not depend on where it is computed."""
-    on_8_devices("""
-one = run(1)
-for devices in (2, 4, 8):
-    several = run(devices)
-    close(several, one, f"{devices} devices")
-again = run(8)
+    on_8_devices(f"""
+one, several, again = run(1), run({devices}), run({devices})
+close(several, one, "several devices")
 np.testing.assert_array_equal(again[1], several[1])
 assert again[0] == several[0]
 """)
