@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE / "torture"))
 
 from rows import Row  # noqa: E402
 
-SCRIPTS = ("storage", "arithmetic", "inputs")
+SCRIPTS = ("storage", "arithmetic", "inputs", "page")
 HEAD = "| attack | tried | refused or detected | survived | lost |\n|---|---|---|---|---|\n"
 
 
