@@ -75,11 +75,17 @@ def parse_json(data: bytes, name: str) -> Any:
       InputError: it is no JSON, holds NaN or an infinite number, or is nested too deeply.
     """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_parse_int)
     except ValueError as error:
         raise InputError(f"{name} cannot be read: {error}") from error
     except RecursionError:
         raise InputError(f"{name} cannot be read: its values are nested too deeply") from None
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) > 1000:  # Python's own limit, of 4,300, tells to change a setting of Python
+        raise ValueError(f"a number has {len(digits):,} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:
