@@ -255,7 +255,7 @@ def file_command_lines(run: Path, texts: Path, folder: Path) -> Iterator[BadComm
     for arguments, told in (
         ((new,), "FILE"),
         ((nothing, new), "nothing"),
-        ((str(folder), new), "no regular file"),
+        ((str(folder), new), "is a folder; name the file in it"),
         (("/dev/zero", new), "/dev/zero"),
         ((str(texts), new), "another ending"),
         ((str(folder / "some.h5"), new), "no HDF5 file"),

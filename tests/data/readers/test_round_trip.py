@@ -20,7 +20,10 @@ from flaxchar.data.readers.tables import read_table
 # A noncharacter stands for the separator of a table of one column.
 CELL_CHARACTERS = st.characters(exclude_characters="\r\0\x1a\ufeff\uffff", exclude_categories=["Cs"])
 # Separators and quotation marks are frequent.
-CELL = st.text(st.one_of(st.sampled_from(",;|\t\"'\n \\ab"), CELL_CHARACTERS), max_size=12)
+# \N alone is a missing value.
+CELL = st.text(st.one_of(st.sampled_from(",;|\t\"'\n \\ab"), CELL_CHARACTERS), max_size=12).filter(
+    lambda text: text.strip() != "\\N"
+)
 # An empty label is missing, and a row of blank cells is a blank row.
 LABEL = st.text(st.sampled_from("abc,;| "), min_size=1, max_size=3).filter(str.strip)
 
