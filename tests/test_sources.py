@@ -111,6 +111,7 @@ def test_the_source_is_used(table, tmp_path):
     own, others = (float(line.split()[0]) for line in result.stdout.splitlines() if "this model" in line)
     assert own < 0.5  # without the source: log2(5) bits for three characters of four
     assert others > 2.0
+    assert f'sample.py --workdir {path} --temperature 0.8 --source "A SOURCE"\n' in result.stdout
     lm = flaxchar.load(path)
     assert lm.generate(source="cat dog bee", temperature=0.0) == ["cdb"]
     written = run_command("sample.py", "--source", "elk ant cat", "--beam", "4", "--workdir", str(path))

@@ -76,8 +76,10 @@ def report_ending(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) 
         print(f"to classify texts: flaxchar classify FILE --workdir {folder}")
         return 0
     _report_language_model(run, corpus, ending)
-    label = f" --label {shlex.quote(corpus.vocabulary.labels[0])}" if corpus.vocabulary.labels else ""
-    print(f"to write more: python sample.py --workdir {folder} --temperature 0.8{label}")
+    given = f" --label {shlex.quote(corpus.vocabulary.labels[0])}" if corpus.vocabulary.labels else ""
+    if corpus.vocabulary.source_end is not None:
+        given += ' --source "A SOURCE"'
+    print(f"to write more: python sample.py --workdir {folder} --temperature 0.8{given}")
     return 0
 
 
