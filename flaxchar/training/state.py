@@ -76,5 +76,4 @@ def init_state(
 
 def copy_tree(tree: Any) -> Any:
     """Copy arrays, so that a step may reuse the buffers of the originals."""
-    # `jnp.array(leaf, copy=True)` would compile a program for each shape.
-    return jax.device_put(tree, may_alias=False)
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
