@@ -74,7 +74,8 @@ def environment(**variables: str) -> dict[str, str]:
     """The environment of a user's command: warnings as Python shows them by default, a cache of its own."""
     _hand_on_kernel()
     flags = os.environ.get("XLA_FLAGS", "").replace(QUICK_COMPILER, "").strip()
-    return {**os.environ, "XLA_FLAGS": flags, "XDG_CACHE_HOME": CACHE, **variables}
+    # A crash in native code shows where it was.
+    return {**os.environ, "XLA_FLAGS": flags, "XDG_CACHE_HOME": CACHE, "PYTHONFAULTHANDLER": "1", **variables}
 
 
 def run_command(*arguments: str, stdin: bytes = b"", timeout: float = 300, **variables: str):
@@ -110,9 +111,9 @@ def run_here(*arguments: str, stdin: bytes | None = None) -> subprocess.Complete
 def python(program: str, **variables: str) -> str:
     """What a Python program of its own process prints."""
     command = [sys.executable, "-c", program]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment(**variables), check=True, cwd=ROOT
-    ).stdout
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(**variables), cwd=ROOT)
+    assert result.returncode == 0, f"status {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-8000:]}"
+    return result.stdout
 
 
 # Flags of a training that takes a moment.
