@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -45,6 +46,19 @@ class Client:
     def write(self, **body) -> str:
         """The text that is written, its prompt included."""
         return text_of(self.generate(**body))
+
+    def raw(self, data: bytes) -> bytes:
+        """The answer to bytes as they are; empty if the server closes without one."""
+        with self.open() as connection:
+            # The server may answer and close before it has read everything.
+            with contextlib.suppress(OSError):
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                while part := connection.recv(65536):
+                    answer += part
+            return answer
 
     def open(self) -> socket.socket:
         """A connection."""

@@ -11,7 +11,6 @@ import contextlib
 import json
 import random
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from rows import Row
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "serve")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from helpers import PALINDROMES, untrained_model  # noqa: E402
 from page_client import Client  # noqa: E402
@@ -65,24 +64,11 @@ class Server:
         return int(memory.split()[1]), len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
 
-def answer(client: Client, data: bytes, seconds: float = 30.0) -> bytes:
-    """The answer to bytes as they are; empty if the server closes without one."""
-    while (received := answer_at_once(client, data, seconds)).startswith(b"HTTP/1.1 429"):
+def answer(client: Client, data: bytes) -> bytes:
+    """The answer to bytes as they are, other than that there were too many requests."""
+    while (received := client.raw(data)).startswith(b"HTTP/1.1 429"):
         time.sleep(0.5)
     return received
-
-
-def answer_at_once(client: Client, data: bytes, seconds: float) -> bytes:
-    with client.open() as connection:
-        connection.settimeout(seconds)
-        with contextlib.suppress(OSError):
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        received = b""
-        with contextlib.suppress(ConnectionError):
-            while part := connection.recv(65536):
-                received += part
-        return received
 
 
 def is_refusal(received: bytes) -> bool:

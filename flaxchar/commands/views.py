@@ -14,6 +14,7 @@ from flaxchar.commands.painter import CURVES, Painter
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.training.loop import Progress
 from flaxchar.training.reporting import Observer, Report
+from flaxchar.training.run_directory import METRICS
 
 if TYPE_CHECKING:
     from flaxchar.commands.tensorboard import EventFile
@@ -44,7 +45,7 @@ class CurvesView(Observer):
     def close(self) -> None:
         """Draw the last picture, and say where it is."""
         painter, self._painter = self._painter, None
-        if painter is None or not (self._run / "metrics.jsonl").exists():  # interrupted before anything was recorded
+        if painter is None or not (self._run / METRICS).exists():  # interrupted before anything was recorded
             return
         try:
             painter.finish()

@@ -161,8 +161,7 @@ def load_encoded(
     """
     config, notice = settle(config)
     notices = () if notice is None else (notice,)
-    before = _versions(config.data)
-    folder = _folder(config, like, known)
+    folder, versions = _folder(config, like, known)
     if folder is not None and (kept := _open(folder)) is not None:
         report = (*kept.report, *notices, f"encoded before; the ids are in {folder}")
         return dataclasses.replace(kept, report=report), _with_beginning(config, kept)
@@ -173,7 +172,7 @@ def load_encoded(
                 new = None if folder is None else _new_folder(folder, stack)
                 encoded = encode_corpus(corpus, config.data, new, like, known)
                 if new is not None:
-                    if _versions(config.data) != before:
+                    if _versions(_names(config.data)) != versions:
                         raise _Changed
                     _write(encoded, new)
                     notices = (*notices, f"the ids are kept in {folder}")
@@ -193,27 +192,34 @@ class _Changed(Exception):
     """Files are no longer those by whose content a corpus would be kept."""
 
 
-def _versions(data: DataConfig) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of each file; it tells whether a file was written to since."""
-    names = [name for name in expand((*data.data, *data.val_data), ReadOptions.of(data)) if os.path.isfile(name)]
-    return [(name, (status := os.stat(name)).st_size, status.st_mtime_ns) for name in names]
+def _names(data: DataConfig) -> list[str]:
+    """The names of all files of a corpus."""
+    options = ReadOptions.of(data)
+    return expand(data.data, options) + expand(data.val_data, options)
+
+
+def _versions(names: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of each file that there is; they tell whether one was written to since."""
+    return [(name, (status := os.stat(name)).st_size, status.st_mtime_ns) for name in names if os.path.exists(name)]
 
 
 def _with_beginning(config: Config, corpus: EncodedCorpus) -> Config:
     return dataclasses.replace(config, data=settle_beginning(config.data, corpus.record["begin_at"]))
 
 
-def _folder(config: Config, like: Vocabulary | None, known: Sequence[str]) -> Path | None:
-    """The folder for the corpus of a configuration, named by the content of its files; None where it is too small."""
+def _folder(
+    config: Config, like: Vocabulary | None, known: Sequence[str]
+) -> tuple[Path | None, list[tuple[str, int, int]]]:
+    """The folder for the corpus of a configuration, named by the content of its files; None where it is too small.
+
+    Returns:
+      The folder, and the ``_versions`` of the files before they were hashed.
+    """
     data = config.data
-    options = ReadOptions.of(data)
-    names = expand(data.data, options) + expand(data.val_data, options)
-    if (
-        not data.data
-        or any(map(is_read_once, names))
-        or sum(Path(name).stat().st_size for name in names if Path(name).exists()) < LARGE
-    ):
-        return None
+    names, options = _names(data), ReadOptions.of(data)
+    versions = _versions(names)
+    if not data.data or any(map(is_read_once, names)) or sum(size for _, size, _ in versions) < LARGE:
+        return None, versions
     settings = {
         **dataclasses.asdict(data),
         "window": data.running,
@@ -226,7 +232,8 @@ def _folder(config: Config, like: Vocabulary | None, known: Sequence[str]) -> Pa
         settings["spelled"] = False  # the texts as a run of an older version encoded them
     settings |= {name: [_content(path) for path in expand(settings[name], options)] for name in ("data", "val_data")}
     corpora = own_cache_folder("corpora")
-    return None if corpora is None else corpora / content_key(json.dumps([_FORMAT, settings], allow_nan=False))
+    key = content_key(json.dumps([_FORMAT, settings], allow_nan=False))
+    return None if corpora is None else corpora / key, versions
 
 
 def _content(path: str) -> str:

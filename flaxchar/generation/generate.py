@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,14 +75,21 @@ class _Request(NamedTuple):
 
 
 def _request(
-    model: AnyModel, prompt: np.ndarray, samples: Sequence[int], rows: int, size: int, seed: int, bos: bool, dtype: Any
+    model: AnyModel,
+    prompt: np.ndarray,
+    samples: Sequence[int],
+    rows: int,
+    size: int,
+    seed: int,
+    bos: bool,
+    natively: bool,
 ) -> _Request:
-    """The request for the samples with these numbers, in ``rows`` rows; ``dtype``: the type of the tokens."""
+    """The request for the samples with these numbers, in ``rows`` rows, to the native kernel or to JAX's loop."""
     check("seed", seed, int, least=0, most=2**32 - 1)
     given = lead_in(prompt, model.vocab - 1, bos)
     lead = len(given) - len(prompt)
     length = _buffer_length(size)
-    tokens = np.full((rows, length), PAD, dtype)
+    tokens = np.full((rows, length), PAD, np.int32 if natively else np.min_scalar_type(model.vocab - 1))
     tokens[:, : len(given)] = given
     numbers = np.zeros(rows, np.uint32)
     numbers[: len(samples)] = samples
@@ -95,11 +102,6 @@ def _request(
 def _buffer_length(size: int) -> int:
     """Tokens of the buffer of a text: a power of two, so that few lengths are ever compiled."""
     return max(64, 1 << size.bit_length())
-
-
-def _token_type(model: AnyModel, natively: bool) -> Any:
-    """The type of the tokens in the loop's buffer."""
-    return np.int32 if natively else np.min_scalar_type(model.vocab - 1)
 
 
 def _jax_rows(model: AnyModel, size: int) -> int:
@@ -217,7 +219,7 @@ def generate(
     for first in range(0, num_samples, at_once):
         samples = range(first, min(first + at_once, num_samples))
         rows = len(samples) if natively else at_once
-        request = _request(model, prompt, samples, rows, size, seed, bos, _token_type(model, natively))
+        request = _request(model, prompt, samples, rows, size, seed, bos, natively)
         _, tokens, _ = _loop(model, params, vocabulary, request, sampling, control)(request.last)
         rest = tokens[: len(samples), request.lead + len(prompt) : request.last + 1]
         ends = _ends(rest, vocabulary.eos).tolist()
@@ -241,7 +243,7 @@ def stream(
     sampling.validate()
     natively = _runs_natively(model, control)
     rows = 1 if natively else _jax_rows(model, size)
-    request = _request(model, prompt, [sample], rows, size, seed, bos, _token_type(model, natively))
+    request = _request(model, prompt, [sample], rows, size, seed, bos, natively)
     advance = _loop(model, params, vocabulary, request, sampling, control)
     seen, finished = request.lead + len(prompt), bool(request.done[0])
     while not finished:

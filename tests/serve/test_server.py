@@ -13,20 +13,6 @@ from flaxchar import InputError
 from flaxchar.serve.server import FIRST_PORT, PageServer, is_loopback
 
 
-def raw(client, data: bytes) -> bytes:
-    """The answer to bytes as they are."""
-    with client.open() as connection:
-        # The server may answer and close before it has read everything.
-        with contextlib.suppress(OSError):
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        with contextlib.suppress(ConnectionError):
-            while part := connection.recv(65536):
-                answer += part
-        return answer
-
-
 def is_served(client) -> bool:
     return client.get("/runs")[0] == 200 and client.write(run="plain", prompt="An", size=10).startswith("An")
 
@@ -47,15 +33,15 @@ def test_requests_of_other_origins_are_refused(client):
 
 def test_oversized_heads_and_bodies_are_refused(client):
     host = f"Host: 127.0.0.1:{client.port}\r\n".encode()
-    assert raw(client, b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n" + host + b"\r\n")[:12] in (b"HTTP/1.1 400", b"")
-    assert raw(client, b"GET / HTTP/1.1\r\n" + host + b"X: " + b"a" * 200_000 + b"\r\n\r\n")[:12] in (
+    assert client.raw(b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n" + host + b"\r\n")[:12] in (b"HTTP/1.1 400", b"")
+    assert client.raw(b"GET / HTTP/1.1\r\n" + host + b"X: " + b"a" * 200_000 + b"\r\n\r\n")[:12] in (
         b"HTTP/1.1 400",
         b"",
     )
     assert client.ask("POST", "/score", b'{"text": "' + b"a" * 70_000)[0] == 413
     head = b"POST /score HTTP/1.1\r\n" + host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert (
-        raw(client, head + b"8000\r\n" + b"a" * 0x8000 + b"\r\n" + b"8001\r\n" + b"a" * 0x8001)[:12] == b"HTTP/1.1 413"
+        client.raw(head + b"8000\r\n" + b"a" * 0x8000 + b"\r\n" + b"8001\r\n" + b"a" * 0x8001)[:12] == b"HTTP/1.1 413"
     )
     assert is_served(client)
 
@@ -73,7 +59,7 @@ def test_oversized_heads_and_bodies_are_refused(client):
     ],
 )
 def test_nothing_of_a_request_becomes_a_header(client, path):
-    head = raw(client, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n\r\n".encode()).partition(b"\r\n\r\n")[
+    head = client.raw(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n\r\n".encode()).partition(b"\r\n\r\n")[
         0
     ]
     assert head[:12] in (b"HTTP/1.1 404", b"HTTP/1.1 200")
@@ -95,7 +81,7 @@ def test_nothing_of_a_request_becomes_a_header(client, path):
     ],
 )
 def test_what_is_no_good_request_harms_nobody(client, data):
-    answer = raw(client, data.replace(b"{host}", f"127.0.0.1:{client.port}".encode()))
+    answer = client.raw(data.replace(b"{host}", f"127.0.0.1:{client.port}".encode()))
     assert re.match(rb"HTTP/1.1 (200|4\d\d)|$", answer)
     assert client.get("/runs")[0] == 200
 
