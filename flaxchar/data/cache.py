@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from flaxchar.config import Config, InputError
+from flaxchar.data import readers
 from flaxchar.data.corpus import Corpus, load_corpus, settle
 from flaxchar.data.encoded import EncodedTexts
-from flaxchar.data.readers.files import expand
 from flaxchar.data.readers.reading import ReadOptions, is_read_once
 from flaxchar.data.starts import settle_beginning, where_texts_begin
 from flaxchar.data.texts import LARGE
@@ -195,7 +195,7 @@ class _Changed(Exception):
 def _names(data: DataConfig) -> list[str]:
     """The names of all files of a corpus."""
     options = ReadOptions.of(data)
-    return expand(data.data, options) + expand(data.val_data, options)
+    return readers.expand(data.data, options) + readers.expand(data.val_data, options)
 
 
 def _versions(names: Sequence[str]) -> list[tuple[str, int, int]]:
@@ -216,9 +216,11 @@ def _folder(
       The folder, and the ``_versions`` of the files before they were hashed.
     """
     data = config.data
+    if not data.data:
+        return None, []
     names, options = _names(data), ReadOptions.of(data)
     versions = _versions(names)
-    if not data.data or any(map(is_read_once, names)) or sum(size for _, size, _ in versions) < LARGE:
+    if any(map(is_read_once, names)) or sum(size for _, size, _ in versions) < LARGE:
         return None, versions
     settings = {
         **dataclasses.asdict(data),
@@ -230,7 +232,9 @@ def _folder(
     }
     if like is not None and like.has_unknown and like.spelling is None:
         settings["spelled"] = False  # the texts as a run of an older version encoded them
-    settings |= {name: [_content(path) for path in expand(settings[name], options)] for name in ("data", "val_data")}
+    settings |= {
+        name: [_content(path) for path in readers.expand(settings[name], options)] for name in ("data", "val_data")
+    }
     corpora = own_cache_folder("corpora")
     key = content_key(json.dumps([_FORMAT, settings], allow_nan=False))
     return None if corpora is None else corpora / key, versions

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from flaxchar.config import Config, InputError
-from flaxchar.data import headlines
+from flaxchar.data import headlines, readers
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.labels import one_spelling
-from flaxchar.data.readers.files import read_files, running_share
 from flaxchar.data.readers.reading import Findings, ReadOptions, is_read_once, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
@@ -122,7 +121,7 @@ def settle(config: Config) -> tuple[Config, str | None]:
         config = config.replace(bos=False)
     if data.window is not None:
         return config, None
-    share = running_share(data.data, ReadOptions.of(data)) if data.data and not data.fields else None
+    share = readers.running_share(data.data, ReadOptions.of(data)) if data.data and not data.fields else None
     if share is None or share < _RUNNING_SHARE:
         return config.replace(window=0), None
     notice = (
@@ -144,7 +143,9 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
     data, seed, classify = config.data, config.training.seed, config.model.head == "classifier"
     if data.data:
         findings = Findings()
-        chunks, held_out = (read_files(names, ReadOptions.of(data), findings) for names in (data.data, data.val_data))
+        chunks, held_out = (
+            readers.read_files(names, ReadOptions.of(data), findings) for names in (data.data, data.val_data)
+        )
         name = listed([shown(path) if is_read_once(path) else Path(path).name for path in data.data])
         with telling(findings):
             corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)

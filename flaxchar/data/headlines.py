@@ -53,11 +53,17 @@ def perhaps(probability: float, part: Part) -> Choice:
 
 def sample(part: Part, rng: random.Random) -> str:
     """A string drawn from a grammar."""
-    if isinstance(part, str):
-        return part
-    if isinstance(part, tuple):
-        return "".join([sample(each, rng) for each in part])
-    return sample(part.parts[bisect_right(part.cumulative, rng.random())], rng)
+    drawn: list[str] = []
+    ahead = [part]  # a stack, because recursion takes a fifth longer
+    while ahead:
+        part = ahead.pop()
+        if isinstance(part, str):
+            drawn.append(part)
+        elif isinstance(part, tuple):
+            ahead.extend(part[::-1])
+        else:
+            ahead.append(part.parts[bisect_right(part.cumulative, rng.random())])
+    return "".join(drawn)
 
 
 def log2_prob(text: str, part: Part | None = None) -> float:

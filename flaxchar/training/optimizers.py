@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
@@ -117,5 +116,5 @@ def learning_rates(config: TrainingConfig, total_steps: int) -> np.ndarray:
         "cosine": optax.cosine_decay_schedule(config.learning_rate, max(1, total_steps - warmup)),
     }[config.schedule]
     schedule = optax.join_schedules([rising, after], [warmup])
-    rates = jax.jit(schedule)(jnp.arange(total_steps))  # jit: compiled one by one, the twenty operations take 0.6 s
+    rates = jax.jit(schedule)(np.arange(total_steps))  # jit: compiled one by one, the twenty operations take 0.6 s
     return np.broadcast_to(np.asarray(rates, np.float32), (total_steps,))

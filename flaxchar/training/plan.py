@@ -30,8 +30,9 @@ FEWEST_EVALUATIONS = 4
 EVALUATED_SHARE = 0.3
 # Two evaluations are at least this part of the usual spacing apart.
 LEAST_SPACING = 0.5
-# The share of a time budget that timing the steps may take, about.
+# Timing the steps may take about this share of a time budget, and this many seconds: no line is shown meanwhile.
 TIMING_SHARE = 0.01
+MOST_TIMING = 10.0
 # Steps that are timed at least, and batches that they are chosen from.
 FEWEST_TIMED = 4
 TIMED_BATCHES = 64
@@ -125,6 +126,11 @@ def fixed_steps(training: TrainingConfig, steps_per_epoch: int) -> int | None:
 def make_budget(time_budget: str, started: float, reserved: float) -> Budget:
     """A time budget, as ``parse_duration`` reads it."""
     return Budget(parse_duration(time_budget), started, reserved)
+
+
+def timing_seconds(time_budget: float) -> float:
+    """How many seconds the steps are timed for, about, of a time budget in seconds."""
+    return min(TIMING_SHARE * time_budget, MOST_TIMING)
 
 
 def steps_within(seconds: float, costs: Costs, count_evaluations: Callable[[int], int]) -> int:

@@ -30,7 +30,6 @@ from flaxchar.training.new_run import NewRun
 from flaxchar.training.optimizers import make_optimizer
 from flaxchar.training.orbax import import_orbax
 from flaxchar.training.plan import (
-    TIMING_SHARE,
     Costs,
     Pace,
     evaluation_steps,
@@ -40,6 +39,7 @@ from flaxchar.training.plan import (
     most_evaluations,
     steps_within,
     time_steps,
+    timing_seconds,
 )
 from flaxchar.training.reporting import Observer, Report, describe
 from flaxchar.training.run_directory import Run
@@ -165,7 +165,7 @@ class _Session:
     def _plan_time(self, seconds: str, time_budget: str | None, started: float, reserved: float) -> None:
         """Add a stretch of as many steps as fit into a time budget, by measuring what they cost."""
         budget = make_budget(seconds, started, reserved)
-        costs = self._measure(TIMING_SHARE * budget.seconds)
+        costs = self._measure(timing_seconds(budget.seconds))
         begin = self.steps if self.stretches else 0
         steps = agree(steps_within(budget.left(), costs, lambda steps: len(self._points_within(steps))))
         self.stretches += (Stretch(begin + steps, time_budget),)

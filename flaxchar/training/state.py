@@ -74,6 +74,7 @@ def init_state(
     return TrainState(zero, params, optimizer.init(params), carry, average, zero, zero)
 
 
+@jax.jit
 def copy_tree(tree: Any) -> Any:
     """Copy arrays, so that a step may reuse the buffers of the originals."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+    return jax.tree.map(jnp.copy, tree)

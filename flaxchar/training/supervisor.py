@@ -68,7 +68,9 @@ class Supervisor:
             bits = math.inf  # training has diverged: never the best
         self.save(state, step, None if bits == math.inf else bits)
         if bits is not None and self.best.add(bits):
-            self.best.params, self.good = copy_tree(params), copy_tree(state)
+            self.good = copy_tree(state)
+            # The next step reuses the buffers of `state`, and of `params` where one device has both.
+            self.best.params = self.good.evaluation_params if self.layout.single else params
         self.observer.evaluated(report)
 
     def set_back(self, state: TrainState, step: int) -> TrainState:

@@ -28,7 +28,13 @@ from flaxchar.training.plan import (
     most_evaluations,
     steps_within,
     time_steps,
+    timing_seconds,
 )
+
+
+def test_a_long_time_budget_is_not_timed_for_minutes_before_the_first_line():
+    assert timing_seconds(60) == pytest.approx(0.6)
+    assert timing_seconds(8 * 3600) == 10
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """From files of every kind to examples: unpacked, decoded, and read as plain text, tables, JSON or Parquet."""
 
-from flaxchar.data.readers.files import read_files
-from flaxchar.data.readers.reading import Findings, ReadOptions
+import lazy_loader
 
-__all__ = ["Findings", "ReadOptions", "read_files"]
+# Each name is imported when it is first used: headlines need no readers.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
