@@ -1,4 +1,4 @@
-"""Files of every kind that people bring, from which docs/files.md is made."""
+"""Example files of every kind, from which docs/files.md is made."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Case(NamedTuple):
     """A file to write and read.
 
     Attributes:
-      title: what it is.
-      name: its name; a name with ``/`` lies in a folder, which is then read as a whole.
-      content: its bytes, or for a folder those of each file in it, by name.
-      options: what the user says, as ``ReadOptions`` takes it.
+      title: a description of the file, for the table.
+      name: the file's name; a name that ends in ``/`` is a folder, which is read as a whole.
+      content: the bytes of the file, or for a folder the bytes of each file in it, by name.
+      options: the arguments of ``ReadOptions``.
     """
 
     title: str
@@ -96,20 +96,20 @@ SECTIONS: dict[str, list[Case]] = {
         Case("other endings of plain text", "notes.md", _TEXT),
         Case("no ending", "poems", _TEXT),
         Case("an unknown ending", "poems.dat", _TEXT),
-        Case("line ends of Windows and old Macs", "poems.txt", b"Rain.\r\nSnow.\rWind.\n"),
+        Case("line ends of Windows and of old Macs", "poems.txt", b"Rain.\r\nSnow.\rWind.\n"),
         Case("an empty file", "poems.txt", b""),
     ],
     "Tables": [
         Case("commas", "posts.csv", _TABLE, _TITLE),
         Case("tabs", "posts.tsv", _TABLE.replace(b",", b"\t"), _TITLE),
-        Case("a table without a telling ending", "posts.txt", _TABLE, _TITLE),
-        Case("the format said", "posts.dat", _TABLE, {"fields": ("1",), "format": "csv"}),
+        Case("a table with the ending .txt", "posts.txt", _TABLE, _TITLE),
+        Case("an unknown ending, with the format named", "posts.dat", _TABLE, {"fields": ("1",), "format": "csv"}),
         _case(
             "commas, doubled quotation marks, a line break in a field", "a.csv", 'id,text\n1,"a ""b"", c\nd"\n', _FIELD
         ),
         _case("semicolons", "export.csv", "id;text\n1;so, yes\n2;no\n", _FIELD),
         _case("tabs in a .csv file", "export.csv", "id\ttext\n1\tso, yes\n", _FIELD),
-        _case("vertical bars, by number", "export.csv", "1|so, yes\n2|no\n", {"fields": ("2",)}),
+        _case("vertical bars, the column named by its number", "export.csv", "1|so, yes\n2|no\n", {"fields": ("2",)}),
         _case("decimal commas", "export.csv", "1;foo;3,50\n2;bar;4,20\n", {"fields": ("2",)}),
         _case("Excel's line that names the separator", "export.csv", "sep=;\nid;text\n1;so, yes\n", _FIELD),
         _case("backslashes before quotation marks", "reviews.csv", 'id,text\n1,"a \\"b, c\\" d"\n2,e\n', _FIELD),
@@ -120,13 +120,13 @@ SECTIONS: dict[str, list[Case]] = {
         _case("one column with bare commas", "poem.csv", "text\nHello, world\nYes\n", _FIELD),
         _case("a bare comma in a text", "a.csv", f"{_HEADER}{_ROWS}6,so, yes,x\n{_ROWS}", _FIELD),
         _case(
-            "the same, bad rows skipped",
+            "the same, with bad rows skipped",
             "a.csv",
             f"{_HEADER}{_ROWS}6,so, yes,x\n{_ROWS}",
             {**_FIELD, "skip_bad_rows": True},
         ),
         _case("a row with too few columns", "a.csv", f"{_HEADER}{_ROWS}6,so\nyes,x\n{_ROWS}", _FIELD),
-        _case("missing cells after the text", "a.csv", "id,text,kind,note\n1,a,x\n2,b,y,z\n", _FIELD),
+        _case("a row without the cells after the text", "a.csv", "id,text,kind,note\n1,a,x\n2,b,y,z\n", _FIELD),
         _case("joined files", "a.csv", f"{_HEADER}{_ROWS}\x1a\ufeff{_HEADER}{_ROWS}", _FIELD),
         _case(
             "a title above, blank rows, a footer below",
@@ -140,8 +140,8 @@ SECTIONS: dict[str, list[Case]] = {
     ],
     "JSON": [
         Case("JSON lines", "posts.jsonl", _LINES),
-        Case("JSON lines by another ending", "posts.ndjson", _LINES),
-        Case("JSON without a telling ending", "posts.dat", _LINES),
+        Case("JSON lines with the ending .ndjson", "posts.ndjson", _LINES),
+        Case("JSON with an unknown ending", "posts.dat", _LINES),
         _case(
             "JSON lines, labels that are numbers and truth values",
             "a.jsonl",
@@ -205,10 +205,10 @@ SECTIONS: dict[str, list[Case]] = {
         Case("tar", "poems.tar", _tar(_FILES)),
         Case("tar, compressed", "poems.tar.xz", lzma.compress(_tar(_FILES))),
         Case("an archive in an archive", "all.zip", _zip({"poems.tgz": gzip.compress(_tar(_FILES))})),
-        Case("cut short", "poems.txt.gz", gzip.compress(_TEXT)[:-9]),
+        Case("a file that is cut short", "poems.txt.gz", gzip.compress(_TEXT)[:-9]),
         Case("a file that is not compressed", "poems.txt.gz", _TEXT),
         Case("a damaged archive", "poems.zip", _zip(_FILES)[:-30]),
-        Case("a password", "poems.zip", _zip({"a.txt": _TEXT}, encrypted=True)),
+        Case("an archive with a password", "poems.zip", _zip({"a.txt": _TEXT}, encrypted=True)),
         Case("an empty archive", "poems.tar", _tar({})),
     ],
     "Encodings": [
@@ -217,14 +217,14 @@ SECTIONS: dict[str, list[Case]] = {
         Case("UTF-32", "poems.txt", _TEXT.decode().encode("utf-32")),
         Case("UTF-16 without its mark", "poems.txt", _TEXT.decode().encode("utf-16-le")),
         Case("Western European", "poems.txt", _TEXT.decode().encode("cp1252")),
-        Case("the same, as said", "poems.txt", _TEXT.decode().encode("cp1252"), {"encoding": "cp1252"}),
+        Case("the same, with the encoding named", "poems.txt", _TEXT.decode().encode("cp1252"), {"encoding": "cp1252"}),
         Case("Central European", "poems.txt", _POLISH.encode("cp1250")),
         Case("Russian", "poems.txt", _RUSSIAN.encode("koi8_r")),
         Case("UTF-8 with a damaged byte", "poems.txt", "Größe und Maß, schön\n".encode() + b"caf\xe9\n"),
         Case("UTF-8 that is cut short", "poems.txt", "Größe und Maß".encode()[:-1]),
         Case("UTF-8 read as latin-1", "poems.txt", _TEXT, {"encoding": "latin-1"}),
-        Case("another encoding said", "poems.txt", _TEXT, {"encoding": "ascii"}),
-        Case("no encoding of texts", "poems.txt", _TEXT, {"encoding": "base64"}),
+        Case("UTF-8 read as ASCII", "poems.txt", _TEXT, {"encoding": "ascii"}),
+        Case("an encoding that is not for text", "poems.txt", _TEXT, {"encoding": "base64"}),
         Case("zero bytes", "poems.txt", b"Ra\0in.\nSnow.\0\n"),
         Case("a list that ends each line with a zero byte", "names.txt", b"Anna K.\0Otto P.\0"),
         Case("joined files, each with its mark", "poems.txt", b"\xef\xbb\xbfRain.\n\xef\xbb\xbfSnow.\n"),
@@ -232,17 +232,17 @@ SECTIONS: dict[str, list[Case]] = {
         Case("the end-of-file sign of DOS", "poems.txt", b"Rain.\n\x1a"),
     ],
     "Folders": [
-        Case("files of systems, and empty ones", "poems/", {**_FILES, ".DS_Store": b"\0", "cover.png": _PNG}),
+        Case("hidden, empty and unreadable files", "poems/", {**_FILES, ".DS_Store": b"\0", "cover.png": _PNG}),
         Case("a README beside tables", "posts/", {"README.md": b"About.\n", "posts.csv": _TABLE}, _TITLE),
         Case("a README beside JSON", "posts/", {"README.md": b"About.\n", "posts.jsonl": _LINES}),
         Case("tables among plain texts", "posts/", {"poem.txt": _TEXT, "posts.csv": _TABLE}),
-        Case("unknown endings alone", "pages/", {"a.html": b"<p>Rain\n", "b.html": b"<p>Snow\n"}),
-        Case("nothing to read", "scans/", {"a.png": _PNG, "b.png": _PNG, "c.pdf": b"%PDF-1.7\n"}),
-        Case("nothing at all", "scans/", {}),
+        Case("only unknown endings", "pages/", {"a.html": b"<p>Rain\n", "b.html": b"<p>Snow\n"}),
+        Case("only files without text", "scans/", {"a.png": _PNG, "b.png": _PNG, "c.pdf": b"%PDF-1.7\n"}),
+        Case("an empty folder", "scans/", {}),
     ],
     "What holds no readable text": [
         Case("a picture", "cover.png", _PNG),
-        Case("a picture by another name", "cover.txt", b"\xff\xd8\xff\xe0\0\x10JFIF"),
+        Case("a picture with the ending .txt", "cover.txt", b"\xff\xd8\xff\xe0\0\x10JFIF"),
         Case("PDF", "notes.pdf", b"%PDF-1.7\n%\xe2\xe3\n"),
         Case("Word", "notes.docx", _zip({"[Content_Types].xml": b"", "word/document.xml": b""})),
         Case("Excel", "posts.xlsx", _zip({"[Content_Types].xml": b"", "xl/workbook.xml": b""})),
@@ -260,7 +260,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case("program", "flaxchar", b"\x7fELF\x02\x01\x01\0"),
         Case("sound", "song.mp3", b"ID3\x03\0\0"),
         Case("video", "film.mp4", b"\0\0\0\x18ftypmp42"),
-        Case("another packed file", "poems.7z", b"7z\xbc\xaf\x27\x1c\0\x04"),
-        Case("any other bytes", "poems.bin", bytes(range(256))),
+        Case("7-Zip", "poems.7z", b"7z\xbc\xaf\x27\x1c\0\x04"),
+        Case("other bytes", "poems.bin", bytes(range(256))),
     ],
 }

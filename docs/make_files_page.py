@@ -1,4 +1,4 @@
-"""Write docs/files.md: what flaxchar reads and what it refuses, made by writing such files and reading them.
+"""Write docs/files.md: which files flaxchar reads and which it refuses. The script writes each file and reads it.
 
 python docs/make_files_page.py
 """
@@ -30,15 +30,20 @@ def page() -> str:
     lines = [
         "# Files that are read",
         "",
-        "This page is made by `python docs/make_files_page.py`, which writes each file and reads it.",
+        "`python docs/make_files_page.py` makes this page: it writes each file and reads it. The third column has the",
+        "texts with their labels in parentheses, and in italics what the report says about the file.",
         "",
-        "The ending of a file tells its format, unless `--format` does:",
+        "`--format` names the format of all files. Without it, the ending of a file's name decides:",
         "",
         *(f"- {kind}: {', '.join(names)}" for kind, names in endings().items()),
         "",
-        "A file with another ending or none, and standard input, is told by its content: JSON and Parquet by how they",
-        "begin, a table where `--fields` names columns that the first line has, and plain text otherwise. Any of them",
-        "may be compressed (.gz, .bz2, .xz, .zst), be in an archive (.zip, .tar, .tar.gz, …) or in a folder.",
+        "The content decides for standard input and for a file with another ending or none. With `--fields`, it",
+        "decides for the endings of plain text too, because plain text has no fields. Parquet and JSON are recognised",
+        "by their beginning, a table by a first line with the columns that `--fields` names. Everything else is plain",
+        "text. A file that begins as Parquet is always Parquet, and a .jl file is plain text unless its content is",
+        "JSON.",
+        "",
+        "Files may be compressed (.gz, .bz2, .xz, .zst), in an archive (.zip, .tar, .tar.gz, …) or in a folder.",
     ]
     for section, cases in SECTIONS.items():
         lines += ["", f"## {section}", "", "| file | name and flags | read as |", "|---|---|---|"]
@@ -55,7 +60,7 @@ def _named(case: Case) -> str:
 
 
 def outcome(case: Case) -> str:
-    """What comes of a file, for a cell of the table: its first texts and what is told, or the error."""
+    """The outcome of reading a file, for a cell of the table: its first texts and the findings, or the error."""
     findings = Findings()
     with _inside_folder():
         files = (
