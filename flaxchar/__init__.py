@@ -1,4 +1,4 @@
-"""flaxchar: character-level language models in JAX/Flax. Train on any text in minutes, write text, score text.
+"""flaxchar: character-level language models in JAX/Flax. Train on any text in minutes, generate and score text.
 
 Example::
 
@@ -8,12 +8,12 @@ Example::
     lm.save("runs/names")
     lm = flaxchar.load("runs/names")
 
-The public names are listed in ``__init__.pyi``, with a line on each; everything else may change.
+``__init__.pyi`` lists the public names, each with a comment. Everything else may change.
 """
 
 import lazy_loader
 
 __version__ = "0.1.0"
 
-# Each name is imported when it is first used: `flaxchar --help` and reading settings need no JAX.
+# Each name is imported on first use, because `flaxchar --help` and the settings need no JAX.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

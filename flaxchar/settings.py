@@ -85,8 +85,9 @@ class DataConfig:
     )
     skip_bad_rows: bool = setting(
         False,
-        "Leave out rows whose number of columns differs from the others', and JSON records without the fields; the "
-        "report counts them. Without it they are an error.",
+        "Leave out table rows with too many columns or without all wanted ones, and JSON records without the fields; "
+        "the report counts them. Without it they are an error. A row that is too short is read all the same if the "
+        "wanted columns stand before its last cell.",
     )
     val_data: tuple[str, ...] = setting((), "Files to hold out for evaluation, read like `data`.", metavar="FILE")
     val_fraction: float | None = setting(

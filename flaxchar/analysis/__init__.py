@@ -1,4 +1,4 @@
-"""What a trained model says about texts: scores, labels, compression and novelty; and the baselines beside it."""
+"""What a trained model says about texts: scores, labels, compression and novelty; and its baselines."""
 
 from flaxchar.analysis.baselines import baselines
 from flaxchar.analysis.classify import Classification, classify, judge

@@ -1,4 +1,4 @@
-"""The command line: dispatch to a command, exit statuses, and errors as one sentence."""
+"""The command line: runs a command, returns its exit status, and prints an error as one sentence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       0 for success, 1 if the work failed, 2 for bad usage or input, 128 + the signal if a signal ended the command.
     """
-    with signals.listen():  # first of all: the imports below take longer than a user may wait to press Ctrl-C
+    with signals.listen():  # first, because a user may press Ctrl-C during the imports below
         try:
             return _main(sys.argv[1:] if arguments is None else list(arguments))
         except KeyboardInterrupt as error:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command, and end the process with its exit status."""
     status = [1]
-    atexit.register(_end_process, status)  # what is registered first runs last
+    atexit.register(_end_process, status)  # first, because exit handlers run in reverse order
     try:
         status[0] = main(arguments)
     except SystemExit as ending:  # after --help
@@ -56,15 +56,15 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _end_process(status: list[int]) -> None:
-    """End the process before Python takes its interpreter down.
+    """End the process without finalizing Python's interpreter.
 
-    After Ctrl-C, threads may still compile or compute in native code. Once in hundreds of times one of them met the
-    interpreter half taken down, and the process ended with a segmentation fault after its last line.
+    After Ctrl-C, threads may still compile or compute in native code, and may crash while the interpreter is finalized.
+    A segmentation fault after the last line of a command was seen once in hundreds of runs (docs/reliability.md).
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # nobody reads any more, or the disk is full
+        except (OSError, ValueError):  # the reader has closed the pipe, or the disk is full
             status[0] = status[0] or 1
     os._exit(status[0])
 
@@ -82,14 +82,14 @@ def _main(arguments: list[str]) -> int:
     try:
         with form_warnings():
             status = _run(arguments[0], arguments[1:]) if arguments else _print_usage(sys.stderr, 2)
-        sys.stdout.flush()  # a full disk may show only now
+        sys.stdout.flush()  # an error such as a full disk may appear only now
         return status
     except InputError as error:
         return _fail(as_flags(str(error)), 2, arguments)
     except TrainingDiverged as error:
         return _fail(as_flags(str(error)), 1, arguments)
     except BrokenPipeError:
-        # The reader of our output has seen enough; what is still buffered has nowhere to go.
+        # The reader has closed the pipe, such as head(1): discard what is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except StorageError as error:
@@ -109,7 +109,7 @@ def _print_usage(stream: TextIO, status: int) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    """Run a command. Each is imported only when it is needed, so that errors and help come at once."""
+    """Run a command. Only its own module is imported, so that errors and help come at once."""
     match name:
         case "-h" | "--help":
             return _print_usage(sys.stdout, 0)
@@ -150,7 +150,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, status: int, arguments: Sequence[str]) -> int:
-    """Print an error as one sentence, or re-raise it with ``--debug``. Call it while the error is handled."""
+    """Print an error as one sentence, or re-raise it with ``--debug``. Call it in the ``except`` block."""
     if "--debug" in arguments:
         raise  # noqa: PLE0704
     print(f"flaxchar: {message}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Set-up of a command's process: memory allocation, devices, compiled programs, and the job it belongs to.
+"""Set-up of a command's process: memory allocator, devices, compilation cache, garbage collector, multi-process jobs.
 
-Only the commands call this, before JAX looks for devices; ``import flaxchar`` changes nothing in its process. Variables
-that the user has set in the environment are respected.
+Only the commands call this, before JAX looks for devices; ``import flaxchar`` changes nothing in its process.
+Environment variables of the user take precedence.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from flaxchar.storage import own_cache_folder
 if TYPE_CHECKING:
     from flaxchar.language_model import LanguageModel
 
-# The start of the process, from which a time budget counts: until now it has done nothing but compute.
+# When the process started; a time budget counts from here. So far the process has only computed, so its CPU time is its
+# age.
 STARTED = time.monotonic() - time.process_time()
-# Seconds from the last line of a command to the prompt.
+# Seconds from the last line of a command to the shell's prompt.
 EXIT_SECONDS = 0.4
 
-# Folders that are named where one without a run was given.
+# The most run directories that an error suggests.
 _SHOWN_RUNS = 3
 
 # Parameters of glibc's mallopt (malloc.h).
@@ -40,12 +41,12 @@ _LARGE = 1 << 30
 
 
 class Job(NamedTuple):
-    """The processes that train together; None is found out from Slurm, Kubernetes, Open MPI or the TPU pod.
+    """The processes that train together. JAX asks Slurm, Kubernetes, Open MPI or the TPU pod for values that are None.
 
     Attributes:
       coordinator: ``HOST:PORT`` of the first process.
-      processes: how many processes there are.
-      process_id: which of them this is, from 0.
+      processes: number of processes.
+      process_id: number of this process, from 0.
     """
 
     coordinator: str | None = None
@@ -57,7 +58,7 @@ def prepare(devices: int | None = None) -> None:
     """Set up this process and start the native kernel; imports JAX.
 
     Args:
-      devices: into how many devices JAX divides the CPU, if there is no accelerator; None for one.
+      devices: number of JAX devices that the CPU is divided into, if there is no accelerator; None for one.
     """
     set_up(devices)
     start_kernel(devices)
@@ -73,10 +74,10 @@ def set_up(devices: int | None = None) -> None:
 
 
 def start_kernel(devices: int | None = None) -> None:
-    """Compile the native kernel in the background if this machine has none yet, and say so.
+    """Compile the native kernel in the background if the cache has none, and say so on stderr.
 
-    Call it when the arguments are known to be good, and before JAX looks for devices, because it also tells JAX to run
-    each step in the calling thread. ``devices`` as for ``prepare``.
+    Call it after the arguments are checked, and before JAX looks for devices: it also tells JAX to run each step in the
+    calling thread. ``devices`` as for ``prepare``.
     """
     import jax
 
@@ -87,7 +88,7 @@ def start_kernel(devices: int | None = None) -> None:
 
 
 def saved_config(workdir: str) -> Config:
-    """The settings of the model in a run directory, in a process that is set up for it.
+    """Set up the process, and return the settings of the model in a run directory.
 
     Raises:
       InputError: there is no run in the folder.
@@ -104,7 +105,7 @@ def saved_config(workdir: str) -> Config:
 
 
 def _runs_near(path: Path) -> list[str]:
-    """Folders with a run that a path without one may mean: in it, of its name in ``runs``, or beside it and similar."""
+    """Runs that a path without a run may mean: of its name in ``runs``, in its folder, or similarly named beside it."""
     from flaxchar.training.run_directory import Run
 
     def runs(folder: Path) -> list[Path]:
@@ -113,7 +114,7 @@ def _runs_near(path: Path) -> list[str]:
         except OSError:
             return []
 
-    if not path.is_absolute() and Run.exists(usual := Path("runs") / path):  # the name of a run alone
+    if not path.is_absolute() and Run.exists(usual := Path("runs") / path):  # only the name of a run
         return [str(usual)]
     beside = {run.name: str(run) for run in runs(path.parent)}
     similar = difflib.get_close_matches(path.name, beside, _SHOWN_RUNS)
@@ -121,12 +122,12 @@ def _runs_near(path: Path) -> list[str]:
 
 
 def load_model(workdir: str) -> LanguageModel:
-    """Load the model of a run directory, in a process that is set up for it.
+    """Set up the process, and load the model of a run directory.
 
     Raises:
       InputError: there is no model in the folder.
     """
-    saved_config(workdir)  # complains about a wrong folder before anything is compiled
+    saved_config(workdir)  # raises an error for a wrong folder before anything is compiled
     start_kernel()
     from flaxchar.library import load
 
@@ -134,9 +135,9 @@ def load_model(workdir: str) -> LanguageModel:
 
 
 def collect_garbage_less_often() -> None:
-    """Raise the threshold of Python's garbage collector from 700 new objects to 10,000.
+    """Raise the threshold of Python's garbage collector to 10,000 new objects; the default of Python 3.11 is 700.
 
-    Imports and tracing make hundreds of thousands of objects that stay; looking through them again and again takes a
+    Imports and tracing make hundreds of thousands of objects that stay alive. Scanning them again and again takes a
     tenth of the time to the first step.
     """
     if gc.get_threshold()[0] < 10_000:
@@ -145,7 +146,7 @@ def collect_garbage_less_often() -> None:
 
 def divide_cpu(devices: int) -> None:
     """Divide the CPU into several JAX devices. Each runs the same program with one thread."""
-    # XLA's thread pool has a thread per core; devices that wait for each other would occupy all of them.
+    # XLA's thread pool has one thread per core. Devices that wait for each other could block all of them.
     os.environ.setdefault("NPROC", str(max(os.cpu_count() or 1, 2 * devices)))
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
@@ -161,7 +162,7 @@ def join(job: Job) -> None:
     """Join the other processes of a job.
 
     Raises:
-      InputError: nothing tells which processes there are.
+      InputError: the other processes cannot be determined.
     """
     import jax
 
@@ -175,11 +176,11 @@ def join(job: Job) -> None:
 
 
 def compute_alike() -> None:
-    """Tell XLA to use only deterministic programs on a GPU, and to choose them by rule.
+    """Tell XLA to use only deterministic programs on a GPU, without autotuning.
 
-    By default XLA runs each matrix product in several ways and keeps the fastest. The choice changes from start to
-    start, and with it the last bits of a run. It also takes most of the time of a start: the first step of a run on an
-    H200 came after 54 s, and by rule after 10 s. ``docs/decisions/gpu.md`` has the speed of both.
+    With autotuning XLA times several programs for each matrix product and keeps the fastest. The choice changes from
+    start to start, and with it the last bits of a run. Autotuning also takes most of a start: the first step of a run
+    on an H200 came after 54 s, and after 10 s without it. ``docs/decisions/gpu.md`` compares the speed of both.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     installed = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
@@ -190,41 +191,42 @@ def compute_alike() -> None:
 def keep_memory() -> None:
     """Tell glibc to keep freed memory instead of returning it to the system.
 
-    XLA allocates the buffers of each step anew. By default glibc returns large ones to the system, which must map and
-    clear them again: a fifth to a third of a training step.
+    XLA allocates new buffers for each step. By default glibc returns large buffers to the system, which must map and
+    clear them again. That takes a fifth to a third of a training step.
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library or system
+    except (AttributeError, OSError, TypeError):  # not glibc, or not Linux
         return
-    # One arena, because only the first arena can hold buffers of any size.
+    # Use one arena, because only the first arena can hold buffers of any size.
     for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, 2 * _LARGE - 1)):
         mallopt(parameter, value)
 
 
 def keep_compiled_programs() -> None:
-    """Keep JAX's compiled programs in the user's cache folder, which saves most of the next command's start."""
+    """Keep JAX's compiled programs in the user's cache folder, so that the next command starts much faster."""
     import jax
 
     from flaxchar.kernels import build
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        # Programs are compiled for one kind of processor. JAX's own key leaves it out, and machines may share a home.
+        # One folder for each kind of processor: JAX's cache key leaves it out, and machines may share a home folder.
         folder = own_cache_folder("compiled", build.processor())
         if folder is None or not os.access(folder, os.W_OK):
-            return  # no place to keep them: every command compiles anew
+            return  # no usable cache folder: each command compiles again
         jax.config.update("jax_compilation_cache_dir", str(folder))
         _replace_damaged_programs(folder)
-        # Keep the many small programs too; together they take most of a second.
+        # Keep small programs too: compiling all of them takes most of a second.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _replace_damaged_programs(folder: Path) -> None:
     """Delete a compiled program that JAX cannot read, instead of showing JAX's warning.
 
-    JAX finds the damage by the checksum in the file, warns and compiles, but would leave the file there for ever.
+    JAX detects the damage by a checksum, warns, and compiles the program again. But it would leave the damaged file in
+    the cache forever.
     """
     show_others = warnings.showwarning
 

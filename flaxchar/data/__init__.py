@@ -2,5 +2,5 @@
 
 import lazy_loader
 
-# Each name is imported when it is first used: a model of headlines needs no readers, and writing needs no corpus.
+# Each name is imported on first use: the embedded corpus needs no readers, and generation needs no corpus.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,6 @@
-"""Export and import: a model as files that other programs open, and models that other programs trained.
+"""Export a model to files that other programs open, and import models that other programs trained.
 
-One module a format: ``safetensors_file``, ``torch_module``, ``keras_weights``, ``html_page``, ``onnx_step``.
+Each format has a module: ``safetensors_file``, ``torch_module``, ``keras_weights``, ``html_page``, ``onnx_step``.
 ``docs/export.md`` has the names and shapes of each.
 """
 

@@ -1,4 +1,4 @@
-"""A trained model as files that other programs open; what a format cannot express is refused in one sentence."""
+"""Export a trained model to files that other programs open. A model that a format cannot express is an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flaxchar.models.trained import TrainedModel
 from flaxchar.storage import StorageError, create_file, created_folder
 
 ExportFormat = Literal["safetensors", "torch", "keras", "html", "onnx"]
-# What is added to the name of a run for the name of its export. Torch and Keras get a folder, the others a file.
+# Appended to the name of a run, this is the name of its export: a folder for torch and keras, else a file.
 SUFFIXES: dict[ExportFormat, str] = {
     "safetensors": ".safetensors",
     "torch": "-torch",
@@ -26,7 +26,7 @@ SUFFIXES: dict[ExportFormat, str] = {
     "onnx": ".onnx",
 }
 _LIBRARIES = {"torch": "PyTorch", "keras": "Keras"}
-# The cells that PyTorch and Keras have a layer for.
+# The cells for which PyTorch and Keras have a layer.
 _COMMON_CELLS = ("lstm", "gru", "rnn")
 
 
@@ -39,7 +39,8 @@ def export_model(trained: TrainedModel, path: Path, to: ExportFormat) -> None:
       to: the format.
 
     Raises:
-      InputError: the format cannot express the model, its library is not installed, or the path exists or cannot be.
+      InputError: the format cannot express the model, its library is not installed, or the path exists or has no
+        folder.
       StorageError: the files cannot be written.
 
     Example::
@@ -98,7 +99,7 @@ def cannot_express(trained: TrainedModel, to: ExportFormat) -> str | None:
 
 
 def _create(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder of files, all of them or nothing."""
+    """Make a folder with these files: all of them, or no folder."""
     with created_folder(path) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)

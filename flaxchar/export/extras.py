@@ -1,4 +1,4 @@
-"""Imports the libraries of the extra ``export`` where they are used; a missing one is an error of one sentence."""
+"""Imports the libraries of the extra ``export`` on use. A missing one is an error that says how to install it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def library(module: str) -> Any:
     """Import a module of a library that only exports and imports need.
 
     Args:
-      module: its name; the part before the first dot is the name of the package.
+      module: the module's name; the part before the first dot is the name of the package.
 
     Raises:
       InputError: the library is not installed.

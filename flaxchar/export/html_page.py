@@ -1,8 +1,9 @@
-"""HTML: a model in one offline page, which writes, and shows the surprise and the units of a text.
+"""HTML: a model in one offline page, which writes texts and shows the surprise and the units of a text.
 
-The page holds the weights as base64 of float32 (float16 does not agree with JAX to 1e-4, docs/decisions/export.md), the
-vocabulary as JSON, and the recurrence in plain JavaScript (``template_files/model.js``). Its content-security policy
-allows this one script and this one style sheet, by their hashes, and no request of any kind.
+The page has the weights as base64 of float32, the vocabulary as JSON, and the recurrence in plain JavaScript
+(``template_files/model.js``). With float16, the logits would differ from JAX's by more than 1e-4
+(docs/decisions/export.md). The content-security policy allows only this script and this style sheet, by their hashes,
+and no requests.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from flaxchar.insight.page import content_policy
 from flaxchar.models.trained import TrainedModel
 from flaxchar.sizes import in_bytes
 
-# Bytes of weights in a page. A browser reads the whole page before it shows anything.
+# The most bytes of weights in a page. A browser reads the whole page before it shows anything.
 _MOST_BYTES = 100 << 20
 
 
 def html_bytes(trained: TrainedModel, title: str) -> bytes:
-    """A model as a page.
+    """Make the page of a model.
 
     Args:
       trained: a model of characters, without sources.
@@ -76,7 +77,7 @@ def _description(trained: TrainedModel, arrays: dict[str, np.ndarray]) -> dict[s
         "neverWritten": list(vocabulary.never_written),
         "running": data.running,
         "normalize": None if data.normalize is None else data.normalize.upper(),
-        # An array of pairs, for the order of an object's keys is not that of the file if they look like numbers.
+        # Pairs instead of an object: JavaScript would reorder keys that look like numbers.
         "beginnings": [[label, ids._asdict()] for label, ids in beginnings(trained).items()],
         "arrays": [[name, array.size] for name, array in arrays.items()],
     }

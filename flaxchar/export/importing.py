@@ -1,4 +1,4 @@
-"""A model that another program trained, read from its file: Keras' weights, PyTorch's, or flaxchar's own export."""
+"""Import a model that another program trained: weights of Keras or PyTorch, or flaxchar's own export."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from flaxchar.models.trained import TrainedModel
 from flaxchar.presets import PRESETS
 from flaxchar.sizes import in_bytes
 
-# Bytes of a file of weights, at most: it is read into memory.
+# The most bytes of a file of weights. The whole file is read into memory.
 MOST_WEIGHTS = 8 << 30
 _SUFFIXES = (".safetensors", ".h5", ".keras")
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 
 
 def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: bool | None = None) -> TrainedModel:
-    """Read a model from a file that another program wrote. Nothing in the file is run.
+    """Read a model from a file that another program wrote. No code in the file is run.
 
     Args:
       path: ``.weights.h5`` or ``.keras`` of Keras 3, or ``.safetensors``: a PyTorch ``state_dict``, or flaxchar's own.
-        The model is an embedding or none (one-hot), LSTM, GRU or simple RNN layers, and a dense layer to logits.
-      vocabulary: what the ids mean, as a file (``read_vocabulary`` says of which kinds) or a ``Vocabulary``; None where
-        flaxchar wrote the file, which then holds it.
-      bos: whether the model was trained with ``<eos>`` before each text; None for what the files say, else False.
+        A Keras or PyTorch model has an embedding or reads one-hot vectors, then has LSTM, GRU or simple RNN layers and
+        a dense layer to logits.
+      vocabulary: the meaning of the ids, as a file for ``read_vocabulary`` or a ``Vocabulary``; None if flaxchar wrote
+        the file, which then has the vocabulary.
+      bos: whether the model was trained with ``<eos>`` before each text; None for the value in the files, or False if
+        they have none.
 
     Raises:
-      InputError: the file is damaged or hostile, holds another model, or does not fit the vocabulary.
+      InputError: the file is damaged or forged, has another kind of model, or does not fit the vocabulary.
     """
     check_path("file", path)
     if bos is not None:
@@ -77,10 +79,14 @@ def read_model(path: Path, vocabulary: Path | Vocabulary | None = None, bos: boo
 
 
 def _check_regular(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Check that a path is a regular file of a size that can be read; ``suffixes``: of such files.
+    """Check that a path is a regular file and not too large.
+
+    Args:
+      path: the path.
+      suffixes: the endings of files to suggest if the path is a folder.
 
     Raises:
-      InputError: it is something else.
+      InputError: the path is not such a file.
     """
     try:
         status = os.stat(path)

@@ -1,8 +1,8 @@
-"""Keras' files, read within bounds: ``.weights.h5`` (HDF5), and ``.keras`` (a zip with a description and such a file).
+"""Reads untrusted files of Keras: ``.weights.h5`` (HDF5), and ``.keras`` (a zip of a description and ``.weights.h5``).
 
-Somebody else may have written them. Nothing in them is run: HDF5 holds no code, and of the description only the names
-of the layers and their settings are read. Arrays that lie outside the file, links, compression and sizes beyond
-that of the file are refused before anything is allocated.
+No code in them is run: HDF5 has no code, and only the classes and settings of the layers are read from the description.
+Arrays outside the file, links, compressed arrays, and sizes larger than the file are refused before anything is
+allocated.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from flaxchar.validation import shown
 
 # The most bytes of the weights in a ``.keras`` file.
 _MOST_WEIGHTS = 8 << 30
-# Groups and arrays that are looked at, at most: a deep stack has three groups and three arrays a layer.
+# The most groups and arrays that are read: a deep stack has three groups and three arrays a layer.
 _MOST_OBJECTS = 10_000
-# Layers that only training needs, or that hold no weights and change no prediction.
+# Layers that are ignored, because they have no weights to import.
 _PASSIVE = ("InputLayer", "Dropout", "Masking", "SpatialDropout1D", "OneHot", "Activation", "Softmax")
 _LINEAR = ("linear", "softmax")
-# What each class of layer must have; the first value is Keras' default.
+# The allowed settings of each class of layer; the first value is Keras' default.
 _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "Embedding": {},
     "Dense": {"activation": _LINEAR, "use_bias": (True,)},
@@ -44,10 +44,10 @@ _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 
 def read_keras(path: Path) -> dict[str, np.ndarray]:
-    """The weights in a ``.weights.h5`` or ``.keras`` file by their paths in it, float32; the optimizer's are left out.
+    """Read the weights of a ``.weights.h5`` or ``.keras`` file: float32 arrays by path, without the optimizer's.
 
     Raises:
-      InputError: the file is neither, or holds what is not read.
+      InputError: the file is of neither kind, or has something that is refused.
     """
     data = path.read_bytes()
     if data[:2] != b"PK":
@@ -66,7 +66,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
-    """A file of an archive, of at most ``most`` bytes."""
+    """Read a file of an archive, of at most ``most`` bytes."""
     try:
         with archive.open(name) as file:
             data = file.read(most + 1)
@@ -78,10 +78,10 @@ def _member(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes
 
 
 def check_description(config: Any, path: Path) -> None:
-    """Check the description of a Keras model: layers that flaxchar has, with the settings that it has.
+    """Check that flaxchar has the layers of a Keras model, with the same settings.
 
     Raises:
-      InputError: it describes another model.
+      InputError: flaxchar does not have such a model.
     """
     described = config.get("config") if isinstance(config, dict) else None
     layers = described.get("layers") if isinstance(described, dict) else None
@@ -112,10 +112,10 @@ def _described(layer: Any, path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def read_hdf5(data: bytes, path: Path) -> dict[str, np.ndarray]:
-    """The arrays under ``layers`` of an HDF5 file by their paths, float32.
+    """Read the arrays under ``layers`` of an HDF5 file: float32 arrays by path.
 
     Raises:
-      InputError: the file is none, or holds what is not read; the message names it.
+      InputError: the data is no HDF5 file, or has something that is refused; the message names it.
     """
     h5py = library("h5py")
     try:
@@ -131,7 +131,7 @@ def read_hdf5(data: bytes, path: Path) -> dict[str, np.ndarray]:
 
 
 def _arrays(h5py: Any, group: Any, name: str, size: int, path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a group and its groups, by their paths; each group and array once, whatever the links say."""
+    """The arrays of a group and its subgroups, with their paths. The limits hold even if hard links form a cycle."""
     waiting, seen, total = [(name, group)], 0, 0
     while waiting:
         name, group = waiting.pop()
@@ -155,7 +155,7 @@ def _arrays(h5py: Any, group: Any, name: str, size: int, path: Path) -> Iterator
 
 
 def _check_array(h5py: Any, item: Any, name: str, size: int, path: Path) -> int:
-    """The bytes of an array that can be read."""
+    """Check that an array can be read, and return its size in bytes."""
     if not isinstance(item, h5py.Dataset) or item.dtype.kind != "f":
         raise InputError(f"{path}: {name:.80} holds no floating-point numbers")
     plist = item.id.get_create_plist()

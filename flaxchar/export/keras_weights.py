@@ -1,4 +1,4 @@
-"""Keras: the weights of a plain model as a ``.weights.h5`` file, a model that loads it, and the way back.
+"""Keras: writes the weights of a plain model as ``.weights.h5`` with a ``model.py`` that loads it, and reads them back.
 
 ``keras.layers.LSTM``, ``GRU`` (with ``reset_after``, the default) and ``SimpleRNN`` have flaxchar's layout: ``kernel``
 ``[inputs, gates * units]``, ``recurrent_kernel`` ``[units, gates * units]``, ``bias`` ``[gates * units]``, gates in the
@@ -35,7 +35,7 @@ _ARRAY = re.compile(
 
 
 def keras_files(trained: TrainedModel) -> dict[str, bytes]:
-    """The files of an export to Keras, by name: weights, a model that loads them, settings and vocabulary."""
+    """The files of an export to Keras, by name: weights, a module that loads them, settings and vocabulary."""
     weights, values = plain_weights(trained), template_values(trained)
     ids, hidden = trained.vocabulary.size, trained.config.model.hidden
     embedded = f"keras.layers.Embedding({ids}, {trained.config.model.embedding})(ids)"
@@ -52,7 +52,7 @@ def keras_files(trained: TrainedModel) -> dict[str, bytes]:
 
 
 def keras_arrays(weights: Weights) -> dict[str, np.ndarray]:
-    """The arrays of a ``.weights.h5`` file by their paths in it."""
+    """The weights of a plain model as the arrays of a ``.weights.h5`` file, by path."""
     name = _CLASSES[weights.cell][1]
     arrays = {} if weights.embedding is None else {"layers/embedding/vars/0": weights.embedding}
     for number, layer in enumerate(weights.layers):
@@ -68,7 +68,7 @@ def weights_from_keras(arrays: Mapping[str, np.ndarray], path: Path) -> Weights:
     """The weights of a Keras model of an embedding or none, LSTM, GRU or SimpleRNN layers, and a dense layer.
 
     Args:
-      arrays: the arrays of a ``.weights.h5`` file by their paths, of any shape.
+      arrays: the arrays of a ``.weights.h5`` file by path, of any shape.
       path: the file, for messages.
 
     Raises:
@@ -125,7 +125,7 @@ def _layer(cell: CellName, arrays: Mapping[int, np.ndarray], name: str) -> Layer
 
 
 def _hdf5(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An HDF5 file of arrays by their paths."""
+    """Write arrays to an HDF5 file at their paths, and return its bytes."""
     buffer = io.BytesIO()
     with library("h5py").File(buffer, "w") as file:
         for name, array in arrays.items():

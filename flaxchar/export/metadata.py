@@ -1,4 +1,4 @@
-"""What an exported file says about its model: settings and vocabulary as JSON, and the ids that begin a text."""
+"""The description of an exported model: settings and vocabulary as JSON, and the ids that begin a text."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from flaxchar.json_files import parse_json
 from flaxchar.models.trained import TrainedModel
 from flaxchar.validation import shown
 
-# The key under which safetensors and ONNX files hold the JSON, and the version of its layout.
+# The metadata key of the JSON in safetensors and ONNX files, and the version of the JSON's layout.
 KEY, VERSION = "flaxchar", 1
 
 
 def describe_model(trained: TrainedModel) -> str:
-    """Settings and vocabulary of a model as JSON. Paths of files are left out: they mean nothing elsewhere."""
+    """Settings and vocabulary of a model as JSON. File paths are left out, because they mean nothing elsewhere."""
     config = trained.config.replace(data=(), val_data=(), data_dir=None, format=None, init_from=None)
     record = {"version": VERSION, "config": config.to_dict(), "vocabulary": trained.vocabulary.to_dict()}
     return json.dumps(record, ensure_ascii=True, allow_nan=False)
 
 
 def read_description(text: str, name: str) -> tuple[Config, Vocabulary]:
-    """The inverse of ``describe_model``, for what somebody else may have written.
+    """The inverse of ``describe_model``, for untrusted text.
 
     Args:
       text: the JSON.
-      name: what error messages call the file.
+      name: the file's name, for messages.
 
     Raises:
-      InputError: it is something else; the message names the file and the value.
+      InputError: the text is no valid description; the message names the file and the value.
     """
     record = parse_json(text.encode("utf-8", "surrogatepass"), f"the description of the model in {name}")
     if not isinstance(record, dict) or record.get("version") != VERSION:
@@ -54,7 +54,7 @@ class Beginnings(NamedTuple):
     """The ids that are fed before a text.
 
     Attributes:
-      start: before a text with a prompt, or one that is scored; ``()`` where its first character is not predicted.
+      start: before a text with a prompt, or a text to score; ``()`` if its first character is not predicted.
       begin: before a text without a prompt; at least one id.
     """
 

@@ -1,8 +1,8 @@
 """ONNX: one step of a model as a graph of elementary operators, from ids and a carry to logits and the new carry.
 
-Whoever runs the graph keeps the carry and feeds it again, as flaxchar's own decode loop does. The operators are those
-of ONNX' default domain, opset 17, so every runtime has them. LSTM and GRU are spelled out instead of using ONNX' own
-operators: so all cells are built alike, and a single step needs no sequence axis.
+The program that runs the graph keeps the carry and feeds it to the next step, as flaxchar's own decode loop does. The
+operators are from ONNX' default domain, opset 17, so every runtime has them. ONNX' own LSTM and GRU operators are not
+used: so all cells are built in the same way, and a single step needs no sequence axis.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from flaxchar.models.cells import CELLS
 from flaxchar.models.trained import TrainedModel
 from flaxchar.sizes import in_bytes
 
-# Opset 17 is the first with LayerNormalization; IR version 8 goes with it.
+# Opset 17 is the first with LayerNormalization; it came with IR version 8.
 _OPSET, _IR_VERSION = 17, 8
-# Bytes of weights in a file: a protocol buffer holds less than 2 GiB.
+# The most bytes of weights: a protocol buffer must be smaller than 2 GiB.
 _MOST_BYTES = (2 << 30) - (64 << 20)
-# Flax' default.
+# The default of Flax' LayerNorm.
 _LAYER_NORM_EPSILON = 1e-6
 _CARRY_NAMES = ("h", "c")
 
 
 def onnx_bytes(trained: TrainedModel) -> bytes:
-    """A model as an ONNX file.
+    """Make the ONNX file of one step of a model.
 
     Its inputs are ``ids``, int64 ``[batch]``, and for each layer ``h_0`` and, for an LSTM, ``c_0``, float32
     ``[batch, hidden]``, which are zeros before a text. Its outputs are ``logits``, float32 ``[batch, vocab]``, and
@@ -174,7 +174,7 @@ def _minlstm(graph: _Graph, projected: str, layer: dict[str, str], carry: Sequen
 
 
 def _mixed(graph: _Graph, h: str, n: str, kept: str) -> str:
-    """``kept * h + (1 - kept) * n``, the state of the cells whose gates depend on the input alone."""
+    """``kept * h + (1 - kept) * n``: the new state of a minGRU or minLSTM, whose gates depend only on the input."""
     return graph.add("Add", n, graph.add("Mul", kept, graph.add("Sub", h, n)), name=f"next_{h}")
 
 

@@ -1,7 +1,7 @@
-"""safetensors: a model in one file, under flaxchar's own names; and any such file read within bounds.
+"""safetensors: writes a model to one file under flaxchar's own names, and reads any untrusted safetensors file.
 
-The names are those of the parameters, joined with dots: ``embedding``, ``lstm_0.kernel``, ``logits.bias``. The file's
-metadata hold settings and vocabulary as JSON under the key ``flaxchar``. ``docs/export.md`` has all names and shapes.
+A name is the path of a parameter, joined with dots: ``embedding``, ``lstm_0.kernel``, ``logits.bias``. The metadata has
+settings and vocabulary as JSON under the key ``flaxchar``. ``docs/export.md`` has all names and shapes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from flaxchar.export.metadata import KEY, describe_model, read_description
 from flaxchar.export.weights import checked_model
 from flaxchar.models.trained import TrainedModel
 
-# The types of weights that are read, by their names in the file. All become float32.
+# The dtypes of weights that are read, by their names in the file. All are converted to float32.
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def safetensors_bytes(trained: TrainedModel) -> bytes:
-    """A model as a safetensors file."""
+    """Make the safetensors file of a model."""
     leaves = jax.tree_util.tree_leaves_with_path(trained.params)
     return pack({".".join(part.key for part in path): np.asarray(leaf) for path, leaf in leaves}, trained)
 
 
 def pack(tensors: Mapping[str, np.ndarray], trained: TrainedModel) -> bytes:
-    """Arrays as a safetensors file with the description of their model."""
+    """Make a safetensors file of arrays, with the description of their model."""
     contiguous = {name: np.array(tensor, np.float32, order="C") for name, tensor in tensors.items()}
     return library("safetensors.numpy").save(contiguous, {KEY: describe_model(trained)})
 
@@ -49,12 +49,12 @@ class TensorFile(NamedTuple):
 
 
 def read_safetensors(path: Path) -> TensorFile:
-    """Read a file that somebody else may have written.
+    """Read an untrusted safetensors file.
 
     The library checks that all tensors lie within the file, so that a false header cannot make it allocate memory.
 
     Raises:
-      InputError: it is no safetensors file, or holds something else than floating-point numbers.
+      InputError: it is no safetensors file, or has tensors that are not floating-point.
     """
     import ml_dtypes
 
@@ -73,14 +73,14 @@ def read_safetensors(path: Path) -> TensorFile:
         if record["dtype"] not in _FLOATS:
             raise InputError(f"{path}: {name:.60} holds {record['dtype']}; weights must be floating-point numbers")
         values = np.frombuffer(record["data"], kinds[record["dtype"]]).reshape(record["shape"])
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused later
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is refused later
             tensors[name] = values.astype(np.float32)
     description = read_description(metadata[KEY], str(path)) if KEY in metadata else None
     return TensorFile(tensors, description)
 
 
 def model_from_own_names(file: TensorFile, path: Path) -> TrainedModel:
-    """The model of a file that ``safetensors_bytes`` wrote.
+    """Make the model from a file that ``safetensors_bytes`` wrote.
 
     Raises:
       InputError: the file has no description, or tensors that do not fit it.

@@ -1,4 +1,4 @@
-"""The text files that exports are made from, in ``template_files/``: ``{{name}}`` stands for a value."""
+"""Reads and fills in the templates in ``template_files/``: ``{{name}}`` stands for a value."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from flaxchar.models.trained import TrainedModel
 
 
 def read_template(name: str) -> str:
-    """A template as it is."""
+    """The text of a template."""
     return importlib.resources.files("flaxchar.export").joinpath("template_files", name).read_text(encoding="utf-8")
 
 
 def fill(name: str, values: Mapping[str, str]) -> str:
-    """A template with its values filled in, each exactly as given.
+    """Fill in a template; the values are not escaped.
 
     Example::
 
@@ -27,7 +27,7 @@ def fill(name: str, values: Mapping[str, str]) -> str:
 
 
 def template_values(trained: TrainedModel) -> dict[str, str]:
-    """The values that the Python templates share."""
+    """The values that both Python templates need."""
     vocabulary, by_label = trained.vocabulary, beginnings(trained)
     first = next(iter(by_label.values()))
     lines = [

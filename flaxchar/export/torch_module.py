@@ -1,12 +1,12 @@
-"""PyTorch: the weights of a plain model under the names of ``torch.nn``, a module that loads them, and the way back.
+"""PyTorch: writes the weights of a plain model under ``torch.nn``'s names, with a module that loads them; reads them.
 
 ``torch.nn.LSTM``, ``GRU`` and ``RNN`` compute what flaxchar's cells compute, with these differences
 (https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html and .GRU.html):
 
 - Matrices are transposed: ``weight_ih`` ``[gates * hidden, inputs]`` and ``weight_hh`` ``[gates * hidden, hidden]``.
-- Each layer has two biases. Those of LSTM and RNN are added up, so the second one is 0. A GRU needs both, because its
-  reset gate multiplies the second one: that is flaxchar's ``recurrent_bias``.
-- The gates of a GRU stand in the order r, z, n, not z, r, n. Those of an LSTM are i, f, g, o in both.
+- Each layer has two biases. An LSTM and an RNN add them up, so the second one is exported as 0. A GRU needs both,
+  because its reset gate multiplies the second one, which is flaxchar's ``recurrent_bias``.
+- The gates of a GRU are in the order r, z, n, not z, r, n. The gates of an LSTM are i, f, g, o in both.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def torch_tensors(weights: Weights) -> dict[str, np.ndarray]:
 def weights_from_torch(tensors: Mapping[str, np.ndarray], path: Path) -> Weights:
     """The weights of a PyTorch module of an embedding or none, one LSTM, GRU or RNN, and a linear layer.
 
-    The submodules may have any names. The linear layer is known by its bias, the embedding by having none. An RNN is
-    taken to be one of tanh.
+    The submodules may have any names. The linear layer is the one with a bias, the embedding the one without. An RNN
+    is assumed to use tanh.
 
     Args:
-      tensors: the ``state_dict``, of any content.
+      tensors: the ``state_dict``, with any content.
       path: its file, for messages.
 
     Raises:
@@ -128,7 +128,7 @@ def _layer(cell: str, inputs: np.ndarray, recurrent: np.ndarray, bias: np.ndarra
 
 
 def _reordered(cell: str, array: np.ndarray) -> np.ndarray:
-    """The columns of an array in the other library's order of the gates: z, r, n ↔ r, z, n for a GRU."""
+    """Reorder the columns of an array between the gate orders of a GRU: z, r, n ↔ r, z, n."""
     if cell != "gru":
         return array
     first, second, third = np.split(array, 3, axis=-1)
@@ -139,7 +139,7 @@ def _matrix(tensors: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndar
     """The matrix of that name.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no matrix of that name.
     """
     if name not in tensors:
         raise InputError(f"{path} holds no {name:.60}, which its other layers ask for")
@@ -149,7 +149,7 @@ def _matrix(tensors: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndar
 
 
 def _find_others(others: Mapping[str, np.ndarray], path: Path) -> tuple[str | None, str]:
-    """The name of the embedding, or None, and the prefix of the linear layer among the other tensors."""
+    """The name of the embedding (or None), and the prefix of the linear layer, among the non-recurrent tensors."""
     linear = [name.removesuffix("bias") for name in others if name == "bias" or name.endswith(".bias")]
     if len(linear) != 1:
         raise InputError(f"{path} holds {len(linear)} linear layers with a bias; flaxchar's model has one")

@@ -13,15 +13,15 @@ from flaxchar.validation import shown
 
 
 def read_vocabulary(path: Path) -> tuple[Vocabulary, Config | None]:
-    """Read a vocabulary, and the settings of the model where the file holds them, as ``flaxchar.json`` does.
+    """Read a vocabulary, and the settings of the model if the file has them, as ``flaxchar.json`` does.
 
     The file is one of these:
 
     - ``vocabulary.json`` of a run directory, or ``flaxchar.json`` of an export to Keras;
     - a list of characters, ``["e", "t", …]``, which have the ids 1, 2 …;
-    - an object of characters and their ids, as ``Tokenizer.word_index`` of Keras: ``{"e": 1, "t": 2, …}``.
+    - an object from characters to ids, such as Keras' ``Tokenizer.word_index``: ``{"e": 1, "t": 2, …}``.
 
-    In each, id 0 pads, and ``<eos>`` has the last id, after the characters.
+    In each, id 0 is padding, and ``<eos>`` has the last id.
 
     Raises:
       InputError: the file is something else.

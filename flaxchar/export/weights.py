@@ -1,7 +1,7 @@
-"""The weights of a plain model, apart from any format: embedding, recurrent layers, output layer.
+"""The weights of a plain model, independent of any format: embedding, recurrent layers, output layer.
 
-A plain model is what other libraries have layers for: an optional embedding, a stack of LSTM, GRU or RNN layers, and a
-dense layer.
+A plain model has only layers that other libraries have too: an optional embedding, a stack of LSTM, GRU or RNN layers,
+and a dense layer.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Weights:
 
     Attributes:
       cell: ``"lstm"``, ``"gru"`` or ``"rnn"``.
-      embedding: ``[vocab, embedding]``; None where characters are fed one-hot.
-      layers: the recurrent layers, the first one first.
-      kernel: the output layer's, ``[hidden, vocab]``.
-      bias: the output layer's, ``[vocab]``.
+      embedding: ``[vocab, embedding]``; None if the first layer reads one-hot vectors.
+      layers: the recurrent layers, from the input to the output.
+      kernel: the kernel of the output layer, ``[hidden, vocab]``.
+      bias: the bias of the output layer, ``[vocab]``.
     """
 
     cell: CellName
@@ -43,7 +43,7 @@ class Weights:
 
 
 def plain_weights(trained: TrainedModel) -> Weights:
-    """The weights of a trained model that is plain."""
+    """The weights of a trained model, which must be plain."""
     settings = trained.config.model
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), trained.params)
     return Weights(
@@ -56,12 +56,12 @@ def plain_weights(trained: TrainedModel) -> Weights:
 
 
 def model_from(weights: Weights, vocabulary: Vocabulary, config: Config) -> TrainedModel:
-    """A model from weights that somebody else may have made.
+    """Make a model from untrusted weights.
 
     Args:
       weights: the weights; their shapes need not fit together.
       vocabulary: the meaning of the ids.
-      config: all settings but those of the network's size, which the weights give.
+      config: all settings; cell, layers and sizes are taken from the weights.
 
     Raises:
       InputError: the shapes do not fit together or do not fit the vocabulary, or a weight is not finite.
@@ -82,7 +82,7 @@ def model_from(weights: Weights, vocabulary: Vocabulary, config: Config) -> Trai
 
 
 def checked_model(params: dict[str, Any], vocabulary: Vocabulary, config: Config) -> TrainedModel:
-    """A model from parameters that somebody else may have made.
+    """Make a model from untrusted parameters.
 
     Args:
       params: nested dictionaries of arrays, of any shape.
@@ -90,7 +90,7 @@ def checked_model(params: dict[str, Any], vocabulary: Vocabulary, config: Config
       config: all settings.
 
     Raises:
-      InputError: names or shapes are not those of the settings and the vocabulary, or a parameter is not finite.
+      InputError: names or shapes do not match the settings and the vocabulary, or a parameter is not finite.
     """
     config.validate(from_python=True, training=False)
     given = _by_name(params)
@@ -117,6 +117,6 @@ def checked_model(params: dict[str, Any], vocabulary: Vocabulary, config: Config
 
 
 def _by_name(params: Any) -> dict[str, Any]:
-    """The leaves of parameters by their names, joined with dots: ``lstm_0.kernel``."""
+    """The leaves of a parameter tree by name, joined with dots: ``lstm_0.kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {".".join(str(part.key) for part in path): leaf for path, leaf in leaves}

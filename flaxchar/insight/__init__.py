@@ -1,4 +1,4 @@
-"""What can be seen inside a trained model: its surprise at each character, its units, its gates and its memory."""
+"""Inside a trained model: the surprise of each character, the units, the gates and the memory."""
 
 from flaxchar.insight.trace import END, Trace, trace, trace_many
 

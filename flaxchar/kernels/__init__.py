@@ -1,7 +1,8 @@
 """Fast code for the CPU: a C++ kernel that is compiled on first use, and JAX's random numbers.
 
-The modules, in the order in which to read them: ``arrays`` (types), ``build`` (compile and load the C++ in ``src``),
-``cpu`` (the recurrent layer and the cross-entropy), ``cpu_decode`` (the decode loop), ``random`` (random numbers).
+The modules, in reading order: ``arrays`` (types), ``build`` (compile and load the C++ in ``src``), ``cpu`` (recurrent
+layer, cross-entropy, random bits), ``cpu_decode`` (the decode loop), ``random`` (random numbers), ``forks`` (an error
+in forked processes).
 """
 
 from flaxchar.kernels.arrays import Carry, Mask, Weights
@@ -14,15 +15,15 @@ __all__ = [
     "NATIVE_CELLS",  # the cells that the native kernel implements
     "Carry",  # the recurrent state of a layer
     "DecodeBuffers",  # the state of the decode loop
-    "Mask",  # recurrent dropout's mask
+    "Mask",  # the mask of recurrent dropout
     "Weights",  # the parameters of a layer
     "available",  # whether the native kernel can be used
-    "cross_entropy",  # nats of targets under a softmax
+    "cross_entropy",  # nats of the targets
     "decode",  # the decode loop
     "fold_in",  # (key, numbers) → keys
     "new_key",  # seed → key
     "prepare",  # compile the native kernel in the background
-    "processor",  # a key for the kind of processor
+    "processor",  # a cache key for the kind of processor
     "sequence",  # a recurrent layer over a sequence
-    "status",  # how the recurrence runs, for the report
+    "status",  # whether the kernel runs and why not, for the report
 ]

@@ -1,8 +1,8 @@
 """The model: recurrent cells and layers, attention to a source, the language model, its losses and its evaluation.
 
-The modules, in the order in which to read them: ``projection``, ``lstm``, ``linear`` and ``cells`` (the recurrences and
-their gradients), ``layers``, ``attention``, ``charlm`` (the model), ``losses``, ``evaluation``, ``trained`` (the record
-of a trained model).
+The modules, in reading order: ``projection``, ``lstm``, ``linear`` and ``cells`` (the recurrences and their gradients),
+``layers``, ``attention``, ``charlm`` (the model), ``gates``, ``losses``, ``evaluation``, ``trained`` (the record of a
+trained model), ``transfer``.
 """
 
 from flaxchar.models.attention import attend, attend_step
@@ -37,5 +37,5 @@ __all__ = [
     "score_texts",  # texts → RowSums, one text each
     "starting_carry",  # the carry that a batch starts from
     "token_losses",  # nats of each target
-    "with_embedding",  # a layer's weights with the embedding multiplied in
+    "with_embedding",  # a layer's weights, the embedding multiplied into the kernel
 ]

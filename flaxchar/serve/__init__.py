@@ -1,4 +1,4 @@
-"""The live page and its JSON API: a server of runs, for several people at once (the extra ``serve``)."""
+"""The live page and its JSON API: serves runs to several people at once (needs the extra ``serve``)."""
 
 from flaxchar.serve.batcher import Batcher, BusyError
 from flaxchar.serve.pool import ModelPool, ServedRun

@@ -1,4 +1,4 @@
-"""The JSON API and the files of the page, as an ASGI application (Starlette)."""
+"""The ASGI application (Starlette) that serves the JSON API and the files of the page."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from flaxchar.serve.requests import ClassifyBody, GenerateBody, ScoreBody, read_
 from flaxchar.serve.streams import Ended, Stream, Token
 
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# Python keeps one list of warning filters for all threads.
+# Held while warnings are caught, because all threads share one list of warning filters.
 _WARNINGS = threading.Lock()
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(pool: ModelPool, batcher: Batcher) -> Starlette:
-    """The application, without the checks of ``flaxchar.serve.guard``."""
+    """Make the application, without the checks of ``flaxchar.serve.guard``."""
     api = _Api(pool, batcher)
     description = describe_api()
 
@@ -62,7 +62,7 @@ def make_app(pool: ModelPool, batcher: Batcher) -> Starlette:
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response. It is ASCII, so that even half of a surrogate pair can be sent."""
+    """Make a JSON response, in ASCII: UTF-8 could not encode half of a surrogate pair."""
     data = json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
     return Response(data, status, headers, "application/json")
 
@@ -87,7 +87,7 @@ class _Api:
         loop = asyncio.get_running_loop()
 
         def deliver(what: list[Token] | Ended) -> None:  # in the batcher's thread
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the server has ended
+            with contextlib.suppress(RuntimeError):  # the event loop is closed: the server has ended
                 loop.call_soon_threadsafe(events.put_nowait, what)
 
         def prepare() -> tuple[Stream, str, list[str]]:
@@ -113,7 +113,8 @@ class _Api:
             return lm, examples[0], notes
 
         lm, example, notes = await asyncio.to_thread(prepare)
-        # Running text has no end, where the state after the last character would be seen.
+        # A trace has the state before each token. Separate texts end with <eos>, so it has the state after the last
+        # character. Running text has no <eos>: trace one more character, which `_scored` leaves out.
         more = example.text[-1:] if lm.config.data.running and lm.vocabulary.unit == "char" else ""
         text = example.text + more
         job = self._batcher.submit(
@@ -140,7 +141,7 @@ class _Api:
 
 
 def _noted(function: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """The result of a function, and the forms of texts that it warns about, as sentences."""
+    """The result of a function, and its ``FormWarning``s as sentences."""
     with _WARNINGS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FormWarning)
         result = function()
@@ -148,7 +149,7 @@ def _noted(function: Callable[[], Any]) -> tuple[Any, list[str]]:
 
 
 async def _result(request: Request, job: Future) -> Any:
-    """The result of a job; it is given up if the client goes before it has begun."""
+    """The result of a job. The job is cancelled if the client disconnects before it has begun."""
     future = asyncio.wrap_future(job)
 
     async def gone() -> None:
@@ -178,7 +179,7 @@ def _check_units(lm: LanguageModel, body: ScoreBody) -> None:
 
 
 def _scored(seen: Trace, body: ScoreBody, cut: bool) -> dict[str, Any]:
-    """The scores of a text as JSON types; ``cut`` leaves out the last token."""
+    """The scores of a text as JSON types; with ``cut``, the last token is left out."""
     last = len(seen.tokens) - cut
     states = [_rounded(seen.activations[layer, :, unit]) for layer, unit in body.units]
     tokens = []
@@ -201,7 +202,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _answered(handler: Handler) -> Handler:
-    """Turn the errors of a handler into responses."""
+    """Turn a handler's ``InputError`` and ``BusyError`` into responses."""
 
     async def handle(request: Request) -> Response:
         try:
@@ -224,7 +225,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 def _page_routes() -> list[Route]:
-    """The files of the page, read once."""
+    """The routes of the page's files, which are read once."""
     folder = resources.files("flaxchar.serve") / "page"
     routes = []
     for file in folder.iterdir():

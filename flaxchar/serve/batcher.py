@@ -1,8 +1,8 @@
-"""The batcher: one thread that owns the device, writes the texts of many people together, and runs other jobs between.
+"""The batcher: one thread that owns the device, generates all texts in batches, and runs other jobs in between.
 
-Each model that writes has batches of ``ROWS`` rows (``flaxchar.serve.decoding``). A text takes a free row and leaves it
-when it ends or its reader has disconnected. Between two calls of a batch the thread runs at most one other job, such as
-the scores of a text, so nobody waits long for anybody else.
+The texts of a model are in batches of ``ROWS`` rows (``flaxchar.serve.decoding``). A text takes a free row, and frees
+it when it ends or its reader has disconnected. Between two calls of a batch the thread runs at most one other job, such
+as the scores of a text, so nobody waits long for anybody else.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from flaxchar.models.trained import TrainedModel
 from flaxchar.serve.decoding import NO_TOP_P, ROWS, STEPS, Inputs, decode_rows
 from flaxchar.serve.streams import MOST_SOURCE, Drawn, Ended, Reason, Stream, Token
 
-# Texts that are written at once, and jobs that wait, at most.
+# The most texts that are written at once, and the most jobs that wait.
 MOST_STREAMS, MOST_JOBS = 64, 64
 
 
 class BusyError(Exception):
-    """As many texts are being written, or jobs waiting, as the limits allow."""
+    """The limit on texts or on waiting jobs is reached, the server is closing, or the client has disconnected."""
 
 
 class _Batch:
-    """The rows of one model, some of them with a text."""
+    """A batch of rows for one model; some of the rows have a text."""
 
     def __init__(self, trained: TrainedModel) -> None:
         vocabulary = trained.vocabulary
         self.trained = trained
         self.rows: list[Stream | None] = [None] * ROWS
         self._names = [END, *(token or "" for token in vocabulary.tokens), *[""] * vocabulary.has_unknown, END]
-        # Copies: its arrays share one of zeros, and a call uses up each of them.
+        # Copies, because `decode_rows` donates each array and several of the initial ones share a buffer.
         self._carry = jax.tree.map(jnp.copy, trained.model.initial_step_carry(ROWS, MOST_SOURCE + 2))
         self._keys: Any = None
 
     @property
     def live(self) -> int:
-        """Rows with a text."""
+        """Number of rows with a text."""
         return sum(stream is not None for stream in self.rows)
 
     def admit(self, stream: Stream) -> bool:
-        """Give a text a free row; False if there is none or the text is for another model."""
+        """Give a text a free row. False if there is none or the text is for another model."""
         if stream.trained is not self.trained or None not in self.rows:
             return False
         self.rows[self.rows.index(None)] = stream
@@ -91,7 +91,7 @@ class _Batch:
             self.rows[row] = None
 
     def _inputs(self) -> tuple[Inputs, list[bool]]:
-        """What the rows feed next, and which of them then draw: those whose given tokens end."""
+        """The inputs of the next call, and which rows draw in it: those whose given tokens end in this call."""
         inputs = Inputs(
             np.zeros(ROWS, bool), np.ones((ROWS, STEPS), np.int32), np.ones(ROWS, np.int32), np.zeros(ROWS, np.int32)
         )
@@ -106,7 +106,7 @@ class _Batch:
         return inputs, ends
 
     def _deliver(self, stream: Stream, row: int, drawn: list[Drawn]) -> None:
-        """Hand on what a row drew."""
+        """Deliver the tokens that a row drew, and free the row if the text ends."""
         tokens: list[Token] = []
         ended: Ended | None = None
         for one in drawn:
@@ -119,7 +119,7 @@ class _Batch:
             if stream.left <= 0:
                 ended = Ended("size")
                 break
-        stream.waiting.append(drawn[-1].id)  # the others have been fed already
+        stream.waiting.append(drawn[-1].id)  # all earlier tokens have been fed already
         if tokens and not stream.closed:
             stream.deliver(tokens)
         if ended is not None:
@@ -168,10 +168,10 @@ class Batcher:
             return len(self._new) + sum(batch.live for batch in self._batches)
 
     def open(self, stream: Stream) -> None:
-        """Begin to write a text.
+        """Add a text to be written.
 
         Raises:
-          BusyError: ``MOST_STREAMS`` are being written, or the server is closing.
+          BusyError: ``MOST_STREAMS`` texts are being written, or the server is closing.
         """
         with self._condition:
             if self._closing or len(self._new) + sum(batch.live for batch in self._batches) >= MOST_STREAMS:
@@ -180,10 +180,10 @@ class Batcher:
             self._condition.notify()
 
     def submit(self, job: Callable[[], Any]) -> Future:
-        """Run a function in the thread; its result or its exception comes by the future.
+        """Run a function in the thread; the future gets its result or its exception.
 
         Raises:
-          BusyError: ``MOST_JOBS`` wait, or the server is closing.
+          BusyError: ``MOST_JOBS`` jobs wait, or the server is closing.
         """
         future: Future = Future()
         with self._condition:
@@ -217,7 +217,7 @@ class Batcher:
             batch.end("closing")
 
     def _wait(self) -> bool:
-        """Wait until there is something to do; False when the server closes."""
+        """Wait until there is work. False when the server closes."""
         with self._condition:
             while not (self._closing or self._jobs or self._new or self._batches):
                 self._condition.wait()
@@ -238,7 +238,7 @@ class Batcher:
             future.set_result(result)
 
     def _admit(self) -> None:
-        """Give the new texts rows, in a new batch where no row is free."""
+        """Give each new text a row; if none is free, in a new batch."""
         with self._condition:
             while self._new:
                 stream = self._new.popleft()

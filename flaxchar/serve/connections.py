@@ -1,8 +1,8 @@
-"""Connections: limits on their number and slowness, so that slow or idle clients never block others.
+"""Connections: limits on their number and on slow clients, so that slow or idle clients never block others.
 
-uvicorn waits for ever for the head of a first request and for a client that does not read. Here a connection must begin
-a request within ``HEAD_SECONDS``, and must take what is sent within ``STALL_SECONDS``. If there are too many, the
-oldest one without a complete request is closed.
+uvicorn waits forever for the headers of a first request, and for a client that does not read. Here a client must send
+the headers within ``HEAD_SECONDS``, and must read its response: if it reads nothing for ``STALL_SECONDS``, the
+connection is closed. If there are too many connections, the oldest one without a complete request is closed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Connections at once: a process may often open no more than 1,024 files, on macOS 256.
+# The most connections at once. The usual limit of open files in a process is 1,024, on macOS 256.
 MOST_CONNECTIONS = 200
-# Seconds for the head of a request, and for a client to take what is sent.
+# Seconds in which the headers must come, and in which a client must read again after it has stopped.
 HEAD_SECONDS, STALL_SECONDS = 10.0, 20.0
 
 
@@ -24,7 +24,7 @@ class Connection(H11Protocol):
     head_seconds, stall_seconds, most = HEAD_SECONDS, STALL_SECONDS, MOST_CONNECTIONS
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
-        """As uvicorn calls it."""
+        """Arguments as uvicorn passes them."""
         super().__init__(*arguments, **others)
         self.opened = self.loop.time()
         self._head: asyncio.TimerHandle | None = None
@@ -45,7 +45,7 @@ class Connection(H11Protocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a request that has begun has a limit of its own (``Guard``)."""
+        """Handle data; ``Guard`` limits the time of a request's body."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             _cancel(self._head)
@@ -58,24 +58,24 @@ class Connection(H11Protocol):
             _cancel(self._head)
 
     def pause_writing(self) -> None:
-        """The client takes nothing any more: wait for it a while."""
+        """The client has stopped reading: wait ``STALL_SECONDS``, then close the connection."""
         super().pause_writing()
         _cancel(self._stall)
         self._stall = self.loop.call_later(self.stall_seconds, self.abort)
 
     def resume_writing(self) -> None:
-        """The client goes on."""
+        """The client reads again."""
         _cancel(self._stall)
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Cancel the timers."""
         _cancel(self._head)
         _cancel(self._stall)
         super().connection_lost(exc)
 
     def abort(self) -> None:
-        """Close the connection at once, whatever waits to be sent."""
+        """Close the connection at once and drop what is still to be sent."""
         self.connections.discard(self)
         self.transport.abort()
 

@@ -1,7 +1,7 @@
-"""Decoding for many people at once: a few steps of the network for a batch of rows, each with settings of its own.
+"""Decoding for several people at once: a few steps of the network for a batch of rows, each row with its own settings.
 
-The rows are always ``ROWS``, filled up where fewer texts are written: a matrix product may round differently for
-another number of rows, and a text must not depend on who else is served.
+A batch always has ``ROWS`` rows, even if it has fewer texts: a matrix product may round differently for another number
+of rows, and a text must not depend on who else is served.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from flaxchar.generation.sampling import Sampling, draw_token
 from flaxchar.insight.trace import ALTERNATIVES
 from flaxchar.models.charlm import CharLM, Params
 
-# Rows of a batch, and the steps of one call. Only between calls do texts enter and leave rows.
+# Rows of a batch, and steps of one call. Texts enter and leave rows only between calls.
 ROWS, STEPS = 16, 8
-# The value of top-p for a row without it: no sum of probabilities reaches it, however it is rounded.
+# The value of top-p for a row without it. No sum of probabilities reaches it, even with rounding errors.
 NO_TOP_P = 2.0
 
 
 class Inputs(NamedTuple):
-    """What one call of ``decode_rows`` feeds to each row.
+    """The inputs of one call of ``decode_rows``.
 
     Attributes:
       fresh: rows that begin a text, bool ``[rows]``.
-      given: tokens that are fed first, int32 ``[rows, STEPS]``. After them a row feeds what it draws.
-      counts: how many tokens are given, at least 1, int32 ``[rows]``.
-      drawn: how many tokens each row had drawn before, int32 ``[rows]``.
+      given: ids that are fed first, int32 ``[rows, STEPS]``. After them a row is fed the tokens that it draws.
+      counts: number of given ids, at least 1, int32 ``[rows]``.
+      drawn: number of tokens that each text drew in earlier calls, int32 ``[rows]``.
     """
 
     fresh: np.ndarray
@@ -41,13 +41,15 @@ class Inputs(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What the rows draw: the token after each of ``STEPS`` steps. Those before the last given token mean nothing.
+    """The outputs of one call: the token drawn after each of ``STEPS`` steps.
+
+    The steps before that of the last given id have no meaning.
 
     Attributes:
       ids: int32 ``[STEPS, rows]``.
-      probabilities: the model's probability of each, at temperature 1, float32 ``[STEPS, rows]``.
+      probabilities: the model's probability of each token, at temperature 1, float32 ``[STEPS, rows]``.
       likeliest: ids of the likeliest tokens, best first, int32 ``[STEPS, rows, alternatives]``.
-      likeliest_probabilities: theirs, float32 ``[STEPS, rows, alternatives]``.
+      likeliest_probabilities: their probabilities, float32 ``[STEPS, rows, alternatives]``.
     """
 
     ids: Array
@@ -72,15 +74,15 @@ def decode_rows(
     Args:
       model: the model; static.
       params: its parameters.
-      carry: the carry of the call before, which is used up; ``model.initial_step_carry`` at first.
-      inputs: what is fed.
+      carry: the carry of the call before; ``model.initial_step_carry`` at first. Its buffers are donated.
+      inputs: the ids to feed.
       keys: random keys ``[rows]``; token ``j`` of a text, from 0, is drawn with ``fold_in(key, j)``, as in
         ``flaxchar.generation.decode``.
-      sampling: its settings for each row, arrays ``[rows]``.
+      sampling: the settings of each row, arrays ``[rows]``.
       banned: ids that are never drawn; static.
 
     Returns:
-      What was drawn, and the carry after it.
+      The drawn tokens, and the carry after the last step.
     """
     allowed = ~np.isin(np.arange(model.vocab), banned)
     alternatives = min(ALTERNATIVES, int(allowed.sum()))

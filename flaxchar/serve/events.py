@@ -18,7 +18,7 @@ class EventStream(Response):
     """The response that sends a text as it is written.
 
     Args:
-      events: what is written: lists of tokens, and the end, which is the last.
+      events: lists of tokens as they are written, then the end.
       start: the data of the first event.
       close: called when the response ends, however it ends.
     """

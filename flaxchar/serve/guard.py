@@ -1,8 +1,8 @@
-"""The guard: what a request must be before the application sees it, and the headers of every response.
+"""The guard: checks each request before the application sees it, and adds the security headers to each response.
 
-It refuses requests that a page of another origin may have sent (``Host``, ``Origin``, content type), requests without
-the token if there is one, too many requests of one address, and bodies that are too large or too slow. The limits on
-connections are in ``flaxchar.serve.connections``.
+It refuses requests that a page of another origin may have sent (``Host``, ``Origin``, ``Sec-Fetch-Site``, content
+type), requests without the token if there is one, too many requests from one address, and bodies that are too large or
+too slow. The limits on connections are in ``flaxchar.serve.connections``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Bytes of a body, and seconds in which it must have come.
+# The most bytes of a body, and the seconds in which it must arrive.
 MOST_BODY, BODY_SECONDS = 64 * 1024, 10.0
-# Requests of one address: this many at once, and then this many a second. Addresses that are remembered.
+# Requests from one address: this many at once, then this many a second. The most addresses that are remembered.
 BURST, PER_SECOND, MOST_ADDRESSES = 200, 20.0, 4096
 COOKIE = "flaxchar_token"
 
@@ -43,8 +43,8 @@ class Access(NamedTuple):
     """Who may talk to the server.
 
     Attributes:
-      hosts: the values of ``Host`` that are allowed, with their ports; None for any, where a token is needed anyway.
-      token: the token that every request must hold; None on loopback.
+      hosts: the allowed values of ``Host``, with their ports; None for any, if the token is required anyway.
+      token: the token that every request must have; None on loopback.
     """
 
     hosts: frozenset[str] | None
@@ -52,7 +52,7 @@ class Access(NamedTuple):
 
 
 class _Refusal(Exception):
-    """A request is refused."""
+    """A refusal of a request: its status, its sentence and its headers."""
 
     def __init__(self, status: int, sentence: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(sentence)
@@ -60,7 +60,7 @@ class _Refusal(Exception):
 
 
 class Guard:
-    """ASGI middleware that lets good requests through."""
+    """ASGI middleware that passes on good requests and refuses others."""
 
     def __init__(self, app: ASGIApp, access: Access, body_seconds: float = BODY_SECONDS) -> None:
         """Guard an application; ``body_seconds``: how long a body may take to come."""
@@ -68,7 +68,7 @@ class Guard:
         self._rates = _Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check a request and hand it on, or refuse it."""
+        """Check a request and pass it on, or refuse it."""
         if scope["type"] != "http":
             return
         begun = False
@@ -95,12 +95,12 @@ class Guard:
             await _answer(send_guarded, 500, "the server has failed at this request; its log says more")
 
     def _check(self, scope: Scope) -> None:
-        """Check the head of a request."""
+        """Check the headers of a request."""
         headers = scope["headers"]
         hosts, origins = _values(headers, b"host"), _values(headers, b"origin")
         allowed = self._access.hosts
         if len(hosts) != 1 or (allowed is not None and hosts[0].lower() not in allowed):
-            # Else a page of somebody else, whose name leads to this machine, could read the answers (DNS rebinding).
+            # Otherwise a foreign page whose name resolves to this machine could read the answers (DNS rebinding).
             raise _Refusal(421, "the request is for another host; use the address that the command printed")
         if any(
             origin.lower() not in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}") for origin in origins
@@ -136,7 +136,7 @@ class Guard:
             raise _Refusal(401, "the token is missing or wrong; open the address that the command printed")
 
     def _let_in(self, scope: Scope) -> None:
-        """Keep a token that stands in the address as a cookie, and take it out of the address."""
+        """Move the token from the address to a cookie, by a redirect."""
         token = self._access.token
         assert token is not None
         if any(_same(value, token) for value in _query_tokens(scope)):
@@ -164,7 +164,7 @@ class Guard:
 
 
 class _Rates:
-    """How many requests each address may still send: a bucket that fills with time."""
+    """A token bucket for each address: the number of requests that it may send now, refilled over time."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -204,7 +204,7 @@ def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body first, and then what the server says, such as that the client has gone."""
+    """A ``receive`` that returns the body first, then the messages of the server, such as ``http.disconnect``."""
     waiting = [body]
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""The OpenAPI description of the JSON API, made from the declarations of the requests."""
+"""The OpenAPI description of the JSON API, made from the declared fields of the requests."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ _TOKEN = {
         "bits": {"type": "number", "description": "-log2 of the probability: the surprise."},
         "alternatives": {
             "type": "array",
-            "description": "The likeliest tokens there and their probabilities, best first.",
+            "description": "The likeliest tokens at this position and their probabilities, best first.",
             "items": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}]},
         },
         "activations": {
             "type": "array",
             "items": {"type": "number"},
-            "description": "Activations of the units that were asked for.",
+            "description": "Activations of the requested units after the token.",
         },
     },
 }
 _PROBLEM = {
     "type": "object",
-    "properties": {"error": {"type": "string", "description": "One sentence that names what was wrong."}},
+    "properties": {"error": {"type": "string", "description": "One sentence that says what is wrong."}},
     "required": ["error"],
 }
 _REFUSALS = {
-    "400": "The body, or a value in it, cannot be used.",
+    "400": "The body or one of its values is invalid.",
     "401": "The token is missing or wrong (only where the server is not on loopback).",
     "403": "The request comes from a page of another origin.",
     "404": "There is no run of that name.",
     "413": "The body is too large.",
-    "415": "The body is no JSON.",
+    "415": "The content type is not application/json.",
     "429": "Too many requests came from this address.",
-    "503": "As many texts are being written as the limits allow.",
+    "503": "Too many texts are being written, or too many requests are waiting.",
 }
 _EVENTS = (
-    "Server-sent events. `start`: `prompt`, as the model knows it, and `notes` about it. `tokens`: `tokens`, those "
-    "that were just written. `end`: `reason` (eos, size, closing, error) and, for eos, `alternatives`. Closing the "
-    "connection stops the text."
+    "Server-sent events. `start` has `prompt`, in the form that the model knows, and `notes` about it. `tokens` has "
+    "the newest `tokens`. `end` has `reason` (eos, size, closing, error) and `alternatives`, which are empty unless "
+    "the reason is eos. Closing the connection stops the text."
 )
 
 
 def describe_api() -> dict[str, Any]:
-    """The description, as JSON types (OpenAPI 3.1)."""
+    """The OpenAPI 3.1 description, as JSON types."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,14 +66,18 @@ def describe_api() -> dict[str, Any]:
             "/score": {
                 "post": _post(
                     ScoreBody,
-                    "The surprise of each token, and of the text in bits per character.",
+                    "The bits of each token, and the bits per character of the text.",
                     _json(
                         {
                             "text": {"type": "string"},
-                            "given": {"type": "string", "description": "What stands first and is not predicted."},
+                            "given": {"type": "string", "description": "The beginning, which is not predicted."},
                             "tokens": {"type": "array", "items": {"$ref": "#/components/schemas/Token"}},
                             "bits_per_character": {"type": ["number", "null"]},
-                            "state": {"type": "array", "items": {"type": "number"}, "description": "Of `layer`."},
+                            "state": {
+                                "type": "array",
+                                "items": {"type": "number"},
+                                "description": "Activations of `layer` after the last character.",
+                            },
                             "notes": {"type": "array", "items": {"type": "string"}},
                         }
                     ),
@@ -82,7 +86,7 @@ def describe_api() -> dict[str, Any]:
             "/classify": {
                 "post": _post(
                     ClassifyBody,
-                    "The probability of each label, the greatest first.",
+                    "The labels and their probabilities, the most probable first.",
                     _json({"probabilities": {"type": "array", "items": {"type": "array"}}}),
                 )
             },

@@ -1,4 +1,4 @@
-"""The model pool: the runs that are served, each with its newest model, also while it is still being trained."""
+"""The model pool: the runs that are served, each with its best model, or its newest one while it is being trained."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from flaxchar.training.saved_model import load_model
 
 # Seconds between two checks for a new checkpoint of a run.
 LOOK_EVERY = 2.0
-# A run whose metrics are older than this many seconds is not being trained.
+# If the metrics of a run are older than this many seconds, the run is not being trained.
 STILL_TRAINING = 120.0
-# Points of a curve, at most: more than a screen can show.
+# The most points of a curve: more than a screen can show.
 MOST_POINTS = 400
-# Labels that the page offers, at most.
+# The most labels that the page offers.
 MOST_LABELS = 1000
 
 
@@ -42,7 +42,7 @@ class ServedRun:
         """Open a run.
 
         Raises:
-          InputError: there is none in the folder, or it is damaged.
+          InputError: the folder has no run, or the run is damaged.
         """
         self.name, self.path = name, path
         self._lock = threading.Lock()
@@ -53,9 +53,9 @@ class ServedRun:
         self._run.close()
 
     def model(self) -> LanguageModel:
-        """The run's model: of the best checkpoint, or of the newest one while the run is being trained.
+        """The model of the best checkpoint, or of the newest one while the run is being trained.
 
-        The folder is checked again after ``LOOK_EVERY`` seconds. If it cannot be read then, the loaded model stays.
+        The folder is checked again after ``LOOK_EVERY`` seconds. If it cannot be read then, the loaded model is kept.
 
         Raises:
           InputError: there is no checkpoint yet, or it is damaged.
@@ -102,7 +102,7 @@ class ServedRun:
     def curves(self) -> dict[str, Any]:
         """The losses of the run so far, its baselines and its entropy floor, as JSON types.
 
-        Bits per character of the training texts come in at most ``MOST_POINTS`` points, each a mean.
+        The curve of the training loss has at most ``MOST_POINTS`` points, each the mean of a few records.
         """
         with self._lock:
             run = self._run
@@ -127,7 +127,7 @@ class ServedRun:
         }
 
     def _look(self) -> None:
-        """Load the model if the folder holds another one than before."""
+        """Load the model if it has changed since the last check."""
         try:
             run = Run.open(self.path)
             try:
@@ -156,7 +156,7 @@ class ServedRun:
         return records[-1]["step"] if records else 0
 
     def _is_training(self, last: int) -> bool:
-        """Whether the run has steps to take and its metrics have just been written."""
+        """Whether the run has steps left and its metrics are at most ``STILL_TRAINING`` seconds old."""
         try:
             age = time.time() - os.stat(self.path / METRICS).st_mtime
         except OSError:
@@ -175,7 +175,7 @@ class ModelPool:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        """Open runs; each is named by its folder, and a second one of the same name gets a number.
+        """Open runs. Each is named after its folder; a second one of the same name gets a number.
 
         Raises:
           InputError: a folder holds no run.
@@ -194,12 +194,12 @@ class ModelPool:
         return iter(self._runs.values())
 
     def get(self, name: str | None) -> ServedRun | None:
-        """The run of a name, the first one for None; None where there is none of that name."""
+        """The run of that name, or the first run for None; None if there is no such run."""
         return next(iter(self)) if name is None else self._runs.get(name)
 
 
 def _thinned(points: list[tuple]) -> list[tuple]:
-    """At most ``MOST_POINTS`` points ``(step, bits, rate, seconds)``; each is a few: the last step, the mean bits."""
+    """Merge points ``(step, bits, rate, seconds)`` to ``MOST_POINTS`` at most: mean bits, the rest of the last."""
     few = max(1, -(-len(points) // MOST_POINTS))
     parts = [points[k : k + few] for k in range(0, len(points), few)]
     return [(part[-1][0], round(sum(p[1] for p in part) / len(part), 4), *part[-1][2:]) for part in parts]

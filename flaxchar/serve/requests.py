@@ -9,9 +9,9 @@ from flaxchar.config import InputError
 from flaxchar.json_files import parse_json
 from flaxchar.validation import describe, problems, setting, shown, types_of
 
-# The most characters of each field. A text of this length is scored in a moment; its response has a few megabytes.
+# The most characters of each field. A text of this length is scored in a moment; the response has a few megabytes.
 LONGEST = {"prompt": 4000, "text": 4000, "source": 4000, "label": 1000, "run": 255}
-# The most tokens of a text that is written, the prompt included.
+# The most tokens of a generated text, prompt included.
 MOST_WRITTEN = 4000
 # The most units whose activations are returned.
 MOST_UNITS = 16
@@ -22,14 +22,14 @@ _JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 @dataclasses.dataclass(frozen=True)
 class RunBody:
-    """The field that every request may have."""
+    """The field of every request."""
 
     run: str | None = setting(None, "Name of the run; without it the first one.")
 
 
 @dataclasses.dataclass(frozen=True)
 class GivenBody(RunBody):
-    """Requests about the text of a model that may need a label or a source."""
+    """The fields of requests to a model that may need a label or a source."""
 
     label: str | None = setting(None, "Label (class) of the text, for a model that was trained with labels.")
     source: str | None = setting(None, "Source of the text, for a model that was trained with sources.")
@@ -89,11 +89,11 @@ def read_body(kind: type[Body], data: bytes) -> Body:
     """Read the body of a request.
 
     Args:
-      kind: what it must be.
+      kind: the class of the body.
       data: JSON, in UTF-8.
 
     Raises:
-      InputError: it is no JSON object, has another field, or a value is out of its range; the message names it.
+      InputError: the body is no JSON object or has an unknown field or an invalid value; the message names it.
 
     Example::
 
@@ -118,7 +118,7 @@ def read_body(kind: type[Body], data: bytes) -> Body:
 
 
 def _units(value: Any) -> tuple[tuple[int, int], ...]:
-    """Pairs of a layer and a unit. Whether the model has them is checked later."""
+    """Pairs of a layer and a unit. ``_check_units`` in ``api`` checks that the model has them."""
     pairs = value if isinstance(value, list) else None
     if pairs is None or len(pairs) > MOST_UNITS or not all(_is_pair(pair) for pair in pairs):
         raise InputError(

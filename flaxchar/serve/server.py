@@ -1,4 +1,4 @@
-"""The server: uvicorn on a socket of our own, from start to Ctrl-C."""
+"""The server: uvicorn on a socket that flaxchar opens, until ``should_exit`` is set."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from flaxchar.serve.connections import Connection
 from flaxchar.serve.guard import Access, Guard
 from flaxchar.serve.pool import ModelPool
 
-# The first port that is tried, and how many ports are tried from it on.
+# The first port that is tried, and the number of ports that are tried.
 FIRST_PORT, TRIED_PORTS = 8321, 20
-# Seconds that the texts have to end when the server ends.
+# Seconds that responses have to end when the server ends.
 GRACE_SECONDS = 2
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _ANY = ("0.0.0.0", "::")
@@ -32,7 +32,7 @@ class PageServer(uvicorn.Server):
     """The server of the page and the API for some runs.
 
     Attributes:
-      url: the address of the page; with the token where there is one.
+      url: the address of the page, with the token if there is one.
       port: its port.
       token: the token that every request needs; None on loopback.
 
@@ -52,7 +52,7 @@ class PageServer(uvicorn.Server):
           port: the port; None for ``FIRST_PORT`` or the next free one.
 
         Raises:
-          InputError: a folder holds no run, or the address or the port cannot be had.
+          InputError: a folder has no run, or the address or the port cannot be used.
         """
         pool = ModelPool(paths)
         self._socket = _listen(host, port)
@@ -83,30 +83,30 @@ class PageServer(uvicorn.Server):
         )
 
     def run_until_stopped(self) -> None:
-        """Serve until ``should_exit`` is set, such as by the handler of a signal."""
+        """Serve until ``should_exit`` is set, for example by a signal handler."""
         try:
             self.run(sockets=[self._socket])
         finally:
             self.close()
 
     def close(self) -> None:
-        """Give back the port, and end the device's thread."""
+        """Close the socket and end the batcher's thread."""
         self._socket.close()
         self.batcher.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the command."""
+        """Do not handle signals; the command does."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the texts, so that nobody waits for them, and then the connections."""
+        """End the texts, then the connections: a connection would wait for its text."""
         await asyncio.to_thread(self.batcher.close)
         await super().shutdown(sockets)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address can be reached only from this machine."""
     if host.lower() == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Streams: one text that is being written for a reader, with the tokens it is fed next and the settings of its row."""
+"""Streams: the state of one text that is being written for a reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flaxchar.generation.prompt import Prompt
 from flaxchar.generation.sampling import Sampling
 from flaxchar.models.trained import TrainedModel
 
-# The most tokens of a source: a model with sources keeps a state for each.
+# The most tokens of a source. A model with sources keeps a state for each of them.
 MOST_SOURCE = 1024
 
 Reason = Literal["eos", "size", "closing", "error"]
@@ -26,7 +26,7 @@ class Token(NamedTuple):
     Attributes:
       text: the token.
       probability: the model's probability of it, at temperature 1 and without filters.
-      alternatives: the likeliest tokens there with their probabilities, best first; ``END`` for the end of the text.
+      alternatives: the likeliest tokens at its position with their probabilities, best first; ``END`` for the end.
     """
 
     text: str
@@ -35,11 +35,11 @@ class Token(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A text has ended.
+    """The end of a text.
 
     Attributes:
-      reason: ``"eos"`` where the model ended it, ``"size"`` at its longest, ``"closing"`` where the server ends,
-        ``"error"`` where the device failed.
+      reason: ``"eos"`` if the model ended it, ``"size"`` if it has its full length, ``"closing"`` if the server ends,
+        ``"error"`` if the device failed.
       alternatives: for ``"eos"``, the likeliest tokens where the text ended.
     """
 
@@ -47,12 +47,12 @@ class Ended(NamedTuple):
     alternatives: Sequence[tuple[str, float]] = ()
 
 
-# Receives what was written, in the batcher's thread: some tokens, or the end.
+# Called in the batcher's thread with new tokens or with the end.
 Deliver = Callable[[list[Token] | Ended], None]
 
 
 class Drawn(NamedTuple):
-    """What one row drew at one step: the fields of ``Outputs`` as plain numbers."""
+    """The draw of one row at one step: the fields of ``Outputs`` as plain numbers."""
 
     id: int
     probability: float
@@ -82,11 +82,11 @@ class Stream:
         self._begun = not prompt.begins
 
     def close(self) -> None:
-        """Give up the row: nobody reads the text any more."""
+        """Ask the batcher to free the row, because nobody reads the text any more."""
         self.closed = True
 
     def take(self, drawn: Drawn, names: list[str]) -> Token | Ended | None:
-        """Take what was drawn: a token, the end, or None for a line feed before the text begins."""
+        """Convert a draw: to a token, to the end, or to None for a line feed before the text begins."""
         self.drawn, self.left = self.drawn + 1, self.left - 1
         alternatives = [(names[k], p) for k, p in zip(drawn.likeliest, drawn.likeliest_probabilities, strict=True)]
         if drawn.id == self.trained.vocabulary.eos:

@@ -2,5 +2,5 @@
 
 import lazy_loader
 
-# Each name is imported when it is first used: writing needs no optimizer.
+# Each name is imported on first use, because generation needs no optimizer.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -24,7 +24,7 @@ from flaxchar.training.state import TrainState
 
 
 class StepSums(NamedTuple):
-    """Sums over the batch of one step, with the parameters before the update.
+    """Sums over the batch of one step, computed with the parameters before the update.
 
     Attributes:
       nats: cross-entropy summed over the targets, float32 scalar.
@@ -38,7 +38,7 @@ class StepSums(NamedTuple):
 
     @property
     def taken(self) -> bool:
-        """Whether the update was taken. It is skipped if loss or gradient has exploded. Waits for the step."""
+        """Whether the update was applied: it is skipped if the loss or the gradient exploded. Waits for the step."""
         return bool(_healthy(np.asarray(self.nats), np.asarray(self.tokens), np.asarray(self.gradient_norm)))
 
 
@@ -61,7 +61,7 @@ class BatchSums(NamedTuple):
 def loss_gradients(
     model: CharLM, params: Params, batch: Batch, carry: tuple, keys: Array
 ) -> tuple[Params, Array, Array, tuple]:
-    """Compute the summed loss of rows of a batch, and its gradient.
+    """Compute the summed loss of some rows of a batch, and its gradient.
 
     Args:
       model: the model.
@@ -80,7 +80,7 @@ def loss_gradients(
         nats, after = model.apply({"params": params}, *arguments, batch.starts, method="cross_entropy")
         return jnp.where(batch.mask, nats, 0.0).sum(), jax.lax.stop_gradient(after if before else ())
 
-    with products(model.config):  # those of the backward pass too
+    with products(model.config):  # for the matrix products of both passes
         (nats, after), gradients = jax.value_and_grad(nats_of, has_aux=True)(params)
     return gradients, nats, batch.mask.sum(), after
 
@@ -137,7 +137,7 @@ def batch_gradients(
             check_vma=False,
         )
         return BatchSums(*sums_of(params, batch, carry, keys))
-    # The units are sharded too: XLA divides the work among the devices by the sharding annotations.
+    # The units are sharded too: XLA divides the work among the devices according to the shardings of the arrays.
     sums = BatchSums(*loss_gradients(model, params, batch, carry, keys))
     return jax.lax.with_sharding_constraint(sums, layout.shardings(sums))
 
@@ -153,7 +153,7 @@ def apply_gradients(
 ) -> tuple[TrainState, StepSums]:
     """Update the state with the gradients of a batch. One program serves every batch width.
 
-    If loss or gradient has exploded, the update is skipped: only the step counters change.
+    If the loss or the gradient has exploded, the update is skipped: only the counters of steps change.
 
     Args:
       optimizer: from ``make_optimizer``; static.
@@ -161,7 +161,7 @@ def apply_gradients(
       sums: from ``batch_gradients``.
       learning_rate: float32 scalar.
       layout: the devices; None for one; static.
-      ema: decay of the parameters' moving average; None if the state keeps none; static. In the first steps the decay
+      ema: decay of the parameters' moving average; None if the state has none; static. In the first steps the decay
         is smaller, so that the average forgets the initial parameters.
 
     Returns:
@@ -185,7 +185,7 @@ def apply_gradients(
         return state._replace(step=state.step + 1, skipped=state.skipped + 1)
 
     norm = optax.tree.norm(mean(sums.gradients))
-    # A condition, not `jnp.where`: the update is compiled as if it stood alone, so no bit of its results changes.
+    # `cond`, not `jnp.where`, so that the update is compiled as if it were alone, and no bit of its results changes.
     new = jax.lax.cond(_healthy(sums.nats, sums.tokens, norm), update, skip, state)
     if layout is not None and not layout.single:
         new = jax.lax.with_sharding_constraint(new, layout.shardings(new))
@@ -193,5 +193,5 @@ def apply_gradients(
 
 
 def _healthy(nats: AnyArray, tokens: AnyArray, gradient_norm: AnyArray) -> AnyArray:
-    """Whether neither loss nor gradient has exploded. Comparisons with NaN are false."""
+    """Whether neither the loss nor the gradient has exploded. Comparisons with NaN are false."""
     return (nats <= MOST_NATS * tokens) & (gradient_norm < np.inf)

@@ -23,20 +23,21 @@ from flaxchar.training.loop import Progress
 from flaxchar.training.state import TrainState, copy_tree
 from flaxchar.training.step import TrainStep
 
-# A run is evaluated this often at most, and at least this often where it is shorter than as many epochs.
+# The most evaluations of a run. A run of fewer epochs than the second number is evaluated about that often.
 MOST_EVALUATIONS = 10
 FEWEST_EVALUATIONS = 4
-# Held-out tokens read by all evaluations, at most, as a share of the training tokens: about a tenth of the time.
+# All evaluations together read at most this share of the number of training tokens: about a tenth of the run's time.
 EVALUATED_SHARE = 0.3
-# Two evaluations are at least this part of the usual spacing apart.
+# The least distance of two evaluations, as a share of the usual distance.
 LEAST_SPACING = 0.5
-# Timing the steps may take about this share of a time budget, and this many seconds: no line is shown meanwhile.
+# Timing the steps takes about this share of a time budget, and at most so many seconds, because no line is shown
+# meanwhile.
 TIMING_SHARE = 0.01
 MOST_TIMING = 10.0
-# Steps that are timed at least, and batches that they are chosen from.
+# The fewest steps that are timed, and the number of first batches from which they are chosen.
 FEWEST_TIMED = 4
 TIMED_BATCHES = 64
-# A run is off its time budget when it ends this share of it too late or too early.
+# A run misses its time budget if it ends later or earlier by more than this share of the budget.
 TOLERANCE = 0.1
 
 
@@ -45,7 +46,7 @@ class Costs(NamedTuple):
 
     Attributes:
       step: a training step, on average.
-      evaluation: an evaluation, with its samples and its checkpoint.
+      evaluation: an evaluation, including its samples and its checkpoint.
     """
 
     step: float
@@ -56,8 +57,8 @@ class Budget(NamedTuple):
     """A time budget.
 
     Attributes:
-      seconds: the whole time of the command.
-      started: ``time.monotonic()`` when it began.
+      seconds: seconds for the whole command.
+      started: ``time.monotonic()`` when the command began.
       reserved: seconds that the command needs after training.
     """
 
@@ -75,11 +76,11 @@ Batches = TextBatches | PackedBatches | WindowBatches
 
 
 def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batches:
-    """The training batches of a corpus: of separate texts, of several texts in a row, or of running text.
+    """The training batches of a corpus: a text in each row, several texts in each row, or windows of running text.
 
     Raises:
-      InputError: several texts in a row were asked for, and the model reads sources or classifies; or a batch does not
-        fit into this machine's memory.
+      InputError: the settings ask for several texts in a row, but the model reads sources or classifies; or a batch
+        does not fit into this machine's memory.
     """
     batches = _batches(corpus, config, layout)
     if layout.mesh.devices.flat[0].platform == "cpu":
@@ -104,7 +105,7 @@ def _batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batches:
 
 
 def _check_memory(batches: Batches, rows: int, config: Config) -> None:
-    """Refuse batches that do not fit into the memory, where the system would end the process without a word."""
+    """Refuse batches that do not fit into memory: the system would kill the process without a message."""
     width, memory = max(batches.widths), machine_memory()
     needed = step_bytes(config.model, rows, width)
     if memory is None or needed <= memory:
@@ -117,7 +118,7 @@ def _check_memory(batches: Batches, rows: int, config: Config) -> None:
 
 
 def fixed_steps(training: TrainingConfig, steps_per_epoch: int) -> int | None:
-    """The number of steps that the settings give; None where they give a time budget."""
+    """The number of steps in the settings; None if they have a time budget."""
     if training.steps is not None:
         return training.steps
     return None if training.epochs is None else training.epochs * steps_per_epoch
@@ -129,17 +130,17 @@ def make_budget(time_budget: str, started: float, reserved: float) -> Budget:
 
 
 def timing_seconds(time_budget: float) -> float:
-    """How many seconds the steps are timed for, about, of a time budget in seconds."""
+    """About how many seconds of a time budget are spent on timing the steps."""
     return min(TIMING_SHARE * time_budget, MOST_TIMING)
 
 
 def steps_within(seconds: float, costs: Costs, count_evaluations: Callable[[int], int]) -> int:
-    """The greatest number of steps that fit into some seconds together with their evaluations; 1 at least.
+    """The largest number of steps that fit, with their evaluations, into some seconds; at least 1.
 
     Args:
-      seconds: the time for both.
+      seconds: the time for steps and evaluations.
       costs: the seconds of a step and of an evaluation.
-      count_evaluations: how many evaluations a run of so many steps has.
+      count_evaluations: number of steps → number of evaluations of such a run.
     """
 
     def duration(steps: int) -> float:
@@ -150,7 +151,7 @@ def steps_within(seconds: float, costs: Costs, count_evaluations: Callable[[int]
 
 
 def evaluation_steps(total_steps: int, steps_per_epoch: int, most: int = MOST_EVALUATIONS) -> frozenset[int]:
-    """Numbers of the steps after which a run is evaluated.
+    """The numbers of the steps after which a run is evaluated.
 
     In order of priority: the last step; the ends of epochs, evenly thinned to ``most``; and, in a run of fewer than
     ``FEWEST_EVALUATIONS`` epochs, the quarters of the run. A step too close to one of higher priority is left out.
@@ -169,7 +170,7 @@ def evaluation_steps(total_steps: int, steps_per_epoch: int, most: int = MOST_EV
 
 
 def most_evaluations(training_tokens: float, held_out_tokens: int) -> int:
-    """How often a run may be evaluated, so that reading the held-out texts takes about a tenth of its time at most.
+    """The most evaluations of a run, so that they take at most about a tenth of its time.
 
     Args:
       training_tokens: tokens that all steps of the run read, padding included.
@@ -180,11 +181,11 @@ def most_evaluations(training_tokens: float, held_out_tokens: int) -> int:
 
 
 def time_steps(step: TrainStep, state: TrainState, batches: Batches, seconds: float) -> float:
-    """Measure the mean seconds of a training step, on a copy of the state, for about ``seconds``.
+    """Measure the mean seconds of a training step, for about ``seconds``.
 
-    The run begins afterwards from the untouched state: the measurement changes nothing but the number of steps. The
-    timed batches are spread evenly over the widths of the first ``TIMED_BATCHES``, because a step takes longer for a
-    wide batch. Collective: every process must call it.
+    The steps are taken on a copy of the state, so the run itself does not change. The timed batches are spread evenly
+    over the widths of the first ``TIMED_BATCHES``, because a step takes longer for a wide batch. Collective: every
+    process must call it.
     """
     own = step.layout.own_rows(batches.rows)
     state = copy_tree(state)
@@ -196,7 +197,7 @@ def time_steps(step: TrainStep, state: TrainState, batches: Batches, seconds: fl
 
     def take(chosen: list[int]) -> float:
         nonlocal state
-        # As in the run: batches are made ahead or between the steps, and some steps are under way.
+        # As in the training loop, batches are made ahead or between the steps, and several steps are enqueued.
         ahead = {k: batches.batch(k, own) for k in set(chosen)} if hardware.batches_ahead else None
         begin = time.perf_counter()
         for count, k in enumerate(chosen, start=1):
@@ -215,30 +216,30 @@ def time_steps(step: TrainStep, state: TrainState, batches: Batches, seconds: fl
 
 
 class Pace:
-    """Watches the speed of a run's steps, and tells once when the run will end off its time budget."""
+    """Watches the speed of a run's steps, and reports once if the run will miss its time budget."""
 
     def __init__(self, budget: Budget, costs: Costs, evaluate_after: frozenset[int], steps: int) -> None:
         """Begin to watch.
 
         Args:
           budget: the time budget.
-          costs: what steps and evaluations cost when the run was planned.
-          evaluate_after: numbers of the steps after which the run is evaluated.
-          steps: steps of the run.
+          costs: the costs with which the run was planned.
+          evaluate_after: the numbers of the steps after which the run is evaluated.
+          steps: number of steps of the run.
         """
         self.budget, self._evaluation = budget, costs.evaluation
         self._evaluate_after, self._steps = evaluate_after, steps
         self._step_seconds = costs.step
-        # Slower and faster stretches of steps are averaged over about this time, and a change must last as long.
+        # The speed is averaged over about so many seconds, and a change must last as long to be reported.
         self._horizon = TOLERANCE * budget.seconds
-        self._off_for = 0.0  # seconds of training since the run is off its budget
+        self._off_for = 0.0  # seconds of training for which the run has been off its budget
         self._told = False
 
     def add(self, progress: Progress) -> float | None:
-        """Add a stretch of steps.
+        """Add the progress of some steps.
 
         Returns:
-          How many seconds the command will take in all, once it is certain that this is off the budget; else None.
+          The expected seconds of the whole command, once, when it is certain to miss its budget; otherwise None.
         """
         if progress.steps:
             weight = 1 - math.exp(-progress.seconds / self._horizon)
@@ -253,7 +254,7 @@ class Pace:
         return expected
 
     def expected(self, step: int) -> float:
-        """Seconds that the command will take in all, after ``step``."""
+        """The expected seconds of the whole command, as estimated after ``step``."""
         evaluations = sum(point >= step for point in self._evaluate_after)
         to_come = (self._steps - step) * self._step_seconds + evaluations * self._evaluation
         return self.budget.seconds - self.budget.left() + to_come

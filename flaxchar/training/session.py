@@ -1,7 +1,7 @@
-"""A training session: from texts to a trained model, by preparing, planning or resuming, fitting, and keeping the best.
+"""A training session: from a corpus to a trained model. It plans or resumes a run, fits it, and keeps the best model.
 
-The parts are objects of their own: the step, the loop, the plan, the evaluator, the metrics, the saver, the best
-parameters so far, and the supervisor, which the loop calls between the steps. This module ties them together.
+The parts are in other modules: the step, the loop, the plan, the evaluator, the metrics, the saver, the best parameters
+so far, and the supervisor, which the loop calls between the steps. This module connects them.
 """
 
 from __future__ import annotations
@@ -68,34 +68,35 @@ def train_corpus(
     reserved: float = 0.0,
     more_time: bool = False,
 ) -> TrainedModel:
-    """Train a model on a corpus; resume the run in ``path`` where there is one, or train it further.
+    """Train a model on a corpus. If ``path`` has a run, resume it, or train it further.
 
     Args:
       corpus: the texts.
       config: the settings, validated.
-      path: the run directory; None to keep nothing.
-      observer: told how training goes.
-      started: ``time.monotonic()`` from which a time budget counts; None for now.
-      fresh: begin anew; the run in ``path`` is renamed when the new one is ready to begin.
-      layout: the devices; None for all there are.
-      reserved: seconds of a time budget to leave for what the caller does after training.
-      more_time: train a complete run further also where its time budget is asked for once more.
+      path: the run directory; None to write no files.
+      observer: is told how training goes.
+      started: ``time.monotonic()`` at which the time budget began; None for now.
+      fresh: begin a new run; the run in ``path`` is renamed when the new one is ready to begin.
+      layout: the devices; None for all devices.
+      reserved: seconds of the time budget that the caller needs after training.
+      more_time: train a complete run further even if the time budget is the one that it was planned for.
 
     Returns:
-      The model that did best on the held-out texts, or the last one where nothing is held out.
+      The model with the best held-out result, or the last one if no texts are held out.
 
     Raises:
       InputError: the run in ``path`` was begun with other texts or settings, another process trains in it, a sample
-        prompt cannot be encoded, or there is no run to take the first weights from.
-      StorageError: the run cannot be written. The same call goes on from the last checkpoint once it can.
-      TrainingDiverged: loss or gradient exploded, also at lower learning rates.
+        prompt cannot be encoded, or the run that the first weights come from does not exist.
+      StorageError: the run cannot be written. After the cause is removed, the same call resumes from the last
+        checkpoint.
+      TrainingDiverged: the loss or the gradient exploded, even at lower learning rates.
     """
     started = time.monotonic() if started is None else started
     layout = make_layout(config.training) if layout is None else layout
     session = _Session(corpus, config, observer or Observer(), layout)
     run, new = None, None
     try:
-        # What depends on files or on the clock is decided by the main process.
+        # The main process decides what depends on files or on the clock, and the others agree.
         if path is not None and agree(Run.exists(path) and not fresh):
             run = Run.open(path)
             session.resume(run, started, reserved, more_time)
@@ -116,7 +117,7 @@ def train_corpus(
 
 
 class _Session:
-    """One process' share of a run."""
+    """The part of a run that one process executes."""
 
     def __init__(self, corpus: EncodedCorpus, config: Config, observer: Observer, layout: Layout) -> None:
         """Prepare everything that does not depend on the number of steps."""
@@ -143,18 +144,18 @@ class _Session:
 
     @property
     def steps(self) -> int:
-        """Steps of the run in all."""
+        """Number of steps of the whole run."""
         return self.stretches[-1].steps
 
     def take_over(self) -> None:
-        """Begin with the weights of another run, where the settings name one."""
+        """Begin with the weights of another run if the settings name one."""
         taken = take_over(self.config, self.corpus.vocabulary, self.layout.local(self.state.params))
         if taken is not None:
             self.state = self.layout.place(self.init_state(params=taken.params))
             self.observer.prepared([taken.sentence])
 
     def plan(self, started: float, reserved: float) -> None:
-        """Decide how many steps to take."""
+        """Decide how many steps a new run takes."""
         steps = fixed_steps(self.config.training, self.batches.steps_per_epoch)
         time_budget = self.config.training.time_budget
         if steps is None:
@@ -163,7 +164,7 @@ class _Session:
             self.stretches = (Stretch(steps),)
 
     def _plan_time(self, seconds: str, time_budget: str | None, started: float, reserved: float) -> None:
-        """Add a stretch of as many steps as fit into a time budget, by measuring what they cost."""
+        """Measure what a step costs, and add a stretch with as many steps as fit into a time budget."""
         budget = make_budget(seconds, started, reserved)
         costs = self._measure(timing_seconds(budget.seconds))
         begin = self.steps if self.stretches else 0
@@ -173,7 +174,7 @@ class _Session:
         self.pace = Pace(budget, costs, points, self.steps)
 
     def _measure(self, seconds: float) -> Costs:
-        """Compile everything the run needs, then measure what a step and an evaluation cost."""
+        """Compile all programs of the run, then measure what a step and an evaluation cost."""
         params = self.layout.local(self.state.evaluation_params)
         with ThreadPoolExecutor(2) as pool:
             pool.submit(self._compile_step)
@@ -183,14 +184,14 @@ class _Session:
         return Costs(time_steps(self.step, self.state, self.batches, seconds), evaluation)
 
     def _compile_step(self) -> None:
-        """Compile the step for every width, and prepare the first batch, which takes a second for a large corpus."""
+        """Compile the step for every width. Meanwhile make the first batch, which takes a second for a large corpus."""
         with ThreadPoolExecutor(1) as pool:
             pool.submit(self.batches.batch, int(self.state.step), self.layout.own_rows(self.batches.rows))
             packed = isinstance(self.batches, PackedBatches)
             self.step.compile(self.state, self.batches.rows, self.batches.widths, packed, self.observer.compiling)
 
     def _points_within(self, steps: int) -> frozenset[int]:
-        """Numbers of the steps after which a run of this many steps is evaluated."""
+        """The numbers of the steps after which a run of this many steps is evaluated."""
         tokens = steps * self.batches.rows * self.batches.mean_width()
         most = most_evaluations(tokens, len(self.corpus.held_out.ids))
         return evaluation_steps(steps, self.batches.steps_per_epoch, most)
@@ -202,7 +203,7 @@ class _Session:
         return new.begin(self.config, self.corpus.vocabulary, self.corpus.record, self.steps)
 
     def resume(self, run: Run, started: float, reserved: float, more_time: bool) -> None:
-        """Go on from the last checkpoint of a run; train it further where the settings ask for more than it has."""
+        """Resume a run from its last checkpoint; add a stretch if the settings ask for more steps or time."""
         run.check_settings(self.config)
         run.check_texts(self.corpus.record)
         run.check_vocabulary(self.corpus.vocabulary)
@@ -221,7 +222,7 @@ class _Session:
                 run.forget_after(-1)
         else:
             state = restore_state(checkpoints, last, self.state)
-            # A run that took over its first weights no longer has them.
+            # A resumed run that began with the weights of another no longer has them.
             self.good = self.state if self.config.training.init_from is None else self.layout.place(copy_tree(state))
             best_step, bits = checkpoints.best() or (last, None)
             params = None
@@ -243,7 +244,7 @@ class _Session:
         """Add a stretch to a run, from ``further_steps``."""
         if leads():
             run.claim()
-        if standing.complete:  # patience may have ended the last stretch before its time
+        if standing.complete:  # patience may have ended the last stretch early
             self.stretches = (*self.stretches[:-1], self.stretches[-1]._replace(steps=standing.taken))
             self.best.restore([], self.best.bits_per_character, self.best.params)
         if isinstance(further, str):
@@ -258,8 +259,8 @@ class _Session:
         """Train to the end, or until the observer asks to stop.
 
         Args:
-          run: the run directory; None on the processes that do not write, and where nothing is kept.
-          saving: whether the run is kept by any process.
+          run: the run directory; None on processes that do not write, and for a run without a directory.
+          saving: whether any process writes the run.
         """
         if self.state.step >= self.steps or self.best.out_of_patience:
             return
@@ -274,7 +275,7 @@ class _Session:
         )
         saver = Saver(self.layout, None if run is None else run.checkpoints) if saving else None
         if saver is not None and self.config.training.init_from is not None and self.state.step == 0:
-            saver.save(self.state, 0)  # from here on, the run does not need the other one
+            saver.save(self.state, 0)  # from now on, the run does not need the one that its weights came from
         self._compile_step()
         rates = stretch_rates(self.config.training, self.stretches)
         self.observer.planned(self._report(int(self.state.step)), batches.steps_per_epoch)
@@ -294,7 +295,7 @@ class _Session:
         self.state = fit(self.step, self.state, batches, rates, points, supervisor)
 
     def best_model(self) -> TrainedModel:
-        """The model of the best held-out result, or the last one where nothing is held out.
+        """The model with the best held-out result, or the last one if no texts are held out.
 
         Raises:
           TrainingDiverged: no evaluation was finite, or the last parameters are not.

@@ -1,4 +1,4 @@
-"""The training state: everything that one training step hands to the next."""
+"""The training state: everything that one training step passes to the next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrainState(NamedTuple):
       carry: the model's carry after the last batch for running text; ``()`` for separate texts.
       average: the exponential moving average of the parameters; None if none is kept.
       skipped: steps in a row, up to this one, whose update was skipped, int32.
-      setbacks: how often training was set back to an earlier state (``training/divergence.py``), int32.
+      setbacks: number of times that training was set back to an earlier state (``training/divergence.py``), int32.
     """
 
     step: Array
@@ -59,9 +59,9 @@ def init_state(
       optimizer: from ``make_optimizer``; static.
       rows: rows of a batch; static.
       key: random key of the initial parameters.
-      running: whether the batches are running text, so that the carry goes from batch to batch; static.
+      running: whether the batches are running text, whose carry is kept from batch to batch; static.
       averaged: whether to keep a moving average of the parameters; static.
-      params: the parameters to begin with; None for random ones.
+      params: the initial parameters; None for random ones.
 
     Example::
 

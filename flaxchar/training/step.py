@@ -1,7 +1,7 @@
 """The training step: one step of gradient descent on a batch.
 
-A step runs the three programs of ``training/gradients.py``. That of the gradients is compiled once for each batch width
-and the others once.
+A step runs the three programs of ``training/gradients.py``. The gradients are compiled for each batch width, the other
+two programs once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flaxchar.training.state import TrainState
 class TrainStep:
     """One step of gradient descent on the mean cross-entropy over a batch's mask.
 
-    The first batch of each width compiles the step for that width. ``compile`` does so ahead, for several widths.
+    The first batch of each width compiles the step for that width. ``compile`` does so in advance, for several widths.
 
     Attributes:
       layout: the devices.
@@ -73,14 +73,14 @@ class TrainStep:
         packed: bool = False,
         told: Callable[[int, int], None] = lambda done, programs: None,
     ) -> None:
-        """Compile the step for batches of several widths, several programs at a time: XLA releases the GIL.
+        """Compile the step for several batch widths. Threads compile in parallel, because XLA releases the GIL.
 
         Args:
-          state: a state of the run; it is not changed.
+          state: a state of the run, for its shapes; it is not changed.
           rows: rows of the whole batch, including those of other processes.
           widths: batch widths, in time steps.
           packed: whether the batches say where texts start (``Batch.starts``).
-          told: called with the number of programs that are compiled, and of all, at first with 0.
+          told: called with the number of compiled programs and the number of all programs, first with 0.
         """
         new = [width for width in widths if (rows, width) not in self._gradients]
         if not new:
@@ -137,7 +137,7 @@ class TrainStep:
             return batch_gradients.lower(self._model, state.params, state.carry, batch, keys, self.layout)
 
     def _compile_update(self, state: TrainState, sums: BatchSums) -> Callable:
-        """Compile the update for ``sums`` of these shapes."""
+        """Compile the update for a state and sums of these shapes."""
         placed = jax.tree.map(
             lambda leaf, how: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=how),
             sums,
@@ -150,7 +150,7 @@ class TrainStep:
 
 
 def _faster_key(key: Array) -> Array:
-    """The same key for flaxchar's implementation of Threefry: the same random numbers, faster."""
+    """The key for flaxchar's implementation of Threefry, which gives the same random numbers faster."""
     if not is_threefry(key):
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=jax.random.key_impl(new_key(0)))

@@ -1,7 +1,7 @@
-"""Stretches: a run that was trained further has several, each with its own course of the learning rate.
+"""Stretches: a run that was trained further has several stretches of steps, each with its own learning-rate schedule.
 
-A run begins with one stretch. Every time it is trained further, another follows, from the state in which the one before
-ended. ``docs/decisions/training-further.md`` says how the learning rate goes on.
+A run begins with one stretch. Each time it is trained further, another one begins from the state in which the last one
+ended. ``docs/decisions/training-further.md`` explains the learning rate.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ class Stretch(NamedTuple):
     """A stretch of a run.
 
     Attributes:
-      steps: steps of the run in all when the stretch ends.
-      time_budget: the time budget that it was planned for; None for a number of steps.
+      steps: number of steps of the whole run at the end of the stretch.
+      time_budget: the time budget for which it was planned; None if it was planned by steps or epochs, or by the
+        default time budget.
     """
 
     steps: int
@@ -31,8 +32,8 @@ class Stretch(NamedTuple):
 def stretch_rates(training: TrainingConfig, stretches: Sequence[Stretch]) -> np.ndarray:
     """The learning rate of each step of a run, float32 ``[steps]``.
 
-    A further stretch has the rates that one run of all the steps would have there. Where a cosine has let the rate fall
-    to 0, it rises to them in the steps of a warm-up.
+    A further stretch has the same rates as these steps of one long run. With a cosine schedule the rate was 0 at the
+    end of the stretch before, so it first rises to them linearly, over the steps of the warm-up.
 
     Example::
 
@@ -52,11 +53,11 @@ def stretch_rates(training: TrainingConfig, stretches: Sequence[Stretch]) -> np.
 def stretch_points(
     stretches: Sequence[Stretch], points_within: Callable[[int], frozenset[int]], begin: int = 0
 ) -> frozenset[int]:
-    """Numbers of the steps after which a run is evaluated. Each stretch is evaluated like a run of its length.
+    """The numbers of the steps after which a run is evaluated. Each stretch is evaluated like a run of its length.
 
     Args:
       stretches: the stretches, in order.
-      points_within: the numbers for a run of so many steps.
+      points_within: number of steps → the numbers for such a run.
       begin: the step at which the first of the stretches begins.
     """
     points: set[int] = set()
@@ -67,13 +68,13 @@ def stretch_points(
 
 
 class Standing(NamedTuple):
-    """Where a run stands that is to be continued.
+    """The progress of a run that is to be continued.
 
     Attributes:
       stretches: its stretches so far.
-      taken: steps that it has taken.
-      complete: whether it has taken all its steps, or has run out of patience.
-      begun_with: the settings that it was begun with.
+      taken: number of steps that it has taken.
+      complete: whether it has taken all its steps, or patience has ended it.
+      begun_with: the settings with which it was begun.
     """
 
     stretches: tuple[Stretch, ...]
@@ -85,19 +86,19 @@ class Standing(NamedTuple):
 def further_steps(
     standing: Standing, asked: TrainingConfig, steps_per_epoch: int, more_time: bool = False
 ) -> int | str | None:
-    """Decide whether a run is to be trained further.
+    """Decide whether and how far a run is trained further.
 
     Args:
-      standing: where the run stands.
-      asked: the settings it is continued with; they differ from those it was begun with where the user gave a length.
-      steps_per_epoch: steps of a pass over the texts.
-      more_time: whether a time budget is asked for once more even if it is the one that the run was given before.
+      standing: the progress of the run.
+      asked: the settings with which it is continued. Their length differs from the first one if the user gave another.
+      steps_per_epoch: steps of one epoch.
+      more_time: whether to add a stretch even if the time budget is the one that the run already had.
 
     Returns:
-      Steps in all; or a time budget for the stretch to add; None to go on as planned.
+      The number of steps of the whole run, or a time budget for a new stretch; None to go on as planned.
 
     Raises:
-      InputError: the length that is asked for cannot be.
+      InputError: the run has more steps already, or must be completed before a time budget can be added.
     """
     last, before = standing.stretches[-1], standing.begun_with
     lengths = asked.epochs, asked.steps, asked.time_budget
@@ -129,7 +130,7 @@ def further_steps(
 
 
 def describe_further(training: TrainingConfig, stretches: Sequence[Stretch]) -> str:
-    """A sentence for people: which steps the last stretch adds, and how the learning rate goes on."""
+    """A sentence for the report: the steps of the last stretch, and its learning rate."""
     begin, end = stretches[-2].steps, stretches[-1].steps
     rate = stretch_rates(training, stretches)[begin:].max()
     course = (

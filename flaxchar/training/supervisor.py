@@ -1,4 +1,4 @@
-"""The supervisor: between the steps of a run it reports progress, evaluates, saves, and stops training."""
+"""The supervisor: between the steps of a run, it reports progress, evaluates, saves, and stops training."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from flaxchar.training.state import TrainState, copy_tree
 
 @dataclasses.dataclass
 class Supervisor:
-    """Reports, evaluates, saves and stops a run while the loop takes its steps. Implements the loop's ``Callbacks``.
+    """Reports, evaluates, saves and stops a run. Implements the loop's ``Callbacks``.
 
     Attributes:
       config: the settings.
       layout: the devices.
       evaluator: computes the held-out loss and writes samples.
-      observer: told how training goes, and asked whether to stop.
+      observer: is told how training goes, and asked whether to stop.
       metrics: records training and held-out losses.
-      report: the report of a step, still without results.
+      report: makes the report of a step, without results.
       best: the best parameters so far.
       good: the state to go back to when training diverges.
-      saver: writes the checkpoints; None where the run is not kept.
+      saver: writes the checkpoints; None for a run without a directory.
       pace: compares the run with its time budget; None without a budget.
     """
 
@@ -50,13 +50,13 @@ class Supervisor:
     pace: Pace | None = None
 
     def progressed(self, progress: Progress) -> None:
-        """Record and report a stretch of steps; say so when the run will miss its time budget."""
+        """Record and report some steps. Tell the observer if the run will miss its time budget."""
         self.metrics.progressed(progress)
         if self.pace is not None and (expected := self.pace.add(progress)) is not None:
             self.observer.off_budget(expected, self.pace.budget.seconds)
 
     def evaluate(self, state: TrainState, step: int) -> None:
-        """Evaluate, save, and keep the best parameters."""
+        """Evaluate and save; keep the parameters if they are the best."""
         params = self.layout.local(state.evaluation_params)
         evaluation, samples = self.evaluator.evaluate(params)
         report = dataclasses.replace(
@@ -74,7 +74,7 @@ class Supervisor:
         self.observer.evaluated(report)
 
     def set_back(self, state: TrainState, step: int) -> TrainState:
-        """Go back to the best evaluated state, or to the first one, at half the learning rate."""
+        """Go back to the best evaluated state, or to the first state, at half the learning rate."""
         good_step = int(self.good.step)
         state = set_back(state, self.good, self.config.training)
         self.observer.set_back(step, good_step, rate_share(int(state.setbacks)))
@@ -91,11 +91,11 @@ class Supervisor:
         return self.saver is not None and self._processes_meet(step) and self.saver.due()
 
     def save(self, state: TrainState, step: int, bits_per_character: float | None = None) -> None:
-        """Save the state, where the run is kept."""
+        """Save the state, unless the run has no directory."""
         self.metrics.sync()
         if self.saver is not None:
             self.saver.save(state, step, bits_per_character)
 
     def _processes_meet(self, step: int) -> bool:
-        """Whether the processes agree on anything after this step: that costs them more than a step."""
+        """Whether the processes may agree on something after this step. Not after each: it takes longer than a step."""
         return jax.process_count() == 1 or step % log_interval(self.report(step).steps) == 0

@@ -25,6 +25,10 @@ _OPENING = re.compile(r'["\s(\[{–—-]"[^\s"]')
 class Rows:
     """Reads the rows of one table.
 
+    A row fits if it has as many columns as the others, if its additional cells are empty, or if it is shorter but has
+    all wanted cells before its last one: a line break may have cut the last cell. After a row that does not fit,
+    shorter rows do not fit either, until one has all columns: they may be the rest of the broken row.
+
     Args:
       table: its dialect, its columns and its width.
       path: its name, for messages.

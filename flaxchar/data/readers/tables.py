@@ -12,7 +12,7 @@ from flaxchar.data.readers.reading import Findings, ReadOptions
 from flaxchar.data.readers.recognition import first_row, lines_above, recognise
 from flaxchar.data.readers.rows import Rows
 
-# The dialect is recognised from so many lines or characters.
+# About so many lines or characters are read before the dialect is recognised.
 _FIRST_LINES, _FIRST_CHARACTERS = 2_000, 1 << 22
 _END_OF_FILE = "\x1a"
 # What MySQL, PostgreSQL, Hive and the tables of IMDb write for a missing value.
@@ -38,8 +38,7 @@ def read_table(
       findings: told the dialect, and what is mended and left out.
 
     Raises:
-      InputError: there is no such column, or the number of columns of a row differs from that of the others; the
-        message names the line.
+      InputError: there is no such column, or a row does not fit (``Rows`` says which do); the message names the line.
     """
     lines = _without_marks(lines, path, findings)
     first, number = _first_lines(lines), 1
