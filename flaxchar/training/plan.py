@@ -33,6 +33,8 @@ LEAST_SPACING = 0.5
 # Timing the steps may take about this share of a time budget, and this many seconds: no line is shown meanwhile.
 TIMING_SHARE = 0.01
 MOST_TIMING = 10.0
+# A time budget that leaves fewer steps than this is too short to learn anything, and the run says so.
+FEW_STEPS = 20
 # Steps that are timed at least, and batches that they are chosen from.
 FEWEST_TIMED = 4
 TIMED_BATCHES = 64
