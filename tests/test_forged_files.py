@@ -46,12 +46,12 @@ def test_forged_files_are_refused_soon(lm):
     lm.decompress(lm.compress([] if conditional else "abc"))
     for name, body in forged.items():
         file = packed(lm, body, EXAMPLES if conditional else TEXT)
-        began = time.monotonic()
+        began = time.process_time()
         told = refusal(lm, file)
         assert told, f"{name} was accepted"
         assert len(told) < 400, name
         assert "\n" not in told, name
-        assert time.monotonic() - began < 20, name
+        assert time.process_time() - began < 20, name
     wrong_kind = refusal(lm, packed(lm, next(iter(forged.values())), TEXT if conditional else EXAMPLES))
     assert "of the other kind" in wrong_kind
 

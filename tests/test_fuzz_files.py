@@ -177,12 +177,12 @@ def try_one(models: dict[str, LanguageModel], rng: random.Random) -> None:
         content = json.dumps(value).encode()
         if rng.random() < 0.2:
             content = change_bytes(content, rng)
-    began = time.monotonic()
+    began = time.process_time()
     try:
         read(kind, content, models)
     except Exception as error:
         raise AssertionError(f"{kind}: {content!r:.2000}") from error
-    assert time.monotonic() - began < 20, f"{kind} took too long: {content!r:.2000}"
+    assert time.process_time() - began < 20, f"{kind} took too long: {content!r:.2000}"
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +213,6 @@ def test_any_file_of_a_run_is_read_or_refused(models, rng):
 
 @pytest.mark.slow
 def test_many_files_of_runs_are_read_or_refused(models):
-    end, seed = time.monotonic() + SECONDS, random.randrange(1 << 32)
-    while time.monotonic() < end:
+    end, seed = time.process_time() + SECONDS, random.randrange(1 << 32)
+    while time.process_time() < end:
         try_one(models, random.Random(seed := seed + 1))

@@ -34,6 +34,8 @@ LEAST_SPACING = 0.5
 # meanwhile.
 TIMING_SHARE = 0.01
 MOST_TIMING = 10.0
+# The run warns if a time budget leaves fewer steps than this: too few to learn anything.
+FEW_STEPS = 20
 # The fewest steps that are timed, and the number of first batches from which they are chosen.
 FEWEST_TIMED = 4
 TIMED_BATCHES = 64

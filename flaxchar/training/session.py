@@ -30,6 +30,7 @@ from flaxchar.training.new_run import NewRun
 from flaxchar.training.optimizers import make_optimizer
 from flaxchar.training.orbax import import_orbax
 from flaxchar.training.plan import (
+    FEW_STEPS,
     Costs,
     Pace,
     evaluation_steps,
@@ -55,6 +56,7 @@ from flaxchar.training.stretches import (
     stretch_rates,
 )
 from flaxchar.training.supervisor import Supervisor
+from flaxchar.validation import counted
 
 
 def train_corpus(
@@ -169,6 +171,13 @@ class _Session:
         costs = self._measure(timing_seconds(budget.seconds))
         begin = self.steps if self.stretches else 0
         steps = agree(steps_within(budget.left(), costs, lambda steps: len(self._points_within(steps))))
+        if steps < FEW_STEPS:
+            self.observer.prepared(
+                [
+                    f"the time budget of {seconds} leaves time for {counted(steps, 'training step')} only: compiling "
+                    "and evaluating take the rest; give it more time"
+                ]
+            )
         self.stretches += (Stretch(begin + steps, time_budget),)
         points = stretch_points(self.stretches[-1:], self._points_within, begin)
         self.pace = Pace(budget, costs, points, self.steps)

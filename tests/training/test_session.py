@@ -112,6 +112,20 @@ def test_a_time_budget_becomes_a_number_of_steps_that_repeats_the_run(weights):
     assert hashes["budget"] == hashes["budget", "steps"]
 
 
+def test_a_time_budget_that_leaves_hardly_a_step_is_told():
+    told = []
+
+    class Listens(Observer):
+        def prepared(self, lines):
+            told.extend(lines)
+
+    config = Config().replace(hidden=7, time_budget="0.01s")
+    train_corpus(
+        encode_corpus(make_corpus(["abba", "ba"], ["ab"], config.data, 0), config.data), config, None, Listens()
+    )
+    assert [line for line in told if "time budget of 0.01s leaves time for 1 training step only" in line]
+
+
 @pytest.mark.slow
 def test_a_time_budget_is_that_of_the_whole_command_or_the_run_says_otherwise(tmp_path):
     import time

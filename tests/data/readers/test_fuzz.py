@@ -58,7 +58,7 @@ def try_one(folder: Path, rng: random.Random) -> None:
     )
     path = folder / rng.choice(NAMES)
     path.write_bytes(content)
-    began = time.monotonic()
+    began = time.process_time()
     try:
         read_file(str(path), options)
         if rng.random() < 0.2:
@@ -66,7 +66,7 @@ def try_one(folder: Path, rng: random.Random) -> None:
             read_file(str(folder), options)
     except Exception as error:
         raise AssertionError(f"{path.name}, {options}: {content!r:.2000}") from error
-    assert time.monotonic() - began < 20, f"{path.name}, {options} took too long: {content!r:.2000}"
+    assert time.process_time() - began < 20, f"{path.name}, {options} took too long: {content!r:.2000}"
     path.unlink()
 
 
@@ -78,7 +78,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory, rng):
 
 @pytest.mark.slow
 def test_many_files_are_read_or_refused(tmp_path):
-    end = time.monotonic() + SECONDS
+    end = time.process_time() + SECONDS
     seed = random.randrange(1 << 32)
-    while time.monotonic() < end:
+    while time.process_time() < end:
         try_one(tmp_path, random.Random(seed := seed + 1))
