@@ -43,8 +43,8 @@ def html_bytes(trained: TrainedModel, title: str) -> bytes:
     size = sum(array.nbytes for array in arrays.values())
     if size > _MOST_BYTES:
         raise InputError(
-            f"the weights take {in_bytes(size)}, and a page should not hold more than {in_bytes(_MOST_BYTES)}; export "
-            'to onnx or safetensors with `to="onnx"`'
+            f"the weights take {in_bytes(size)}, and a page should not hold more than {in_bytes(_MOST_BYTES)}; "
+            'choose another format, such as `to="onnx"` or `to="safetensors"`'
         )
     script, style = read_template("model.js") + read_template("page.js"), read_template("page.css")
     page = fill(

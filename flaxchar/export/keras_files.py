@@ -26,11 +26,12 @@ _MOST_WEIGHTS = 8 << 30
 # The most groups and arrays that are read: a deep stack has three groups and three arrays a layer.
 _MOST_OBJECTS = 10_000
 # Layers that are ignored, because they have no weights to import.
-_PASSIVE = ("InputLayer", "Dropout", "Masking", "SpatialDropout1D", "OneHot", "Activation", "Softmax")
+_PASSIVE = ("InputLayer", "Dropout", "Masking", "SpatialDropout1D", "OneHot", "Softmax")
 _LINEAR = ("linear", "softmax")
 # The allowed settings of each class of layer; the first value is Keras' default.
 _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "Embedding": {},
+    "Activation": {"activation": _LINEAR},
     "Dense": {"activation": _LINEAR, "use_bias": (True,)},
     "LSTM": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "use_bias": (True,)},
     "GRU": {
@@ -87,13 +88,17 @@ def check_description(config: Any, path: Path) -> None:
     layers = described.get("layers") if isinstance(described, dict) else None
     if not isinstance(layers, list):
         raise InputError(f"{path} describes no Sequential or Functional Keras model")
+    softmax = False
     for layer in layers:
         kind, settings = _described(layer, path)
         if kind == "TimeDistributed":
             kind, settings = _described(settings.get("layer"), path)
-        if kind in _PASSIVE or kind not in _SETTINGS:
-            if kind not in _PASSIVE:
-                raise InputError(f"{path} has a layer {kind:.40}, which flaxchar's model does not have")
+        if kind not in _PASSIVE and kind not in _SETTINGS:
+            raise InputError(f"{path} has a layer {kind:.40}, which flaxchar's model does not have")
+        if softmax and kind in _SETTINGS:
+            raise InputError(f"{path} has a layer {kind} after a softmax; flaxchar's model ends with it")
+        softmax |= kind == "Softmax" or settings.get("activation") == "softmax"
+        if kind in _PASSIVE:
             continue
         for name, allowed in _SETTINGS[kind].items():
             value = settings.get(name, allowed[0])

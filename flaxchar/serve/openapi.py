@@ -35,8 +35,10 @@ _REFUSALS = {
     "401": "The token is missing or wrong (only where the server is not on loopback).",
     "403": "The request comes from a page of another origin.",
     "404": "There is no run of that name.",
+    "408": "The body took too long to come.",
     "413": "The body is too large.",
     "415": "The content type is not application/json.",
+    "421": "The request names another host (only where the server is on loopback).",
     "429": "Too many requests came from this address.",
     "503": "Too many texts are being written, or too many requests are waiting.",
 }
@@ -106,7 +108,7 @@ def _refusals(codes: tuple[str, ...]) -> dict[str, Any]:
 
 def _get(description: str, name: str) -> dict[str, Any]:
     answer = {"200": {"description": description, "content": _json({name: {}})}}
-    return {"summary": description, "responses": answer | _refusals(("401", "404", "429"))}
+    return {"summary": description, "responses": answer | _refusals(("401", "403", "404", "421", "429"))}
 
 
 def _post(kind: type[RunBody], description: str, content: dict[str, Any]) -> dict[str, Any]:

@@ -209,6 +209,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
         (layer("LSTM", go_backwards=True), "reads backwards"),
         (layer("GRU", reset_after=False), "reset_after=False"),
         (layer("Dense", activation="relu"), "activation='relu'"),
+        (layer("Activation", activation="relu"), "activation='relu'"),
         (layer("Dense", activation={"a": 1}), "activation="),
         (layer("Dense", use_bias=1), "use_bias=1"),
         (layer("TimeDistributed", layer=layer("Dense", activation="relu")), "activation='relu'"),
@@ -219,3 +220,9 @@ def test_a_damaged_archive_is_refused(tmp_path):
 )
 def test_layers_with_other_settings_are_refused(given, expected, tmp_path):
     assert expected in told(check_description, described(LSTM, given), tmp_path)
+
+
+@pytest.mark.parametrize("softmax", [layer("Softmax"), layer("Activation", activation="softmax")])
+def test_a_softmax_comes_last(softmax, tmp_path):
+    check_description(described(LSTM, layer("Dense"), softmax), tmp_path)
+    assert "after a softmax" in told(check_description, described(LSTM, softmax, layer("Dense")), tmp_path)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
+from flaxchar.serve import guard
 from flaxchar.serve.api import make_app
 from flaxchar.serve.openapi import describe_api
 
@@ -29,3 +33,11 @@ def test_every_reference_leads_somewhere():
     found = set(references(description))
     assert found
     assert {reference.rpartition("/")[2] for reference in found} == set(description["components"]["schemas"])
+
+
+def test_every_refusal_of_a_request_is_described():
+    refused = set(re.findall(r"_Refusal\((4\d+)", inspect.getsource(guard)))
+    assert {"401", "403", "413", "421", "429"} <= refused
+    assert refused <= set(describe_api()["paths"]["/generate"]["post"]["responses"])
+    of_headers = refused - {"400", "408", "413", "415"}  # those of the body
+    assert of_headers <= set(describe_api()["paths"]["/runs"]["get"]["responses"])
