@@ -152,7 +152,12 @@ def soak(minutes: float, every: float, results: Path, kept: Path | None) -> None
             role: [sys.executable, __file__, "--role", role, "--minutes", str(minutes), "--every", str(every)]
             for role in ("train", "sample")
         }
-        processes = {role: subprocess.Popen([*command, "--folder", str(folder)]) for role, command in commands.items()}
+        # NumPy asks for huge pages. The system makes them whenever it has time, and rounds the memory up to 2 MB then.
+        environment = os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"}
+        processes = {
+            role: subprocess.Popen([*command, "--folder", str(folder)], env=environment)
+            for role, command in commands.items()
+        }
         try:
             while (passed := time.monotonic() - began) < 60 * minutes:
                 time.sleep(min(every, max(0.0, 60 * minutes - passed)))
