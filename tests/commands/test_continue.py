@@ -161,6 +161,7 @@ def test_two_processes_do_not_train_in_one_folder(texts, tmp_path):
     for line in process.stdout:
         if line.startswith("training for "):
             break
+    process.send_signal(signal.SIGSTOP)  # it holds the folder, and leaves the processor to the others
     for arguments in ((), ("--time-budget", "1s"), (*command, "--fresh")):
         result = run_command("train.py", "--workdir", str(path), *arguments)
         assert result.returncode == 2
