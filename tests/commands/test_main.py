@@ -32,6 +32,16 @@ def test_an_unknown_command_is_named(name, told, capsys):
     assert told in error
 
 
+@pytest.mark.parametrize("script", ["train.py", "sample.py"])
+def test_without_its_packages_a_script_says_what_to_install(script):
+    command = [sys.executable, "-E", "-S", str(ROOT / script)]  # Python without site-packages
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("flaxchar: No module named ")
+    assert "activate the virtual environment" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_the_flaxchar_command(run):
     command = [str(Path(sys.executable).with_name("flaxchar"))]
     if not os.path.exists(command[0]):
