@@ -181,6 +181,7 @@ def test_a_text_that_is_read_in_windows_has_the_score_of_the_whole(kind, bos, mo
         np.testing.assert_allclose(score_examples(lm, given).nats, scores.nats, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_text_of_a_hundred_thousand_characters_needs_little_memory():
     """In windows its logits never lie in memory together: 100,000 × 64 rows × 100 ids took gigabytes."""
     program = (

@@ -66,7 +66,11 @@ def test_arguments_are_utf8_in_any_locale():
 
 
 @pytest.mark.parametrize(
-    "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+    "variables",
+    [
+        pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
 )
 def test_commands_print_in_ascii_what_a_model_of_anything_writes(tmp_path, variables):
     lm = flaxchar.train([TEXT] * 40, steps=3, hidden=4, buckets=1)

@@ -68,7 +68,9 @@ WAYS = {
 
 
 @pytest.mark.parametrize("sampling", WAYS.values(), ids=WAYS.keys())
-@pytest.mark.parametrize("cell", NATIVE_CELLS)
+@pytest.mark.parametrize(
+    "cell", [name if name == "lstm" else pytest.param(name, marks=pytest.mark.slow) for name in NATIVE_CELLS]
+)
 def test_texts_equal_those_of_a_loop_in_python(cell, sampling):
     layers, head = make_model(cell)
     texts, lengths = make_buffers()

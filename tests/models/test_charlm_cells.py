@@ -35,8 +35,16 @@ SHAPES = [
 ] + [ModelConfig(cell=name, hidden=6, embedding=3) for name in ("lstm", "gru")]
 
 
+def each(configs):
+    """The configurations as parameters. Each cell is among the quick ones, with or without the extras."""
+    slow = {("gru", False), ("rnn", True), ("mingru", True), ("minlstm", False)}
+    return [
+        pytest.param(c, marks=[pytest.mark.slow] * ((c.cell, c.residual) in slow and c.layers > 1)) for c in configs
+    ]
+
+
 @pytest.mark.parametrize(
-    "config", SHAPES, ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}"
+    "config", each(SHAPES), ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}"
 )
 def test_a_model_of_any_cell_goes_on_from_its_carry_and_steps_like_its_sequence(config):
     model = CharLM(9, config)
@@ -56,7 +64,7 @@ def test_a_model_of_any_cell_goes_on_from_its_carry_and_steps_like_its_sequence(
 
 @pytest.mark.parametrize(
     "config",
-    [c for c in SHAPES if c.residual or c.cell in ("gru", "rnn")],
+    each(c for c in SHAPES if c.residual or c.cell in ("gru", "rnn")),
     ids=lambda c: f"{c.cell}{'-residual-norm' * c.residual}{'-embedding' * bool(c.embedding)}",
 )
 def test_a_model_of_any_cell_writes_what_its_logits_say(config):

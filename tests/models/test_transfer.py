@@ -24,7 +24,9 @@ def taken_over(lm, examples, same_head=True):
     return vocabulary, model, taken
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "cell", [name if name in ("lstm", "mingru") else pytest.param(name, marks=pytest.mark.slow) for name in CELLS]
+)
 @pytest.mark.parametrize("settings", [{"embedding": 0}, {"embedding": 5, "layers": 2, "layer_norm": True}])
 def test_known_characters_keep_their_logits_whatever_their_ids(cell, settings):
     lm = untrained_model(["banana", "cab"], cell=cell, **settings)
