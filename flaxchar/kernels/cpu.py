@@ -43,8 +43,26 @@ def sequence(
 
     Raises:
       TypeError: an array is neither float32 nor int32.
+      ValueError: an array has another shape. The kernel does not broadcast, and would read beyond the array.
     """
-    return _sequence(cell, inputs, *stacked_gates(cell, weights), carry, mask)
+    arrays = inputs, *stacked_gates(cell, weights), carry, mask
+    _check_layer(cell, *arrays)
+    return _sequence(cell, *arrays)
+
+
+def _check_layer(
+    cell: str, inputs: AnyArray, kernel: AnyArray, bias: AnyArray, recurrent: AnyArray, carry: Carry, mask: Mask
+) -> None:
+    batch, hidden = inputs.shape[1], recurrent.shape[0]
+    gates, states = _GATES[cell] * hidden, 2 if cell == "lstm" else 1
+    if len(carry) != states:
+        raise ValueError(f"`carry` has {len(carry)} arrays; that of a layer of {cell} has {states}")
+    _check_shape("kernel", kernel, (kernel.shape[0] if inputs.ndim == 2 else inputs.shape[2], gates))
+    _check_shape("bias", bias, (gates,))
+    _check_shape("recurrent_kernel", recurrent, (hidden, gates))
+    for name, array in (*(("carry", state) for state in carry), ("mask", mask)):
+        if array is not None:
+            _check_shape(name, array, (batch, hidden))
 
 
 def stacked_gates(cell: str, weights: Weights) -> tuple[AnyArray, AnyArray, AnyArray]:
@@ -146,6 +164,7 @@ def cross_entropy(
 
     Raises:
       TypeError: an array is neither float32 nor int32.
+      ValueError: an array has another shape.
     """
     return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
 
@@ -153,6 +172,9 @@ def cross_entropy(
 def _cross_entropy_forward(
     inputs: AnyArray, kernel: AnyArray, bias: AnyArray, targets: AnyArray
 ) -> tuple[Array, tuple]:
+    _check_shape("kernel", kernel, (inputs.shape[-1], kernel.shape[-1]))
+    _check_shape("bias", bias, kernel.shape[1:])
+    _check_shape("targets", targets, inputs.shape[:-1])
     shapes = [_shape(*targets.shape), _shape(*targets.shape, _in_panels(kernel.shape[1]))]
     nats, softmax = _call("cross_entropy_forward", shapes, inputs, kernel, bias, targets)
     return nats, (inputs, kernel, bias, targets, softmax)
@@ -196,6 +218,11 @@ def _call(
             raise TypeError(f"the native kernel computes in float32, not in {array.dtype}")
     call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
     return list(call(*arrays, cell=NATIVE_CELLS.index(cell), threads=build.threads()))
+
+
+def _check_shape(name: str, array: AnyArray, expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise ValueError(f"`{name}` has the shape {array.shape}; it must be {expected}")
 
 
 def _shape(*dimensions: int) -> jax.ShapeDtypeStruct:

@@ -98,6 +98,9 @@ def lstm(
     Returns:
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
 
+    Raises:
+      ValueError: an array has another shape, where the native kernel computes; JAX raises its own errors elsewhere.
+
     Example::
 
         ids = jnp.zeros((7, 2), jnp.int32)  # [time, batch]

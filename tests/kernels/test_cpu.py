@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import python
 from recurrences import assert_close, make_inputs, make_weights, normal, value_and_gradients
 
 from flaxchar.kernels import build, cpu
@@ -96,3 +97,42 @@ def test_another_type_than_float32_is_an_error_not_a_wrong_number():
     halves = jax.tree.map(lambda leaf: leaf.astype(jnp.float16), weights)
     with pytest.raises(TypeError, match=r"float32, not in float16"):
         cpu.sequence("lstm", make_inputs("ids"), halves, carry, None)
+
+
+def test_an_array_of_another_shape_is_refused_not_read_beyond_its_end():
+    """In a program of its own, where nothing checks the annotations."""
+    program = """if True:
+        import jax.numpy as jnp
+        from flaxchar.kernels import cpu
+
+        def array(*shape):
+            return jnp.zeros(shape, jnp.float32)
+
+        def told(function, *arguments):
+            try:
+                function(*arguments)
+            except ValueError as error:
+                print(str(error).split()[0])
+            else:
+                print("accepted")
+
+        ids, vectors = jnp.zeros((4, 3), jnp.int32), array(4, 3, 7)
+        weights = {"kernel": array(7, 64), "bias": array(64), "recurrent_kernel": array(16, 64)}
+        states = array(3, 16), array(3, 16)
+        told(cpu.sequence, "lstm", ids, weights, states, None)
+        told(cpu.sequence, "lstm", ids, weights, (states[0], array(2, 16)), None)
+        told(cpu.sequence, "lstm", ids, weights, (array(1, 16), states[1]), None)
+        told(cpu.sequence, "lstm", ids, weights, states[:1], None)
+        told(cpu.sequence, "lstm", ids, weights, states, array(3, 15))
+        told(cpu.sequence, "lstm", ids, weights | {"bias": array(63)}, states, None)
+        told(cpu.sequence, "lstm", ids, weights | {"kernel": array(7, 60)}, states, None)
+        told(cpu.sequence, "lstm", vectors, weights | {"kernel": array(6, 64)}, states, None)
+        told(cpu.sequence, "lstm", ids, weights | {"recurrent_kernel": array(16, 60)}, states, None)
+        pairs, kernel, targets = array(5, 7), array(7, 9), jnp.zeros((5,), jnp.int32)
+        told(cpu.cross_entropy, pairs, kernel, array(9), targets)
+        told(cpu.cross_entropy, pairs, array(6, 9), array(9), targets)
+        told(cpu.cross_entropy, pairs, kernel, array(8), targets)
+        told(cpu.cross_entropy, pairs, kernel, array(9), targets[1:])
+    """
+    layer = "accepted `carry` `carry` `carry` `mask` `bias` `kernel` `kernel` `recurrent_kernel`"
+    assert python(program).split() == f"{layer} accepted `kernel` `bias` `targets`".split()
