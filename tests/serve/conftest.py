@@ -62,7 +62,7 @@ def server(runs):
         time.sleep(0.01)
     yield server
     server.should_exit = True
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert not thread.is_alive()
 
 
