@@ -150,7 +150,7 @@ def test_what_has_no_score_is_refused():
 LONG = ["abba" * 11, "ab", "baab" * 30, "", "b" * 17]
 
 
-@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("bos", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "kind",
     [

@@ -96,7 +96,7 @@ def folder_best(path):
         run.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_signals_save_and_leave_with_a_line(texts, tmp_path, number):
     path = tmp_path / "r"
     process = subprocess.Popen(

@@ -129,7 +129,9 @@ def test_the_unknown_word_is_never_written():
 
 
 @pytest.mark.parametrize("loop", ["native"], indirect=True)
-@pytest.mark.parametrize(("layers", "hidden", "ids"), [(1, 16, 30), (2, 20, 30), (1, 16, 300)])
+@pytest.mark.parametrize(
+    ("layers", "hidden", "ids"), [(2, 20, 30), *(pytest.param(1, 16, ids, marks=pytest.mark.slow) for ids in (30, 300))]
+)
 def test_both_loops_draw_the_same_texts(layers, hidden, ids, loop, monkeypatch):
     """The same keys, the same noise: only a rounding error could tell the two apart."""
     model = flaxchar.CharLM(ids, flaxchar.ModelConfig(hidden=hidden, layers=layers))

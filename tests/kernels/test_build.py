@@ -43,7 +43,10 @@ def test_without_the_native_kernel_the_scan_runs_and_the_status_says_why(variabl
     assert reason in status
 
 
-@pytest.mark.parametrize(("variables", "waits"), [({}, True), ({"FLAXCHAR_NATIVE": "0"}, False), ({"PATH": ""}, False)])
+@pytest.mark.parametrize(
+    ("variables", "waits"),
+    [({}, True), ({"FLAXCHAR_NATIVE": "0"}, False), pytest.param({"PATH": ""}, False, marks=pytest.mark.slow)],
+)
 def test_a_command_waits_for_each_program_where_the_kernel_runs_and_nowhere_else(variables, waits, request):
     if waits:
         request.getfixturevalue("native")

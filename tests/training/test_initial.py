@@ -43,7 +43,7 @@ def test_a_preset_that_does_not_fit_the_network_gives_way(tmp_path):
     assert (settings["input_dropout"], settings["recurrent_dropout"]) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("texts", [PALINDROMES, ["Zoé", "Noé", "Eve"] * 5])
+@pytest.mark.parametrize("texts", [PALINDROMES, pytest.param(["Zoé", "Noé", "Eve"] * 5, marks=pytest.mark.slow)])
 def test_a_new_run_starts_where_the_other_one_ended(first, texts):
     """Before its first update, it gives texts of known characters the logits that the other run gives."""
     other = flaxchar.load(first)

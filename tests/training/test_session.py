@@ -246,7 +246,16 @@ def test_carried_state_reaches_the_next_window():
     assert result.loss < 0.1  # 0.23 nats at least where each window starts anew
 
 
-@pytest.mark.parametrize("settings", [{}, {"window": 5}, {"dropout": 0.0, "ema": 0.9, "cell": "mingru"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        *(
+            pytest.param(s, marks=pytest.mark.slow)
+            for s in ({"window": 5}, {"dropout": 0.0, "ema": 0.9, "cell": "mingru"})
+        ),
+    ],
+)
 def test_once_training_has_begun_nothing_is_compiled(settings):
     begun, before, compiled = [], [], []
 
