@@ -14,6 +14,8 @@ def test_each_promise_names_a_test_that_exists():
     named = set(re.findall(r"`(tests/[\w/.]+)`", PAGE))
     assert len(named) > 20
     assert not [path for path in named if not (ROOT / path).exists()]
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"`(test_\w+\.py)`", PAGE)) <= there
 
 
 def test_the_table_is_the_measured_one_and_nothing_was_lost():

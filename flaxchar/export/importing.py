@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flaxchar.config import InputError
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.export.keras_files import read_keras
+from flaxchar.export.keras_files import MOST_WEIGHTS, read_keras
 from flaxchar.export.keras_weights import weights_from_keras
 from flaxchar.export.safetensors_file import model_from_own_names, read_safetensors
 from flaxchar.export.torch_module import weights_from_torch
@@ -19,8 +19,6 @@ from flaxchar.models.trained import TrainedModel
 from flaxchar.presets import PRESETS
 from flaxchar.sizes import in_bytes
 
-# The most bytes of a file of weights. The whole file is read into memory.
-MOST_WEIGHTS = 8 << 30
 _SUFFIXES = (".safetensors", ".h5", ".keras")
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 

@@ -21,8 +21,8 @@ from flaxchar.export.extras import library
 from flaxchar.json_files import MOST_BYTES, parse_json
 from flaxchar.validation import shown
 
-# The most bytes of the weights in a ``.keras`` file.
-_MOST_WEIGHTS = 8 << 30
+# The most bytes of a file of weights, which is read into memory as a whole.
+MOST_WEIGHTS = 8 << 30
 # The most groups and arrays that are read: a deep stack has three groups and three arrays a layer.
 _MOST_OBJECTS = 10_000
 # Layers that are ignored, because they have no weights to import.
@@ -58,7 +58,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
             check_description(
                 parse_json(_member(archive, "config.json", MOST_BYTES, path), f"{path}: config.json"), path
             )
-            weights = _member(archive, "model.weights.h5", min(_MOST_WEIGHTS, 2 * len(data) + MOST_BYTES), path)
+            weights = _member(archive, "model.weights.h5", min(MOST_WEIGHTS, 2 * len(data) + MOST_BYTES), path)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
         if isinstance(error, InputError):
             raise
