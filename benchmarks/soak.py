@@ -1,9 +1,10 @@
 """Soak: hours of training and of sampling, with memory, descriptors, threads and speed watched.
 
-``python benchmarks/soak.py --minutes 120`` trains in one process, with an evaluation every ten seconds and a checkpoint
-every minute, as any run. Another process writes texts all the time, and loads the newest model every minute. Each
-records what it holds and what it has done. The growth from the end of the warm-up to the end goes to
-``results/soak.json``, which is written anew after each record: a soak that is cut short counts for as long as it ran.
+``python benchmarks/soak.py --minutes 120`` trains in one process, with an evaluation every ten seconds, or after each
+epoch if that takes longer, and a checkpoint every minute, as any run. Another process writes texts all the time, and
+loads the newest model every minute. Each records what it holds and what it has done. The growth from the end of the
+warm-up to the end goes to ``results/soak.json``, which is written anew after each record: a soak that is cut short
+counts for as long as it ran.
 
 Speed is work per second of the process' own CPU time, so other processes on the machine change it little.
 """

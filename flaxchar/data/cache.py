@@ -172,7 +172,7 @@ def load_encoded(
                 new = None if folder is None else _new_folder(folder, stack)
                 encoded = encode_corpus(corpus, config.data, new, like, known)
                 if new is not None:
-                    if _versions(_names(config.data)) != versions:
+                    if _versions(_files(config.data)) != versions:
                         raise _Changed
                     _write(encoded, new)
                     notices = (*notices, f"the ids are kept in {folder}")
@@ -192,14 +192,15 @@ class _Changed(Exception):
     """Files are no longer those by whose content a corpus would be kept."""
 
 
-def _names(data: DataConfig) -> list[str]:
-    """The names of all files of a corpus."""
+def _files(data: DataConfig) -> dict[str, list[str]]:
+    """The names of all files of a corpus, by the setting that names them."""
     options = ReadOptions.of(data)
-    return readers.expand(data.data, options) + readers.expand(data.val_data, options)
+    return {"data": readers.expand(data.data, options), "val_data": readers.expand(data.val_data, options)}
 
 
-def _versions(names: Sequence[str]) -> list[tuple[str, int, int]]:
+def _versions(files: dict[str, list[str]]) -> list[tuple[str, int, int]]:
     """Name, size and time of change of each file that there is; they tell whether one was written to since."""
+    names = files["data"] + files["val_data"]
     return [(name, (status := os.stat(name)).st_size, status.st_mtime_ns) for name in names if os.path.exists(name)]
 
 
@@ -218,9 +219,9 @@ def _folder(
     data = config.data
     if not data.data:
         return None, []
-    names, options = _names(data), ReadOptions.of(data)
-    versions = _versions(names)
-    if any(map(is_read_once, names)) or sum(size for _, size, _ in versions) < LARGE:
+    files = _files(data)
+    versions = _versions(files)
+    if any(map(is_read_once, files["data"] + files["val_data"])) or sum(size for _, size, _ in versions) < LARGE:
         return None, versions
     settings = {
         **dataclasses.asdict(data),
@@ -232,9 +233,7 @@ def _folder(
     }
     if like is not None and like.has_unknown and like.spelling is None:
         settings["spelled"] = False  # the texts as a run of an older version encoded them
-    settings |= {
-        name: [_content(path) for path in readers.expand(settings[name], options)] for name in ("data", "val_data")
-    }
+    settings |= {name: list(map(_content, paths)) for name, paths in files.items()}
     corpora = own_cache_folder("corpora")
     key = content_key(json.dumps([_FORMAT, settings], allow_nan=False))
     return None if corpora is None else corpora / key, versions

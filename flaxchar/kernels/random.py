@@ -36,7 +36,7 @@ def new_key(seed: int) -> Array:
 
         jax.random.normal(new_key(0), (3,))  # as jax.random.normal(jax.random.key(0), (3,))
     """
-    return jax.random.wrap_key_data(jnp.asarray(np.array([0, seed], np.uint32)), impl=_IMPLEMENTATION)
+    return jax.random.wrap_key_data(jnp.asarray([0, seed], jnp.uint32), impl=_IMPLEMENTATION)
 
 
 def fold_in(key: Array, *numbers: int | np.ndarray | np.generic) -> Array:

@@ -37,7 +37,7 @@ SHAPES = [
 
 def each(configs):
     """The configurations as parameters. Each cell is among the quick ones, with or without the extras."""
-    slow = {("gru", False), ("rnn", True), ("mingru", True), ("minlstm", False)}
+    slow = {("gru", False), ("rnn", True), ("mingru", False), ("minlstm", False)}
     return [
         pytest.param(c, marks=[pytest.mark.slow] * ((c.cell, c.residual) in slow and c.layers > 1)) for c in configs
     ]

@@ -81,8 +81,8 @@ print(json.dumps([steps, list(hashes.items())]))
 
 def bits(*kinds: str):
     """The number of steps that a time budget of two seconds became, and the hashes of the weights of all runs."""
-    given = f"KINDS = { ({kind: KINDS[kind] for kind in kinds})!r}\n"
-    steps, hashes = json.loads(python(given + BITS).splitlines()[-1])
+    given = {kind: KINDS[kind] for kind in kinds}
+    steps, hashes = json.loads(python(f"KINDS = {given!r}\n{BITS}").splitlines()[-1])
     return steps, {tuple(name) if isinstance(name, list) else name: value for name, value in hashes}
 
 

@@ -78,7 +78,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory, rng):
 
 @pytest.mark.slow
 def test_many_files_are_read_or_refused(tmp_path):
-    end = time.process_time() + SECONDS
+    end = time.monotonic() + SECONDS
     seed = random.randrange(1 << 32)
-    while time.process_time() < end:
+    while time.monotonic() < end:
         try_one(tmp_path, random.Random(seed := seed + 1))
