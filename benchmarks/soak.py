@@ -33,7 +33,7 @@ WARM_UP = 0.1
 # Growth compares this share of the records after the warm-up with the same share at the end.
 COMPARED = 0.15
 SAMPLES = 64
-# Seconds between two loads. Not more often: each one leaks some 40 KB within TensorStore (docs/reliability.md).
+# Seconds between two loads: as often as training saves a checkpoint.
 LOAD_EVERY = 60.0
 EVALUATIONS_PER_HOUR = 360
 

@@ -169,6 +169,8 @@ class Checkpoints:
                     "it cannot be read, or was written by another version of flaxchar (`debug` shows what could not "
                     "be read)"
                 ) from error
+            if jax.tree.map(np.shape, {name: read[name] for name in items}) != jax.tree.map(np.shape, shapes):
+                raise DamagedError("its arrays have other shapes than the settings and the vocabulary beside it make")
         # Copies: a step reuses its arguments' buffers, which it must not do with NumPy's.
         restored = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), {name: read[name] for name in items})
         return restored["params"], restored.get("training")

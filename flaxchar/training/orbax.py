@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import re
@@ -44,15 +45,20 @@ class Orbax:
             return self._open().restore(folder, args=args)
 
     def shapes(self, folder: Path) -> list[tuple[int, ...]]:
-        """The shapes of an item's arrays, read from its description.
+        """The shapes of an item's arrays, read without their values.
+
+        Orbax stores an item as a database of Zarr arrays (https://google.github.io/tensorstore/kvstore/ocdbt). Orbax'
+        own ``metadata`` would make TensorStore leak 5 KB for each array.
 
         Raises:
           Exception: whatever a damaged description leads to.
         """
-        import orbax.checkpoint as ocp
+        import tensorstore
 
-        with _quiet():
-            return [leaf.shape for leaf in jax.tree.leaves(ocp.StandardCheckpointHandler().metadata(folder).tree)]
+        base = {"driver": "file", "path": f"{folder}/"}
+        store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+        arrays = [key for key in store.list().result() if key.endswith(b"/.zarray")]
+        return [tuple(json.loads(store[key])["shape"]) for key in arrays]
 
     def close(self) -> None:
         """Let go of Orbax' threads."""

@@ -75,3 +75,12 @@ def test_a_damaged_checkpoint_is_named(checkpoints, tmp_path):
             path.write_bytes(b"")
     with pytest.raises(InputError, match=r"the checkpoint of step 4 in .* is damaged"):
         checkpoints.restore(4, params(0))
+
+
+def test_arrays_of_other_shapes_are_refused(checkpoints):
+    """Also where there are as many parameters: Orbax itself returns them in the shapes that were saved."""
+    checkpoints.save(4, params(1), {"m": jnp.zeros((2, 2))})
+    with pytest.raises(InputError, match="other shapes than the settings and the vocabulary"):
+        checkpoints.restore(4, {"w": jnp.zeros((3, 2)), "b": jnp.arange(2)})
+    with pytest.raises(InputError, match="other shapes"):
+        checkpoints.restore(4, params(0), {"m": jnp.zeros(4)})

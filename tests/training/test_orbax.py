@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +22,26 @@ def test_items_come_back(tmp_path):
     )
     orbax.close()
     orbax.close()
+
+
+def test_shapes_are_read_without_losing_memory(tmp_path):
+    """A process that loads models for days reads shapes at each load."""
+    orbax = Orbax()
+    orbax.save(tmp_path / "c d%20", {"params": {"w": np.zeros((2, 3)), "cell": {"b": np.zeros(4), "s": np.zeros(())}}})
+    folder = tmp_path / "c d%20" / "params"
+    assert sorted(orbax.shapes(folder)) == [(), (2, 3), (4,)]
+
+    def grown(calls: int = 200) -> int:
+        before = resident_kib()
+        for _ in range(calls):
+            orbax.shapes(folder)
+        return resident_kib() - before
+
+    assert min(grown() for _ in range(4)) < 500  # Orbax' own metadata made it 2,800
+
+
+def resident_kib() -> int:
+    return int(re.search(r"VmRSS:\s*(\d+)", Path("/proc/self/status").read_text())[1])
 
 
 def test_what_cannot_be_written_is_raised_and_not_printed(tmp_path, capfd):
