@@ -118,9 +118,19 @@ class Dialogue:
         options = dataclasses.replace(now.options, **{name: new})
         for problem in problems(options):
             raise InputError(problem)
-        drawing(options)
+        refusal = self._refusal(drawing(options))
+        if refusal is not None and self._refusal(drawing(now.options)) is None:  # else /source is missing, or /label
+            raise refusal
         self._moments.append(now._replace(options=options, done=f"{flag(name).removeprefix('--')} {_written(new)}"))
         return self.status
+
+    def _refusal(self, arguments: dict[str, Any]) -> InputError | None:
+        """Why the model cannot write with these arguments; None where it can."""
+        try:
+            self._lm.stream(**arguments)  # checks its arguments at once, and writes nothing yet
+        except InputError as error:
+            return error
+        return None
 
     def _undo(self) -> str:
         if len(self._moments) == 1:

@@ -123,7 +123,7 @@ def further_steps(
     name = "steps" if asked.steps is not None else "epochs"
     made = "" if asked.steps is not None else f", which makes {wanted:,} steps"
     raise InputError(
-        f"the run has {'taken' if standing.complete else 'planned'} {last.steps:,} steps, and `{name}` is "
+        f"the run {'has taken' if standing.complete else 'is planned for'} {last.steps:,} steps, and `{name}` is "
         f"{getattr(asked, name):,}{made}; give more to train it further, leave it out to go on as planned, or begin "
         "anew with `fresh`, which moves the old run aside"
     )

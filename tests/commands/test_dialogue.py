@@ -9,7 +9,7 @@ from flaxchar import InputError
 from flaxchar.commands.dialogue import ACTIONS, COMMANDS, Dialogue, Quit, explain
 from flaxchar.commands.writing import SampleOptions
 
-TEXTS = ["the cat sat on the mat", "a dog ate 12 figs", "/s on/off -- no"]
+TEXTS = ["the cat sat on the mat", "a dog ate 12 figs", "/s on/off -- no", "it's\ntwo"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_settings_are_live(lm, dialogue):
 
 @pytest.mark.parametrize(
     ("typed", "value"),
-    [("o n", "o n"), ("' o'", " o"), ('"o\\u006e"', "on"), ("'", "'"), ("'a'b'", "'a'b'"), (r"'\n'", "\n")],
+    [("o n", "o n"), ("' o'", " o"), ('"o\\u006e"', "on"), ("'", "'"), ("'a'd'", "'a'd'"), (r"'\n'", "\n")],
 )
 def test_quotes_keep_spaces_and_escapes(dialogue, typed, value):
     answers(dialogue, f"/stop {typed}")
@@ -83,6 +83,8 @@ def test_undo_takes_back_texts_and_settings_one_by_one(lm, dialogue):
         ("/top-p 7", "/top-p is 7.0; it must be a finite number, above 0 and at most 1"),
         ("/size 0", "/size is 0; it must be a whole number"),
         ("/unknown maybe", "/unknown is 'maybe'; it must be"),
+        ("/regex [", "/regex is '[', which is no regular expression"),
+        ("/acrostic Ω", "/acrostic"),
         ("/blend nix", "/blend is 'nix'; it must be a run directory and a share of 0 to 1: runs/other:0.3"),
         ("/blend /nix/nix:0.3", "there is no folder /nix/nix; train a model in it first, with --workdir"),
         ("Ω", "'Ω' holds a character that the model has never seen: 'Ω'; leave it out, by hand or with /unknown drop"),

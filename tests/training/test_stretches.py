@@ -100,7 +100,7 @@ def test_a_run_that_is_not_complete_can_be_given_more_steps_but_no_other_time():
 def test_fewer_steps_than_were_taken_are_refused():
     with pytest.raises(InputError, match=r"the run has taken 100 steps, and `steps` is 50; give more"):
         further_steps(standing(STEPS), TrainingConfig(steps=50), 10)
-    with pytest.raises(InputError, match=r"planned 100 steps, and `epochs` is 5, which makes 50 steps"):
+    with pytest.raises(InputError, match=r"the run is planned for 100 steps, and `epochs` is 5, which makes 50 steps"):
         further_steps(standing(STEPS, taken=10, complete=False), TrainingConfig(epochs=5), 10)
 
 
