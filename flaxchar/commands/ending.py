@@ -107,7 +107,11 @@ def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> 
         )
     from flaxchar.analysis.baselines import baselines
 
-    table = run.baselines(lambda: baselines(corpus, ending.config.data.bos))
+    try:
+        table = run.baselines(lambda: baselines(corpus, ending.config.data.bos))
+    except KeyboardInterrupt:
+        print("the run is complete; only its baselines are missing, which the same command computes when it runs again")
+        raise
     print("bits/char of the same held-out texts:")
     for name, value in [*table.items(), ("this model", bits)]:
         print(f"  {value:7.4f}  {name}")

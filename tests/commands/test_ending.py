@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 
 from helpers import SMALL
+
+from flaxchar.commands.signals import Interrupted
 
 
 def test_the_result_stands_last_among_its_baselines(texts, tmp_path, run_here):
@@ -14,6 +17,20 @@ def test_the_result_stands_last_among_its_baselines(texts, tmp_path, run_here):
     assert table[0][1] == "uniform"
     assert table[-1] == (best, "this model")
     assert {"unigram", "Kneser-Ney 3-gram"} <= {name for _, name in table}
+
+
+def test_a_signal_during_the_baselines_leaves_a_complete_run(texts, tmp_path, run_here, monkeypatch):
+    def interrupt(*_):
+        raise Interrupted(signal.SIGINT)
+
+    command = ("train", "--data", texts, "--workdir", str(tmp_path / "run"), "--steps", "2", *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr("flaxchar.training.run_directory.Run.baselines", interrupt)
+        result = run_here(*command)
+    assert result.returncode == 130
+    assert "the run is complete; only its baselines are missing" in result.stdout
+    assert result.stderr.endswith("flaxchar: interrupted\n")
+    assert "unigram" in run_here(*command).stdout
 
 
 def test_without_held_out_texts_the_end_says_so(texts, tmp_path, run_here):
