@@ -168,6 +168,21 @@ SECTIONS: dict[str, list[Case]] = {
         _case("chat messages", "chat.jsonl", '{"messages": [{"role": "user", "content": "Hi"}]}\n' * 2, {}),
         _case("numbers as texts", "a.jsonl", '{"text": 1}\n', {}),
         _case(
+            "Facebook's and Instagram's exports",
+            "message_1.json",
+            {
+                "participants": [{"name": "Zo\u00c3\u00ab"}],
+                "messages": [{"sender_name": "Zo\u00c3\u00ab", "content": "d\u00c3\u00a9j\u00c3\u00a0 vu"}],
+            },
+            {"fields": ("content",), "label_field": "sender_name"},
+        ),
+        _case(
+            "Twitter's archive",
+            "tweets.js",
+            'window.YTD.tweets.part0 = [\n  {"tweet": {"id": "1", "full_text": "Rain"}}\n]\n',
+            {"fields": ("tweet.full_text",)},
+        ),
+        _case(
             "Telegram's export",
             "result.json",
             {

@@ -6,7 +6,7 @@ import codecs
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from flaxchar.config import InputError
 from flaxchar.data.readers.guess import control_share, guess_encoding, is_utf8, wide_encoding
@@ -26,6 +26,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 # How ISO-2022-JP, which has no bytes beyond ASCII, begins Japanese characters.
 _JAPANESE = re.compile(rb"\x1b\$[@B]")
+# The share of texts that must be encoded twice; the others may be damaged.
+_NEARLY_ALL = 0.95
 # Control characters of latin-1 that no text has; in cp1252 the same bytes are quotation marks, dashes and the euro.
 _C1 = re.compile("[\x80-\x84\x86-\x9f]")
 # Bytes that go on with a character of UTF-8.
@@ -70,6 +72,30 @@ def is_binary(data: bytes) -> bool:
     if _marked(data, "utf-8") is not None or wide_encoding(data) is not None:
         return False
     return control_share(data) > _BINARY_SHARE
+
+
+def encoded_twice(items: Iterable[object]) -> bool:
+    """Whether nearly all of the texts among items that are not ASCII are UTF-8 that was read as latin-1.
+
+    Example::
+
+        encoded_twice(["ZoÃ«", "Ann", None])  # True
+    """
+    texts = [item for item in items if isinstance(item, str) and not item.isascii()]
+    return len(texts) > 0 and sum(encoded_once(text) != text for text in texts) >= _NEARLY_ALL * len(texts)
+
+
+def encoded_once(text: str) -> str:
+    """A text without its second encoding; the text itself if it has none.
+
+    Example::
+
+        encoded_once("ZoÃ«")  # "Zoë"
+    """
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
 
 
 def decode(data: Iterator[bytes], head: bytes, encoding: str, name: str, findings: Findings) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from flaxchar.config import InputError
 from flaxchar.data.readers.compressions import uncompressed_name
 from flaxchar.data.readers.encodings import is_binary, sample_text
+from flaxchar.data.readers.json_values import VARIABLE
 from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 from flaxchar.data.readers.signatures import unreadable
 from flaxchar.settings import FormatName
@@ -87,7 +88,7 @@ def by_content(head: bytes, options: ReadOptions) -> Format:
     if head.startswith(_PARQUET_MAGIC):
         return _PARQUET
     text = sample_text(head, options.encoding)
-    if _begins_json(text):
+    if _begins_json(VARIABLE.sub("", text, count=1)):
         return _JSON
     delimiter = _delimiter(text, options) if options.records else None
     return _PLAIN if delimiter is None else Format("table", delimiter)
@@ -120,8 +121,8 @@ def decide_format(name: str, ending: str, head: bytes, options: ReadOptions, fin
     if told is not None and told.kind != content.kind:
         if content.kind == "parquet":
             told = None
-        elif told.kind == "plain" and options.records:
-            told = None  # plain text has no fields, so the content decides
+        elif told.kind == "plain" and (options.records or VARIABLE.match(sample_text(head, options.encoding))):
+            told = None  # plain text has no fields, and Twitter's archive is no program, so the content decides
         elif _ending(ending) == ".jl":
             told = content  # a program in Julia, not JSON lines
     if told is None and content.kind != "plain":

@@ -14,11 +14,12 @@ from typing import Any
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
 from flaxchar.data.labels import is_missing, kind_of, label_name
+from flaxchar.data.readers.encodings import encoded_once, encoded_twice
 from flaxchar.data.readers.json_values import JsonValues
 from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Records that are looked at where no field is named, and how many keys a message shows.
+# Records that are looked at to find the key of the text and its encoding, and how many keys a message shows.
 _LOOKED_AT, _SHOWN_KEYS = 100, 20
 # A list of records is looked for in objects within so many others.
 _DEEPEST = 4
@@ -29,7 +30,8 @@ def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: 
     r"""Read the examples of a JSON file; strings where there is neither a label nor a source.
 
     A text that is null counts as empty. A record whose label or source is null is left out and counted. Halves of
-    surrogate pairs, which only an escape such as ``\ud83d`` can hold, become U+FFFD and are counted.
+    surrogate pairs, which only an escape such as ``\ud83d`` can hold, become U+FFFD and are counted. Texts that were
+    encoded twice, as Facebook and Instagram write them, are decoded twice if the first records are all of that kind.
 
     Args:
       blocks: the characters of the file, in parts.
@@ -42,7 +44,7 @@ def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: 
       InputError: a value is not JSON or lacks a key, or a text is no string; the message says where.
     """
     records = _records(iter(JsonValues(blocks, path, options.skip_bad_rows, findings)), path, options)
-    head = list(itertools.islice(records, 1 if options.fields else _LOOKED_AT))
+    head = list(itertools.islice(records, _LOOKED_AT))
     reader = _RecordReader(path, options, findings, [value for _, value in head])
     return reader.read(itertools.chain(head, records))
 
@@ -53,6 +55,11 @@ class _RecordReader:
     def __init__(self, path: str, options: ReadOptions, findings: Findings, head: Sequence[Any]) -> None:
         self._path, self._options, self._findings = path, options, findings
         self._fields = options.fields or self._text_field(head)
+        names = (*self._fields, *options.named)
+        cells = [_get(value, name) for value in head if isinstance(value, dict) for name in names]
+        self._encoded_twice = encoded_twice([*cells, *head])
+        if self._encoded_twice:
+            findings.note(f"{path}: texts that were encoded twice, as Facebook and Instagram do it, are decoded twice")
 
     def _text_field(self, head: Sequence[Any]) -> tuple[str, ...]:
         """``text``, or the only key that holds strings in the first records."""
@@ -71,7 +78,7 @@ class _RecordReader:
     def read(self, records: Iterable[tuple[str, Any]]) -> Iterator[str | Example]:
         options = self._options
         field = self._fields[0]
-        simple = len(self._fields) == 1 and not options.named
+        simple = len(self._fields) == 1 and not options.named and not self._encoded_twice
         for where, value in records:
             if simple and type(value) is dict:  # the shortest way for the most frequent kind of record
                 text = value.get(field)
@@ -157,6 +164,8 @@ class _RecordReader:
     def _mended(self, text: str, where: str) -> str:
         if text.isascii():
             return text
+        if self._encoded_twice:
+            text = encoded_once(text)
         text, count = _SURROGATE.subn("\ufffd", text)
         if count:
             self._findings.count("halves of surrogate pairs (such as \\ud83d) read as U+FFFD: {}", where, count)

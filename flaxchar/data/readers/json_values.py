@@ -14,6 +14,8 @@ from flaxchar.data.readers.reading import Findings
 # What may stand around a value: white space, and the marks that joined files have where one begins or ends.
 _AROUND = " \t\n\r\ufeff\x1a\x1e\0"
 _SKIPPED = re.compile(f"[{_AROUND}]*")
+# How the files of Twitter's archive begin, which are programs that set a variable.
+VARIABLE = re.compile(r"\A\s*window\.YTD\.\w+\.part\d+\s*=\s*")
 # Characters of a document after which those that have been read are forgotten.
 _FORGET = 1 << 20
 
@@ -41,6 +43,8 @@ class JsonValues:
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         decode = json.JSONDecoder().decode
         for number, line in self._lines:
+            if number == 1:
+                line = VARIABLE.sub("", line, count=1)  # noqa: PLW2901
             if not line or line.isspace():
                 continue
             try:

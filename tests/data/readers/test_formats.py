@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from helpers import read_and_told, read_texts
 
@@ -83,3 +85,15 @@ def test_a_program_in_julia_is_no_json(write):
 def test_plain_text_has_no_fields(write):
     with pytest.raises(InputError, match=r"a.txt is plain text, which has no fields; leave out `fields`, or say"):
         read_texts([write("a.txt", "a,b\n")], ["text"])
+
+
+def test_a_file_of_twitters_archive_is_json_though_it_is_a_program(write):
+    tweets = [{"tweet": {"id": str(k), "full_text": f"Rain {k} window.YTD.tweets.part0 = x"}} for k in range(3)]
+    content = f"window.YTD.tweets.part0 = {json.dumps(tweets, indent=2)}\n"
+    path = write("tweets.js", content)
+    read, sentences = read_and_told([path], ["tweet.full_text"])
+    assert read == [tweet["tweet"]["full_text"] for tweet in tweets]
+    assert sentences == [f"{path} is read as JSON, which its content looks like"]
+    with pytest.raises(InputError, match=r"'tweet' is an object with the keys 'id', 'full_text'"):
+        read_texts([path])
+    assert read_texts([write("program.js", f"// of {content}")])[0].startswith("// of window.YTD")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flaxchar import InputError
 from flaxchar.data.examples import Example
+from flaxchar.data.readers.encodings import encoded_once
 from flaxchar.data.readers.json_records import read_json
 from flaxchar.data.readers.reading import Findings, ReadOptions
 
@@ -99,7 +100,7 @@ def test_texts_in_parts_are_joined_and_counted(write):
     assert sentences[0] == f"texts in parts, such as a link between words, joined: 1, the first in {path}, item 2"
 
 
-ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda text: encoded_once(text) == text)
 
 
 @settings(max_examples=100, deadline=None)
@@ -108,6 +109,28 @@ def test_examples_of_any_characters_are_read_as_they_were_written(examples):
     lines = "".join(json.dumps(example._asdict()) + "\n" for example in examples)
     options = ReadOptions(label_field="label", source_field="source")
     assert list(read_json(iter([lines]), "a.jsonl", options, Findings())) == examples
+
+
+def encoded_again(text):
+    return text.encode().decode("latin-1")
+
+
+def test_texts_that_were_encoded_twice_are_decoded_twice_and_told(write):
+    texts = ["Zoë", "naïve – 😀", "plain", *["Ü"] * 30]
+    lines = [{"text": encoded_again(text), "from": encoded_again("Łukasz")} for text in texts]
+    lines.insert(5, {"text": encoded_again("cut short Ü")[:-1], "from": "Ann"})
+    path = write("a.jsonl", "\n".join(map(json.dumps, lines)))
+    read, sentences = read_found(path, label_field="from")
+    assert [example.text for example in read if example.label == "Łukasz"] == texts
+    assert read[5] == Example("cut short Ã", "Ann")
+    assert sentences == [f"{path}: texts that were encoded twice, as Facebook and Instagram do it, are decoded twice"]
+    assert read_texts([path]) == [example.text for example in read]
+
+
+def test_texts_are_not_decoded_twice_where_others_were_encoded_once(write):
+    """Ã© may be meant, in a text on encodings or after a letter with an accent."""
+    texts = [encoded_again("é"), "é", "groß«", "ascii"]
+    assert read_texts([write("a.json", json.dumps(texts))]) == texts
 
 
 def test_halves_of_surrogate_pairs_become_replacement_characters_and_are_counted(write):
