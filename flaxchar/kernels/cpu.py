@@ -13,6 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Float, Float32, Int, Key, UInt32
 
 from flaxchar.data.batches import AnyArray
@@ -42,27 +43,32 @@ def sequence(
       The hidden states ``[time, batch, hidden]`` and the carry after the last step.
 
     Raises:
-      TypeError: an array is neither float32 nor int32.
+      TypeError: an array has another dtype. The kernel does not convert, and would read the bits as they are.
       ValueError: an array has another shape. The kernel does not broadcast, and would read beyond the array.
     """
-    arrays = inputs, *stacked_gates(cell, weights), carry, mask
+    arrays = jax.tree.map(jnp.asarray, (inputs, *stacked_gates(cell, weights), carry, mask))
     _check_layer(cell, *arrays)
+    if 0 in inputs.shape[:2]:
+        return jnp.zeros((*inputs.shape[:2], arrays[3].shape[0]), jnp.float32), arrays[4]
     return _sequence(cell, *arrays)
 
 
 def _check_layer(
     cell: str, inputs: AnyArray, kernel: AnyArray, bias: AnyArray, recurrent: AnyArray, carry: Carry, mask: Mask
 ) -> None:
+    if inputs.ndim not in (2, 3):
+        raise ValueError(f"`inputs` has the shape {inputs.shape}; ids have 2 dimensions, and vectors 3")
     batch, hidden = inputs.shape[1], recurrent.shape[0]
     gates, states = _GATES[cell] * hidden, 2 if cell == "lstm" else 1
+    _check("inputs", inputs, inputs.shape, jnp.int32 if inputs.ndim == 2 else jnp.float32)
     if len(carry) != states:
         raise ValueError(f"`carry` has {len(carry)} arrays; that of a layer of {cell} has {states}")
-    _check_shape("kernel", kernel, (kernel.shape[0] if inputs.ndim == 2 else inputs.shape[2], gates))
-    _check_shape("bias", bias, (gates,))
-    _check_shape("recurrent_kernel", recurrent, (hidden, gates))
+    _check("kernel", kernel, (*(kernel.shape[:1] if inputs.ndim == 2 else inputs.shape[2:]), gates))
+    _check("bias", bias, (gates,))
+    _check("recurrent_kernel", recurrent, (hidden, gates))
     for name, array in (*(("carry", state) for state in carry), ("mask", mask)):
         if array is not None:
-            _check_shape(name, array, (batch, hidden))
+            _check(name, array, (batch, hidden))
 
 
 def stacked_gates(cell: str, weights: Weights) -> tuple[AnyArray, AnyArray, AnyArray]:
@@ -163,7 +169,7 @@ def cross_entropy(
       Nats, float32 ``[...]``.
 
     Raises:
-      TypeError: an array is neither float32 nor int32.
+      TypeError: an array has another dtype.
       ValueError: an array has another shape.
     """
     return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
@@ -172,9 +178,10 @@ def cross_entropy(
 def _cross_entropy_forward(
     inputs: AnyArray, kernel: AnyArray, bias: AnyArray, targets: AnyArray
 ) -> tuple[Array, tuple]:
-    _check_shape("kernel", kernel, (inputs.shape[-1], kernel.shape[-1]))
-    _check_shape("bias", bias, kernel.shape[1:])
-    _check_shape("targets", targets, inputs.shape[:-1])
+    _check("inputs", inputs, inputs.shape)
+    _check("kernel", kernel, (inputs.shape[-1], kernel.shape[-1]))
+    _check("bias", bias, kernel.shape[1:])
+    _check("targets", targets, inputs.shape[:-1], jnp.int32)
     shapes = [_shape(*targets.shape), _shape(*targets.shape, _in_panels(kernel.shape[1]))]
     nats, softmax = _call("cross_entropy_forward", shapes, inputs, kernel, bias, targets)
     return nats, (inputs, kernel, bias, targets, softmax)
@@ -182,6 +189,8 @@ def _cross_entropy_forward(
 
 def _cross_entropy_backward(residuals: tuple, d_nats: AnyArray) -> tuple:
     inputs, kernel, bias, targets, softmax = residuals
+    if targets.size == 0:
+        return *map(jnp.zeros_like, (inputs, kernel, bias)), None
     shapes = [_shape(*array.shape) for array in (inputs, kernel, bias)]
     gradients = _call("cross_entropy_backward", shapes, inputs, kernel, None, targets, d_nats, softmax)
     return *gradients, None
@@ -211,18 +220,17 @@ def random_bits(keys: Key[Array, " batch"], number: int, time: int, words: int) 
 def _call(
     name: str, shapes: list[jax.ShapeDtypeStruct], *arguments: AnyArray | None, cell: str = "lstm"
 ) -> list[Array]:
-    """Call a handler of the library; None becomes an empty array. The handler does not check the arrays' types."""
+    """Call a handler of the library; None becomes an empty array. The handler does not check the arrays."""
     arrays = [jnp.zeros((0,), jnp.float32) if array is None else array for array in arguments]
-    for array in arrays:
-        if array.dtype not in (jnp.float32, jnp.int32) and name != "random_bits":  # its keys are uint32
-            raise TypeError(f"the native kernel computes in float32, not in {array.dtype}")
     call = jax.ffi.ffi_call(f"flaxchar_{name}", shapes, vmap_method="sequential")
     return list(call(*arrays, cell=NATIVE_CELLS.index(cell), threads=build.threads()))
 
 
-def _check_shape(name: str, array: AnyArray, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise ValueError(f"`{name}` has the shape {array.shape}; it must be {expected}")
+def _check(name: str, array: AnyArray, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> None:
+    if array.dtype != dtype:
+        raise TypeError(f"`{name}` is an array of {array.dtype}; the native kernel takes {jnp.dtype(dtype)}")
+    if array.shape != shape:
+        raise ValueError(f"`{name}` has the shape {array.shape}; it must be {shape}")
 
 
 def _shape(*dimensions: int) -> jax.ShapeDtypeStruct:

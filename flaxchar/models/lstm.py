@@ -99,7 +99,8 @@ def lstm(
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
 
     Raises:
-      ValueError: an array has another shape, where the native kernel computes; JAX raises its own errors elsewhere.
+      TypeError, ValueError: an array has another dtype or shape, where the native kernel computes; JAX raises its own
+        errors elsewhere.
 
     Example::
 

@@ -92,17 +92,11 @@ def test_an_id_outside_the_vocabulary_is_an_error_not_a_read_outside_memory():
         jax.block_until_ready(cpu.sequence("lstm", inputs, weights, carry, None))
 
 
-def test_another_type_than_float32_is_an_error_not_a_wrong_number():
-    weights, carry = make_weights("lstm")
-    halves = jax.tree.map(lambda leaf: leaf.astype(jnp.float16), weights)
-    with pytest.raises(TypeError, match=r"float32, not in float16"):
-        cpu.sequence("lstm", make_inputs("ids"), halves, carry, None)
-
-
-def test_an_array_of_another_shape_is_refused_not_read_beyond_its_end():
+def test_an_array_of_another_shape_or_dtype_is_refused_not_read_as_what_it_is_not():
     """In a program of its own, where nothing checks the annotations."""
     program = """if True:
         import jax.numpy as jnp
+        import numpy as np
         from flaxchar.kernels import cpu
 
         def array(*shape):
@@ -111,8 +105,8 @@ def test_an_array_of_another_shape_is_refused_not_read_beyond_its_end():
         def told(function, *arguments):
             try:
                 function(*arguments)
-            except ValueError as error:
-                print(str(error).split()[0])
+            except (TypeError, ValueError) as error:
+                print(type(error).__name__, str(error).split()[0])
             else:
                 print("accepted")
 
@@ -128,11 +122,55 @@ def test_an_array_of_another_shape_is_refused_not_read_beyond_its_end():
         told(cpu.sequence, "lstm", ids, weights | {"kernel": array(7, 60)}, states, None)
         told(cpu.sequence, "lstm", vectors, weights | {"kernel": array(6, 64)}, states, None)
         told(cpu.sequence, "lstm", ids, weights | {"recurrent_kernel": array(16, 60)}, states, None)
+        told(cpu.sequence, "lstm", ids[0], weights, states, None)
+        told(cpu.sequence, "lstm", ids, weights | {"kernel": array()}, states, None)
+        told(cpu.sequence, "lstm", ids.astype(float), weights, states, None)
+        told(cpu.sequence, "lstm", vectors.astype(int), weights, states, None)
+        told(cpu.sequence, "lstm", ids, weights, (states[0], states[1].astype(int)), None)
+        told(cpu.sequence, "lstm", ids, weights, states, states[0].astype(int))
+        for name in weights:
+            told(cpu.sequence, "lstm", ids, weights | {name: weights[name].astype("float16")}, states, None)
+        doubles = {name: np.zeros(array.shape) for name, array in weights.items()}
+        told(cpu.sequence, "lstm", np.zeros((4, 3), int), doubles, states, None)
         pairs, kernel, targets = array(5, 7), array(7, 9), jnp.zeros((5,), jnp.int32)
         told(cpu.cross_entropy, pairs, kernel, array(9), targets)
         told(cpu.cross_entropy, pairs, array(6, 9), array(9), targets)
         told(cpu.cross_entropy, pairs, kernel, array(8), targets)
         told(cpu.cross_entropy, pairs, kernel, array(9), targets[1:])
+        told(cpu.cross_entropy, pairs, kernel, array(9), targets.astype(float))
     """
-    layer = "accepted `carry` `carry` `carry` `mask` `bias` `kernel` `kernel` `recurrent_kernel`"
-    assert python(program).split() == f"{layer} accepted `kernel` `bias` `targets`".split()
+
+    def refused(error, *names):
+        return [f"{error} `{name}`" for name in names]
+
+    layer = ["carry", "carry", "carry", "mask", "bias", "kernel", "kernel", "recurrent_kernel", "inputs", "kernel"]
+    assert python(program).splitlines() == [
+        "accepted",
+        *refused("ValueError", *layer),
+        *refused("TypeError", "inputs", "inputs", "carry", "mask", "kernel", "bias", "recurrent_kernel"),
+        "accepted",  # NumPy's own dtypes, which JAX makes float32 and int32
+        "accepted",
+        *refused("ValueError", "kernel", "bias", "targets"),
+        *refused("TypeError", "targets"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["ids", "vectors"])
+@pytest.mark.parametrize(("time", "batch"), [(0, 3), (4, 0)])
+@pytest.mark.parametrize("name", NATIVE_CELLS)
+def test_a_sequence_without_steps_or_rows_leaves_the_carry_as_it_is(name, time, batch, kind):
+    weights, carry = make_weights(name, batch=batch)
+    inputs = make_inputs(kind, time, batch)
+    (loss, (hs, last)), gradients = value_and_gradients(name, inputs, weights, carry, None)
+    assert hs.shape == (time, batch, len(weights["recurrent_kernel"]))
+    jax.tree.map(np.testing.assert_array_equal, (last, gradients[-1]), (carry, tuple(2 * state for state in carry)))
+    assert loss == sum((state**2).sum() for state in carry)
+    assert not any(gradient.any() for gradient in jax.tree.leaves(gradients[:-1]))
+
+
+def test_the_cross_entropy_of_nothing_has_no_gradient():
+    gradients = jax.grad(lambda *args: cpu.cross_entropy(*args, jnp.zeros(0, jnp.int32)).sum(), argnums=(0, 1, 2))(
+        normal(1, 0, 7), normal(2, 7, 9), normal(3, 9)
+    )
+    assert [array.shape for array in gradients] == [(0, 7), (7, 9), (9,)]
+    assert not any(array.any() for array in gradients)
