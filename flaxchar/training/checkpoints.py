@@ -89,6 +89,9 @@ class Checkpoints:
         try:
             new = temporary / "checkpoint"
             self._orbax.save(new, items)
+            for name, item in items.items():
+                if sorted(self._orbax.shapes(new / name)) != sorted(leaf.shape for leaf in jax.tree.leaves(item)):
+                    raise StorageError(f"`{name}` was not written whole")
             if bits_per_character is not None:
                 (new / _METRICS).parent.mkdir()
                 (new / _METRICS).write_text(json.dumps({"bits_per_character": bits_per_character}))

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 import jax
 
 from flaxchar.storage import StorageError
+
+# Characters of paths that neither Orbax nor TensorStore takes for anything else.
+_PLAIN = re.compile(r"[\w./ +@,=~-]*")
 
 
 class Orbax:
@@ -29,8 +33,8 @@ class Orbax:
         import orbax.checkpoint as ocp
 
         args = ocp.args.Composite(**{name: ocp.args.StandardSave(item) for name, item in items.items()})
-        with _quiet():
-            self._open().save(folder, args=args)
+        with _quiet(), _plain(folder) as path:
+            self._open().save(path, args=args)
 
     def restore(self, folder: Path, items: Mapping[str, Any]) -> Any:
         """Read items back; ``items`` gives their structure, shapes and dtypes.
@@ -41,8 +45,8 @@ class Orbax:
         import orbax.checkpoint as ocp
 
         args = ocp.args.Composite(**{name: ocp.args.StandardRestore(item) for name, item in items.items()})
-        with _quiet():
-            return self._open().restore(folder, args=args)
+        with _quiet(), _plain(folder) as path:
+            return self._open().restore(path, args=args)
 
     def shapes(self, folder: Path) -> list[tuple[int, ...]]:
         """The shapes of an item's arrays, read without their values.
@@ -55,10 +59,11 @@ class Orbax:
         """
         import tensorstore
 
-        base = {"driver": "file", "path": f"{folder}/"}
-        store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
-        arrays = [key for key in store.list().result() if key.endswith(b"/.zarray")]
-        return [tuple(json.loads(store[key])["shape"]) for key in arrays]
+        with _plain(folder) as path:
+            base = {"driver": "file", "path": f"{path}/"}
+            store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+            arrays = [key for key in store.list().result() if key.endswith(b"/.zarray")]
+            return [tuple(json.loads(store[key])["shape"]) for key in arrays]
 
     def close(self) -> None:
         """Let go of Orbax' threads."""
@@ -99,6 +104,23 @@ def reason(error: BaseException) -> str:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextlib.contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """A path of a folder that Orbax and TensorStore can use, through a link where its characters need one.
+
+    Orbax takes ``[v2]`` for a pattern, a backslash for a slash and ``gs:`` for a place on the web, and then loses files
+    without a word. TensorStore refuses ``..``.
+    """
+    path = Path(os.path.realpath(folder))
+    if _PLAIN.fullmatch(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        link = Path(temporary) / "folder"
+        link.symlink_to(path.parent)
+        yield link / path.name
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import jax
 
 from flaxchar.config import InputError
@@ -40,7 +42,7 @@ def load_model(run: Run, newest: bool = False) -> TrainedModel:
         if changed_settings(run.config, again.config) or run.vocabulary != again.vocabulary:
             trained = damage = None  # a new run took the folder meanwhile
         if damage is not None:
-            raise DamagedError(f"{damage}{_another_checkpoint(run)}") from damage
+            raise DamagedError(f"{damage}{_another_checkpoint(run, newest)}") from damage
         if trained is not None:
             return trained
         run = again
@@ -48,8 +50,7 @@ def load_model(run: Run, newest: bool = False) -> TrainedModel:
 
 
 def _load(run: Run, newest: bool) -> TrainedModel:
-    best = run.checkpoints.best()
-    step = run.checkpoints.last_step() if newest else None if best is None else best[0]
+    step = _step(run, newest)
     if step is None:
         raise InputError(f"{run.path} holds no checkpoint yet: its training was stopped before the first was saved")
     model = make_model(run.vocabulary, run.config.model)
@@ -65,9 +66,18 @@ def _load(run: Run, newest: bool) -> TrainedModel:
     return TrainedModel(params, run.vocabulary, run.config)
 
 
-def _another_checkpoint(run: Run) -> str:
-    """What to do where the best checkpoint is damaged and another one is whole; empty where none is."""
-    whole = [step for step in run.checkpoints.steps() if run.checkpoints.damage(step) is None]
+def _step(run: Run, newest: bool) -> int | None:
+    """The step of the checkpoint to load; None where there is none yet."""
+    best = run.checkpoints.best()
+    return run.checkpoints.last_step() if newest or best is None else best[0]
+
+
+def _another_checkpoint(run: Run, newest: bool) -> str:
+    """What to do where the checkpoint to load is damaged and another one is whole; empty where none is."""
+    tried = None
+    with contextlib.suppress(DamagedError):  # where the result of a checkpoint is damaged, none was tried
+        tried = _step(run, newest)
+    whole = [step for step in run.checkpoints.steps() if step != tried and run.checkpoints.damage(step) is None]
     if not whole:
         return ""
     return f"; that of step {whole[-1]} is whole: to use it instead, move the damaged folder away"

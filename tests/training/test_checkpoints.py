@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from flaxchar import InputError
+from flaxchar.storage import StorageError
 from flaxchar.training.checkpoints import Checkpoints
+from flaxchar.training.orbax import Orbax
 
 
 @pytest.fixture
@@ -84,3 +86,18 @@ def test_arrays_of_other_shapes_are_refused(checkpoints):
         checkpoints.restore(4, {"w": jnp.zeros((3, 2)), "b": jnp.arange(2)})
     with pytest.raises(InputError, match="other shapes"):
         checkpoints.restore(4, params(0), {"m": jnp.zeros(4)})
+
+
+def test_a_checkpoint_that_was_not_written_whole_does_not_become_one(checkpoints, monkeypatch):
+    checkpoints.save(1, params(1))
+    save = Orbax.save
+
+    def lose_an_array(self, folder, items):
+        save(self, folder, {name: {"w": item["w"]} for name, item in items.items()})
+
+    monkeypatch.setattr(Orbax, "save", lose_an_array)
+    with pytest.raises(
+        StorageError, match=r"cannot save the checkpoint of step 2 in .*: `params` was not written whole"
+    ):
+        checkpoints.save(2, params(2))
+    assert checkpoints.steps() == [1]

@@ -24,6 +24,24 @@ def test_items_come_back(tmp_path):
     orbax.close()
 
 
+@pytest.mark.parametrize("name", ["run [v2]", "a*b?", "back\\slash", "gs:", "%20 #1", "in/../out", "日本"])
+def test_a_folder_may_have_any_name(tmp_path, name, monkeypatch):
+    """Orbax takes some characters for patterns, for the ends of names and for places on the web."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    folder = tmp_path / name
+    folder.mkdir()
+    orbax, items = Orbax(), {"params": {"w": np.arange(6.0).reshape(2, 3)}}
+    for path in (folder / "c", Path(name) / "d"):
+        orbax.save(path, items)
+        np.testing.assert_array_equal(orbax.restore(path, items)["params"]["w"], items["params"]["w"])
+        assert orbax.shapes(path / "params") == [(2, 3)]
+        assert path.is_dir()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(
+        {"in", *folder.resolve().relative_to(tmp_path).parts}
+    )
+
+
 def test_shapes_are_read_without_losing_memory(tmp_path):
     """A process that loads models for days reads shapes at each load."""
     orbax = Orbax()

@@ -72,3 +72,11 @@ def test_a_reader_whose_run_is_replaced_takes_the_new_one_whole(run, monkeypatch
     trained = load_model(Run.open(run.path))
     assert trained.vocabulary == other.vocabulary
     assert trained.config == other.config
+
+
+def test_a_checkpoint_that_cannot_be_used_is_not_called_whole(run):
+    """Its checksums fit, for it was written as it is; its arrays are those of another model."""
+    wrong = untrained_model(PALINDROMES, hidden=5)
+    run.checkpoints.save(3, wrong.params, bits_per_character=4.0)
+    with pytest.raises(InputError, match=r"step 3 .* parameters.*: one of them is damaged; that of step 1 is whole"):
+        load_model(run, newest=True)
