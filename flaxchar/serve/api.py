@@ -33,6 +33,7 @@ from flaxchar.serve.openapi import describe_api
 from flaxchar.serve.pool import ModelPool, ServedRun
 from flaxchar.serve.requests import ClassifyBody, GenerateBody, ScoreBody, read_body
 from flaxchar.serve.streams import Ended, Stream, Token
+from flaxchar.storage import StorageError
 
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Held while warnings are caught, because all threads share one list of warning filters.
@@ -202,7 +203,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _answered(handler: Handler) -> Handler:
-    """Turn a handler's ``InputError`` and ``BusyError`` into responses."""
+    """Turn a handler's ``InputError``, ``BusyError`` and ``StorageError`` into responses."""
 
     async def handle(request: Request) -> Response:
         try:
@@ -211,6 +212,8 @@ def _answered(handler: Handler) -> Handler:
             return answer({"error": str(error)}, 400)
         except BusyError as error:
             return answer({"error": str(error)}, 503, {"retry-after": "1"})
+        except StorageError as error:
+            return answer({"error": str(error)}, 500)
 
     return handle
 

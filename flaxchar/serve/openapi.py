@@ -40,6 +40,7 @@ _REFUSALS = {
     "415": "The content type is not application/json.",
     "421": "The request names another host (only where the server is on loopback).",
     "429": "Too many requests came from this address.",
+    "500": "A file of a run cannot be read.",
     "503": "Too many texts are being written, or too many requests are waiting.",
 }
 _EVENTS = (
@@ -108,7 +109,7 @@ def _refusals(codes: tuple[str, ...]) -> dict[str, Any]:
 
 def _get(description: str, name: str) -> dict[str, Any]:
     answer = {"200": {"description": description, "content": _json({name: {}})}}
-    return {"summary": description, "responses": answer | _refusals(("401", "403", "404", "421", "429"))}
+    return {"summary": description, "responses": answer | _refusals(("401", "403", "404", "421", "429", "500"))}
 
 
 def _post(kind: type[RunBody], description: str, content: dict[str, Any]) -> dict[str, Any]:

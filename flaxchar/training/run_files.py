@@ -98,5 +98,5 @@ def _step_of(line: str, default: int) -> int:
     """The step of a line; ``default`` for a half-written line."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return default

@@ -128,6 +128,18 @@ def test_runs_and_curves(client):
     assert told["curves"]["held_out"] == [[0, 3.5]]
 
 
+def test_a_run_whose_file_cannot_be_read_is_told(client, runs):
+    metrics = runs["plain"] / "metrics.jsonl"
+    metrics.rename(metrics.with_suffix(".aside"))
+    metrics.mkdir()
+    try:
+        status, told = client.get("/runs/plain/curves")
+    finally:
+        metrics.rmdir()
+        metrics.with_suffix(".aside").rename(metrics)
+    assert (status, told) == (500, {"error": f"{metrics} cannot be read: Is a directory"})
+
+
 def test_the_page_is_served_whole(client):
     status, headers, page = client.ask("GET", "/")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -41,6 +41,13 @@ def test_missing_unreadable_and_damaged_files_are_told_apart(tmp_path):
         read_sealed(tmp_path / "b.json")
 
 
+def test_lines_without_a_step_are_read_as_half_written(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    whole = ['{"step": 1}', '{"step": 2, "bits": 1.5}']
+    path.write_text("\n".join([*whole, '{"step": Infinity}', '{"step": 1e999}', '{"step": NaN}', "[1]", '{"st']))
+    assert read_lines(path, 9) == whole
+
+
 def test_lines_without_room_leave_no_torn_line(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
     append_lines(path, [{"step": 1}])
