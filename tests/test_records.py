@@ -83,7 +83,9 @@ def train_and_use(kind: str, examples: list[Example]) -> None:
     assert lm.decompress(lm.compress(content)) == content
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in ("sources", "classes") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_special_characters_train_score_write_and_compress(kind):
     given = {
         "texts": [Example(SPECIAL), Example(SPECIAL[::-1])],

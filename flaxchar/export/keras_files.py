@@ -26,11 +26,12 @@ MOST_WEIGHTS = 8 << 30
 # The most groups and arrays that are read: a deep stack has three groups and three arrays a layer.
 _MOST_OBJECTS = 10_000
 # Layers that are ignored, because they have no weights to import.
-_PASSIVE = ("InputLayer", "Dropout", "Masking", "SpatialDropout1D", "OneHot", "Softmax")
+_PASSIVE = ("InputLayer", "Dropout", "Masking", "SpatialDropout1D", "OneHot")
 _LINEAR = ("linear", "softmax")
 # The allowed settings of each class of layer; the first value is Keras' default.
 _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "Embedding": {},
+    "Softmax": {"axis": (-1, 2)},
     "Activation": {"activation": _LINEAR},
     "Dense": {"activation": _LINEAR, "use_bias": (True,)},
     "LSTM": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "use_bias": (True,)},

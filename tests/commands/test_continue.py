@@ -96,7 +96,9 @@ def folder_best(path):
         run.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_signals_save_and_leave_with_a_line(texts, tmp_path, number):
     path = tmp_path / "r"
     process = subprocess.Popen(

@@ -125,8 +125,8 @@ def test_a_local_archive_is_prepared_and_trained_on(archive, tmp_path):
     ("content", "told"),
     [
         (b"<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title></html>", "quota page"),
-        (b"<html>hello</html>", "a web page instead of the archive"),
-        (b"\x1f\x8bnot what was published", "wrong checksum"),
+        pytest.param(b"<html>hello</html>", "a web page instead of the archive", marks=pytest.mark.slow),
+        pytest.param(b"\x1f\x8bnot what was published", "wrong checksum", marks=pytest.mark.slow),
     ],
 )
 def test_what_came_instead_of_the_archive_is_told(archive, tmp_path, content, told):

@@ -226,3 +226,9 @@ def test_layers_with_other_settings_are_refused(given, expected, tmp_path):
 def test_a_softmax_comes_last(softmax, tmp_path):
     check_description(described(LSTM, layer("Dense"), softmax), tmp_path)
     assert "after a softmax" in told(check_description, described(LSTM, softmax, layer("Dense")), tmp_path)
+    twice = described(LSTM, layer("Dense", activation="softmax"), softmax)
+    assert "after a softmax" in told(check_description, twice, tmp_path)
+
+
+def test_a_softmax_over_time_is_another_model(tmp_path):
+    assert "axis=1" in told(check_description, described(LSTM, layer("Dense"), layer("Softmax", axis=1)), tmp_path)

@@ -20,7 +20,9 @@ SETTINGS = [{"embedding": 0}, {"layers": 2, "embedding": 5}, {"layers": 2, "resi
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize(
+    "cell", [name if name in ("lstm", "gru") else pytest.param(name, marks=pytest.mark.slow) for name in CELLS]
+)
 def test_a_sequence_of_steps_gives_the_logits_of_jax(cell, settings):
     lm = random_model(cell=cell, **settings)
     session = onnxruntime.InferenceSession(onnx_bytes(lm))

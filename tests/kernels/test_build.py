@@ -115,7 +115,10 @@ FOREIGN = "a library of another program"
 
 
 @pytest.mark.usefixtures("native")
-@pytest.mark.parametrize("damage", ["short", "empty", "random", "one bit", FOREIGN, "no hash"])
+@pytest.mark.parametrize(
+    "damage",
+    ["one bit", FOREIGN, "no hash", *(pytest.param(d, marks=pytest.mark.slow) for d in ("short", "empty", "random"))],
+)
 def test_a_damaged_library_is_never_loaded_and_is_built_anew(tmp_path, damage):
     """A library that was cut short once ended every command with a bus error."""
     good = build._library_path(shutil.which("c++"))

@@ -157,7 +157,9 @@ def test_an_array_of_another_shape_or_dtype_is_refused_not_read_as_what_it_is_no
 
 @pytest.mark.parametrize("kind", ["ids", "vectors"])
 @pytest.mark.parametrize(("time", "batch"), [(0, 3), (4, 0)])
-@pytest.mark.parametrize("name", NATIVE_CELLS)
+@pytest.mark.parametrize(
+    "name", [name if name == "lstm" else pytest.param(name, marks=pytest.mark.slow) for name in NATIVE_CELLS]
+)
 def test_a_sequence_without_steps_or_rows_leaves_the_carry_as_it_is(name, time, batch, kind):
     weights, carry = make_weights(name, batch=batch)
     inputs = make_inputs(kind, time, batch)
