@@ -153,5 +153,7 @@ def _fail(message: str, status: int, arguments: Sequence[str]) -> int:
     """Print an error as one sentence, or re-raise it with ``--debug``. Call it in the ``except`` block."""
     if "--debug" in arguments:
         raise  # noqa: PLE0704
-    print(f"flaxchar: {message}", file=sys.stderr)
+    from flaxchar.commands.output import one_line
+
+    print(f"flaxchar: {one_line(message)}", file=sys.stderr)
     return status

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,12 +15,27 @@ from typing import Any
 
 from flaxchar.config import FormWarning
 
+# Unicode's control characters, and its ends of lines and paragraphs.
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+
 
 def escape_unencodable() -> None:
     """Let stdout and stderr write what their encoding does not have as an escape."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def one_line(message: str) -> str:
+    r"""A message with its control characters as escapes.
+
+    Names that a file holds may end the line, and command the terminal.
+
+    Example::
+
+        one_line("a layer x\ndone \x1b[31m")  # r"a layer x\ndone \x1b[31m"
+    """
+    return _CONTROL.sub(lambda character: repr(character[0])[1:-1], message)
 
 
 def print_json(record: dict[str, Any]) -> None:
@@ -48,7 +64,7 @@ def form_warnings() -> Iterator[None]:
                 show_others(message, category, *where)
             elif str(message) not in told:
                 told.add(str(message))
-                print(f"{message}.", file=sys.stderr)
+                print(one_line(f"{message}."), file=sys.stderr)
 
         warnings.showwarning = show  # type: ignore[assignment]
         yield

@@ -8,9 +8,10 @@ import functools
 import jax
 import numpy as np
 
-from flaxchar.config import Config
+from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.models.charlm import CharLM, Params, make_model
+from flaxchar.sizes import count_parameters
 
 
 def all_finite(params: Params) -> bool:
@@ -27,6 +28,9 @@ class TrainedModel:
       vocabulary: text ↔ ids.
       config: all settings the model was trained with.
 
+    Raises:
+      InputError: vocabulary and settings make a model with another number of parameters.
+
     Example::
 
         trained = TrainedModel(params, vocabulary, config)
@@ -36,6 +40,15 @@ class TrainedModel:
     params: Params
     vocabulary: Vocabulary
     config: Config
+
+    def __post_init__(self) -> None:
+        expected = count_parameters(self.config.model, self.model.vocab, self.model.source_end is not None)
+        found = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        if found != expected:  # the native decode loop would read beyond the arrays
+            raise InputError(
+                f"`params` holds {found:,} numbers, but `vocabulary` and `config` make a model of {expected:,}; give "
+                "the three that belong together"
+            )
 
     @functools.cached_property
     def model(self) -> CharLM:

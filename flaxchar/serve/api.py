@@ -126,11 +126,17 @@ class _Api:
     async def classify(self, request: Request) -> Response:
         body = read_body(ClassifyBody, await request.body())
         run = self._find(body.run)
-        lm = await asyncio.to_thread(run.model)
-        job = self._batcher.submit(lambda: lm.classify([body.text]))
+
+        def prepare() -> tuple[LanguageModel, str, list[str]]:
+            lm = run.model()
+            examples, notes = _noted(lambda: given_examples(lm, [Example(body.text)], replace=True))
+            return lm, examples[0].text, notes
+
+        lm, text, notes = await asyncio.to_thread(prepare)
+        job = self._batcher.submit(lambda: lm.classify([text]))
         result: Classification = await _result(request, job)
         pairs = zip(result.names, result.probabilities[0].tolist(), strict=True)
-        return answer({"probabilities": sorted(pairs, key=lambda pair: -pair[1])})
+        return answer({"probabilities": sorted(pairs, key=lambda pair: -pair[1]), "notes": notes})
 
     def _find(self, name: str | None) -> ServedRun:
         run = self._pool.get(name)

@@ -90,7 +90,12 @@ def describe_api() -> dict[str, Any]:
                 "post": _post(
                     ClassifyBody,
                     "The labels and their probabilities, the most probable first.",
-                    _json({"probabilities": {"type": "array", "items": {"type": "array"}}}),
+                    _json(
+                        {
+                            "probabilities": {"type": "array", "items": {"type": "array"}},
+                            "notes": {"type": "array", "items": {"type": "string"}},
+                        }
+                    ),
                 )
             },
         },

@@ -12,7 +12,7 @@ from helpers import SMALL, run_command
 
 import flaxchar
 from flaxchar import FormWarning
-from flaxchar.commands.output import decoded, escape_unencodable, form_warnings, print_json
+from flaxchar.commands.output import decoded, escape_unencodable, form_warnings, one_line, print_json
 
 TEXT = "Zoë “x” \U0001f600 \ud83d \udc80"
 
@@ -57,6 +57,16 @@ def test_form_warnings_are_sentences_on_stderr_each_told_once(capsys):
     with pytest.warns(UserWarning, match="another"):
         warn()
     assert capsys.readouterr().err == "taken in NFC.\ntaken in NFD.\n"
+
+
+def test_names_in_files_neither_end_a_line_nor_command_the_terminal(tmp_path, run_here):
+    assert one_line("Zoë\u200d 😀 \xa0") == "Zoë\u200d 😀 \xa0"
+    for name in ("a\x1b[31m\nflaxchar: done.csv", "b\r\x9b2J.csv"):
+        path = tmp_path / name
+        path.write_text("x,y\n1,2\n")
+        result = run_here("train", "--data", str(path), "--fields", "text", "--workdir", str(tmp_path / "run"))
+        assert result.returncode == 2
+        assert result.stderr.rstrip("\n").isprintable()
 
 
 def test_arguments_are_utf8_in_any_locale():

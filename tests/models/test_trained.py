@@ -2,8 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 
-from flaxchar import Config, Vocabulary, init_params
+from flaxchar import Config, InputError, Vocabulary, init_params
 from flaxchar.models.charlm import make_model
 from flaxchar.models.trained import TrainedModel
 
@@ -28,3 +29,12 @@ def test_a_record_prints_in_a_line_and_is_compared_and_hashed_as_an_object():
     assert one == one
     assert one != other
     assert len({one, other}) == 2
+
+
+@pytest.mark.parametrize("settings", [{"hidden": 16}, {"layers": 2}, {"cell": "lstm"}])
+def test_parameters_of_another_model_are_refused(settings):
+    trained = make_trained()
+    with pytest.raises(InputError, match=r"`params` holds 401 numbers, but `vocabulary` and `config` make a model of"):
+        TrainedModel(trained.params, trained.vocabulary, trained.config.replace(**settings))
+    with pytest.raises(InputError, match=r"`params` holds 401 numbers"):
+        TrainedModel(trained.params, Vocabulary(tuple("abcd")), trained.config)

@@ -82,6 +82,14 @@ def test_classification_is_that_of_the_library(client, runs):
         expected = dict(zip(result.names, result.probabilities[0], strict=False))
         assert told["probabilities"][0][0] == result.labels[0]
         assert dict(told["probabilities"]) == pytest.approx(expected, rel=1e-4)
+        assert told["notes"] == []
+
+
+@pytest.mark.filterwarnings("error")  # the server's log says nothing of it
+def test_a_text_that_is_classified_in_another_form_is_told(client):
+    told = client.post("/classify", run="labelled", text="Han\u202enah")[1]
+    assert told["notes"] == ["1 text was taken without U+202E (right-to-left override), as the model knows it."]
+    assert told["probabilities"] == client.post("/classify", run="labelled", text="Hannah")[1]["probabilities"]
 
 
 @pytest.mark.parametrize(

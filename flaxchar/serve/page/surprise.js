@@ -51,14 +51,14 @@ export function setUpClassify(given) {
     $("classes").replaceChildren();
     if (!text) return;
     try {
-      const { probabilities } = await send("classify", { run: given().run, text }, signal);
+      const { probabilities, notes } = await send("classify", { run: given().run, text }, signal);
       const rows = probabilities.slice(0, 20).map(([label, share], k) => {
         const row = element("li");
         row.append(choice(label, share, k === 0, null));
         return row;
       });
       $("classes").replaceChildren(...rows);
-      $("classify-status").textContent = `Most probable: ${probabilities[0][0]}.`;
+      $("classify-status").textContent = [`Most probable: ${probabilities[0][0]}.`, ...notes].join(" ");
       showProblem("classify");
     } catch (error) {
       if (!signal.aborted) showProblem("classify", error);
