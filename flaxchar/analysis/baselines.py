@@ -26,8 +26,10 @@ from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.vocabulary import Vocabulary
 
 LONGEST = 6
-# Tokens to learn from, at most, from the beginning: enough that more would change little, and a matter of seconds.
+# Predicted tokens to learn from, at most, from the beginning: more would change a few percent, and take minutes.
 MOST_TOKENS = 1_000_000
+# With sources, so many times as many tokens are read in all, at most.
+_MOST_WITH_SOURCES = 4
 # Tokens of the training and of the held-out texts, at most, from which the time of all is estimated.
 _PROBED_TOKENS = 60_000
 # Keys up to so many times their number are numbered by a table, larger ones by sorting.
@@ -59,7 +61,7 @@ def make_stream(texts: EncodedTexts, eos: int, lead: int, bos: bool = True) -> S
     return Stream(ids, predicted)
 
 
-def kneser_ney_nats(train: Stream, held_out: Stream, longest: int, vocab: int) -> list[np.ndarray]:
+def kneser_ney_nats(train: Stream, held_out: Stream, longest: int, vocab: int, outcomes: int) -> list[np.ndarray]:
     """Nats of each predicted token under interpolated Kneser-Ney models of n-grams, for n = 1 to ``longest``.
 
     Args:
@@ -67,6 +69,7 @@ def kneser_ney_nats(train: Stream, held_out: Stream, longest: int, vocab: int) -
       held_out: the texts to predict, likewise.
       longest: the greatest n.
       vocab: how many ids there are, padding included.
+      outcomes: how many of them can be predicted.
 
     Returns:
       For each n, float64, one number for each ``held_out.predicted``.
@@ -74,7 +77,7 @@ def kneser_ney_nats(train: Stream, held_out: Stream, longest: int, vocab: int) -
     ids = np.concatenate([train.ids, held_out.ids])
     learned = np.concatenate([train.predicted, np.zeros(len(held_out.ids), bool)])
     asked = np.concatenate([np.zeros(len(train.ids), bool), held_out.predicted])
-    shorter = np.full(int(asked.sum()), 1 / (vocab - 1))  # P_(n - 1), from counts of preceding tokens
+    shorter = np.full(int(asked.sum()), 1 / outcomes)  # P_(n - 1), from counts of preceding tokens
     gram = _number(ids)  # a number for the n-gram that ends at each token
     context = np.zeros(len(ids), np.int64)  # and one for the n - 1 tokens before it
     result = []
@@ -145,7 +148,7 @@ def baselines(corpus: EncodedCorpus, bos: bool) -> dict[str, float]:
     """Bits per character of a corpus' held-out texts under each n-gram model and compressor.
 
     Args:
-      corpus: the corpus. Only the first ``MOST_TOKENS`` tokens of its training texts are used.
+      corpus: the corpus. Only the first ``MOST_TOKENS`` predicted tokens of its training texts are used.
       bos: whether the first token of each text is predicted; compressors always need it.
 
     Returns:
@@ -173,14 +176,17 @@ def baseline_seconds(corpus: EncodedCorpus, bos: bool) -> float:
     _total_bits(vocabulary, train, held_out, bos)
     seconds = time.perf_counter() - begin
     probed = len(train.ids) + len(held_out.ids)
-    tokens = min(MOST_TOKENS, len(corpus.train.ids)) + len(corpus.held_out.ids)
+    tokens = len(_first_tokens(vocabulary, corpus.train, MOST_TOKENS).ids) + len(corpus.held_out.ids)
     return seconds * tokens / probed
 
 
 def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> EncodedTexts:
-    """The first texts, of ``most`` tokens in all; the first text cut short if it alone is longer."""
-    kept = max(1, int(np.searchsorted(texts.offsets, most, "right")) - 1)
-    offsets = np.minimum(texts.offsets[: kept + 1], most)
+    """The first texts, of ``most`` tokens without sources; the first text cut short if it alone is longer."""
+    tokens = texts.offsets[1:]
+    if texts.source_end is not None:
+        tokens = np.maximum(tokens - np.cumsum(texts.sources), tokens // _MOST_WITH_SOURCES)
+    kept = int(np.searchsorted(tokens, most, "right"))
+    offsets = texts.offsets[: kept + 1] if kept else np.minimum(texts.offsets[:2], most)
     return vocabulary.texts(texts.ids[: offsets[-1]], offsets)
 
 
@@ -204,8 +210,10 @@ def _total_bits(
     """
     learned, asked = (make_stream(texts, vocabulary.eos, LONGEST - 1, bos) for texts in (train, held_out))
     spelled = spelling / math.log(2)
-    bits = {"uniform": int(asked.predicted.sum()) * math.log2(vocabulary.size - 1) + spelled}
-    for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size), start=1):
+    # Padding, labels and the ends of sources are never predicted.
+    outcomes = vocabulary.size - 1 - len(vocabulary.labels) - (vocabulary.source_end is not None)
+    bits = {"uniform": int(asked.predicted.sum()) * math.log2(outcomes) + spelled}
+    for n, nats in enumerate(kneser_ney_nats(learned, asked, LONGEST, vocabulary.size, outcomes), start=1):
         bits["unigram" if n == 1 else f"Kneser-Ney {n}-gram"] = float(nats.sum()) / math.log(2) + spelled
     return bits | _compressed(vocabulary, train, held_out, unknown)
 

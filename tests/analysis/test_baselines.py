@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flaxchar import DataConfig, Vocabulary
+from flaxchar import DataConfig, Example, Vocabulary
 from flaxchar.analysis.baselines import (
     LONGEST,
     baseline_seconds,
@@ -64,7 +64,7 @@ def test_kneser_ney_equals_a_loop_over_dictionaries(bos):
     longest, eos = 4, vocabulary.eos
     encoded = [vocabulary.encode_texts(texts)[0] for texts in (learned, asked)]
     streams = [make_stream(texts, eos, longest - 1, bos) for texts in encoded]
-    results = kneser_ney_nats(*streams, longest, vocabulary.size)
+    results = kneser_ney_nats(*streams, longest, vocabulary.size, vocabulary.size - 1)
     lead = longest - 1
     train = []
     for text in learned:
@@ -91,7 +91,9 @@ def test_probabilities_sum_to_one():
             stream = make_stream(vocabulary.encode_texts(["a"])[0], eos, 2)
             ids = np.array([*context, token])
             stream = stream._replace(ids=ids, predicted=np.array([False, False, True]))
-            total += [np.exp(-nats[0]) for nats in kneser_ney_nats(train, stream, 3, vocabulary.size)]
+            total += [
+                np.exp(-nats[0]) for nats in kneser_ney_nats(train, stream, 3, vocabulary.size, vocabulary.size - 1)
+            ]
         np.testing.assert_allclose(total, 1, rtol=1e-9)
 
 
@@ -169,3 +171,25 @@ def test_without_held_out_texts_the_baselines_take_no_time():
 def test_where_no_held_out_character_is_predicted_there_is_no_baseline():
     corpus = encode_corpus(make_corpus(["rain", "wind"], ["sun"], DataConfig(), 0), DataConfig())
     assert baselines(dataclasses.replace(corpus, held_out_characters=0), bos=True) == {}
+
+
+def test_labels_and_the_ends_of_sources_are_no_outcomes():
+    """They are given, so a uniform model of titles has as many outcomes with labels or sources as without."""
+    texts = texts_of(np.random.default_rng(0), 40)
+    for name in ("label", "source"):
+        learned, asked = ([Example(text, **{name: text[0]}) for text in part] for part in (texts, ["abba", "bab"]))
+        corpus = encode_corpus(make_corpus(learned, asked, DataConfig(), 0), DataConfig())
+        bits = baselines(corpus, bos=False)
+        assert bits["uniform"] == pytest.approx(np.log2(3))  # a, b and <eos>
+
+
+def test_sources_do_not_count_towards_the_tokens_that_are_learned(monkeypatch):
+    module = importlib.import_module("flaxchar.analysis.baselines")
+    read = []
+    monkeypatch.setattr(module, "_total_bits", lambda vocabulary, train, *_: read.append(train) or {})
+    monkeypatch.setattr(module, "MOST_TOKENS", 60)
+    # A text has 6 tokens. With a long source it has 6 + 40 + 1, of which 4 · 60 are read.
+    for source, expected in (("b", 10), ("baa", 10), ("ba" * 20, 5)):
+        learned = [Example("abbabb", source=source)] * 20
+        baselines(encode_corpus(make_corpus(learned, learned[:1], DataConfig(), 0), DataConfig()), bos=False)
+        assert len(read.pop()) == expected
