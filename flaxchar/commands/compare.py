@@ -16,6 +16,7 @@ from flaxchar.commands import process
 from flaxchar.commands.comparison import Outcome, table, write_report
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
+from flaxchar.commands.output import announce_stdin
 from flaxchar.config import Config, InputError, TrainingDiverged
 from flaxchar.presets import resolve
 from flaxchar.settings import LENGTHS
@@ -71,7 +72,9 @@ def compare(arguments: Sequence[str]) -> int:
 
     if settings.get("init_from") is not None:
         raise InputError("a comparison trains every network from random weights; leave out `init_from`")
-    corpus, config = load_encoded(resolve(settings, options.preset))
+    config = resolve(settings, options.preset)
+    announce_stdin([*config.data.data, *config.data.val_data])
+    corpus, config = load_encoded(config)
     if not len(corpus.held_out):
         raise InputError("nothing is held out to compare by; see `val_fraction` and `val_data`")
     facts = corpus.facts(config.data)

@@ -6,12 +6,14 @@ import dataclasses
 import json
 import stat
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import FieldOptions, ModelOptions, parse
+from flaxchar.commands.output import announce_stdin, one_line
 from flaxchar.config import InputError
 from flaxchar.data.readers.reading import STDIN, shown
 from flaxchar.storage import create_file
@@ -19,8 +21,11 @@ from flaxchar.validation import setting
 
 if TYPE_CHECKING:
     from flaxchar.data.examples import Example
+    from flaxchar.language_model import LanguageModel
 
 _SUFFIX = ".flaxchar"
+# With a larger share of unknown characters, a note says why a file did not become smaller.
+_MANY_UNKNOWN = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,12 +79,15 @@ def compress(arguments: Sequence[str]) -> int:
         original = _read(options.file)
         content = original.decode("utf-8", "surrogateescape")
         characters = len(content)
-    compressed = process.load_model(options.workdir).compress(content)
+    lm = process.load_model(options.workdir)
+    compressed = lm.compress(content)
     _create(output, compressed)
     print(
         f"{output}: {len(compressed):,} bytes instead of {len(original):,}, "
         f"{8 * len(compressed) / max(1, characters):.4f} bits/char"
     )
+    if isinstance(content, str) and (notice := _why_large(content, lm, shown(options.file))):
+        print(one_line(f"{notice}."), file=sys.stderr)
     return 0
 
 
@@ -105,6 +113,26 @@ def decompress(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _why_large(content: str, lm: LanguageModel, name: str) -> str:
+    """Why a text takes many bits: it is not UTF-8, or the model does not know its characters; empty if neither."""
+    counts = Counter(content)
+    undecoded = sum(count for character, count in counts.items() if "\udc80" <= character <= "\udcff")
+    if undecoded:
+        return (
+            f"{name} is not UTF-8: {undecoded:,} of its bytes were coded one by one, without the model; to make it "
+            "smaller, convert it first, for example with iconv -t utf-8"
+        )
+    if lm.vocabulary.unit != "char":
+        return ""
+    known = {*lm.vocabulary.tokens, "\n"}
+    unknown = sum(count for character, count in counts.items() if character not in known)
+    if unknown <= _MANY_UNKNOWN * len(content):
+        return ""
+    return (
+        f"{unknown / len(content):.0%} of the characters of {name} are unknown to the model and were coded without it"
+    )
+
+
 def _as_json_lines(examples: Sequence[Example]) -> bytes:
     """Examples as a .jsonl file that ``--fields text`` and ``--label-field label`` read."""
     records = [{name: value for name, value in example._asdict().items() if value is not None} for example in examples]
@@ -122,6 +150,7 @@ def _check_output(output: Path) -> None:
 
 def _read(name: str) -> bytes:
     try:
+        announce_stdin([name])
         if name == STDIN:
             return sys.stdin.buffer.read()
         if stat.S_ISCHR(mode := Path(name).stat().st_mode) or stat.S_ISBLK(mode):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 
 from flaxchar.commands.flags import as_flags
-from flaxchar.commands.output import decoded, one_line
+from flaxchar.commands.output import announce_stdin, decoded, one_line
 from flaxchar.commands.parser import VALUE, Parser
 from flaxchar.config import Config, InputError
 from flaxchar.settings import MOST_SIZE, FormatName
@@ -87,6 +87,7 @@ class FieldOptions(ModelOptions):
         from flaxchar.data.readers.files import read_files
         from flaxchar.data.readers.reading import Findings, ReadOptions
 
+        announce_stdin(names)
         findings = Findings()
         places: list[Place] = []
 

@@ -10,10 +10,11 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flaxchar.config import FormWarning
+from flaxchar.data.readers.reading import STDIN
 
 # Unicode's control characters, and its ends of lines and paragraphs.
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
@@ -24,6 +25,12 @@ def escape_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def announce_stdin(names: Iterable[str]) -> None:
+    """Say that standard input is read, where a person at a terminal would wait for the command instead."""
+    if STDIN in names and sys.stdin is not None and sys.stdin.isatty():
+        print("reading standard input; Ctrl-D ends it", file=sys.stderr, flush=True)
 
 
 def one_line(message: str) -> str:

@@ -22,6 +22,8 @@ from flaxchar.validation import Setting, describe, shown, types_of
 VALUE = "\0"
 # Characters of an unknown option that are shown.
 _SHOWN = 60
+# The first letters of a flag tell which one is meant, if they are more than so many characters with the dashes.
+_SHORTEST_BEGINNING = 4
 # What looks like a flag, as -The and --- do not.
 _FLAG_LIKE = re.compile(r"--[a-z][a-z-]*(=.*)?", re.DOTALL)
 
@@ -126,7 +128,8 @@ class Parser(argparse.ArgumentParser):
             return (
                 f"{self.prog} has no option {argument}; for the file of that name write {os.path.join('.', argument)}"
             )
-        near = difflib.get_close_matches(name, self.flags, 1)
+        begun = sorted(flag for flag in self.flags if len(name) > _SHORTEST_BEGINNING and flag.startswith(name))
+        near = begun[:1] or difflib.get_close_matches(name, self.flags, 1)
         advice = f"did you mean {near[0]}?" if near else f"{self.prog} --help lists the options"
         return f"{self.prog} has no option {name[:_SHOWN]}{'…' if len(name) > _SHOWN else ''}; {advice}"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from flaxchar.commands import process
 from flaxchar.commands.ending import report_ending, seconds_after_training
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
+from flaxchar.commands.output import announce_stdin
 from flaxchar.config import InputError, missing_extra
 from flaxchar.presets import SIZED_PRESETS, resolve
 from flaxchar.validation import setting
@@ -115,6 +116,7 @@ def train(arguments: Sequence[str]) -> int:
     from flaxchar.training.reporting import Observers
     from flaxchar.training.session import train_corpus
 
+    announce_stdin([*config.data.data, *config.data.val_data])
     corpus, config = load_encoded(config, None if run is None else run.vocabulary, known_tokens(config, run))
     facts = corpus.facts(config.data)
     config = resolve(settings, options.preset, saved, facts)

@@ -15,7 +15,7 @@ from flaxchar.data import headlines, readers
 from flaxchar.data.clean import Cleaner
 from flaxchar.data.examples import Chunk, Example, Examples, chunked
 from flaxchar.data.labels import one_spelling
-from flaxchar.data.readers.reading import Findings, ReadOptions, is_read_once, listed, shown
+from flaxchar.data.readers.reading import STDIN, Findings, ReadOptions, is_read_once, listed, shown
 from flaxchar.data.split import hash_texts, split_examples
 from flaxchar.data.tfds import AG_NEWS, Unreachable, load_tfds
 from flaxchar.settings import DEFAULT_WINDOW, DataConfig
@@ -27,6 +27,7 @@ _HEADLINES_TRAIN, _HEADLINES_TEST = 60_000, 2_000
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Text files are read as running text where this share of their first lines looks like it.
 _RUNNING_SHARE = 0.03
+_PIPE = "; pipe the texts in, or name a file that holds them"
 # How much is held out by default: this share, and no more characters than this. More would make the figure no surer,
 # and its evaluation slow.
 _HELD_OUT_SHARE, _HELD_OUT_CHARACTERS = 0.05, 200_000
@@ -149,6 +150,8 @@ def load_corpus(config: Config) -> tuple[Corpus, Config]:
         name = listed([shown(path) if is_read_once(path) else Path(path).name for path in data.data])
         with telling(findings):
             corpus = _corpus(chunks, held_out if data.val_data else None, data, seed, name, classify)
+            if data.val_data and not len(corpus.held_out):
+                raise _NothingToLearn(f"the files of `val_data` hold no text to evaluate on: {listed(data.val_data)}")
         notices = (*(f"{sentence}." for sentence in findings.sentences()), *corpus.notices)
         return dataclasses.replace(corpus, notices=notices), config
     notices = ()
@@ -239,7 +242,7 @@ def _corpus(
             f"each of the {cleaner.too_long:,} texts has more than {data.max_length:,} characters; raise "
             "`max_length`, or read them as running text with `window=256`"
             if cleaner.too_long
-            else f"{name} holds no text"
+            else f"{name} holds no text{_PIPE * (name == shown(STDIN))}"
         )
     notices = []
     names, numbers = one_spelling(train.label_names)

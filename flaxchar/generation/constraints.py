@@ -70,7 +70,8 @@ def make_constraint(vocabulary: Vocabulary, prompt: Prompt, constraints: TextCon
     for name, value in constraints.items():
         if name not in TextConstraints.__annotations__:
             raise TypeError(
-                f"there is no argument {name!r}; the constraints are {', '.join(TextConstraints.__annotations__)}"
+                f"there is no argument {name!r}; the constraints are {', '.join(TextConstraints.__annotations__)}, and "
+                "help(flaxchar.LanguageModel.generate) shows the other arguments"
             )
         if value is not None:
             check(name, value, str)

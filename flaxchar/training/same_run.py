@@ -67,8 +67,8 @@ def check_texts(path: Path, record: dict[str, Any], vocabulary: Vocabulary, text
             f"{FORMAT_1_VERSION}, or begin anew with `fresh`, which moves the old run aside"
         )
     raise InputError(
-        f"the texts have changed since the run in {path} was begun; bring them back, or begin anew with "
-        "`fresh`, which moves the old run aside"
+        f"the texts have changed since the run in {path} was begun; bring them back, name another `workdir` for "
+        "these, or begin anew with `fresh`, which moves the old run aside"
     )
 
 

@@ -174,8 +174,8 @@ class _Session:
         if steps < FEW_STEPS:
             self.observer.prepared(
                 [
-                    f"the time budget of {seconds} leaves time for {counted(steps, 'training step')} only: compiling "
-                    "and evaluating take the rest; give it more time"
+                    f"the time budget of {budget.seconds:g}s leaves time for {counted(steps, 'training step')} only: "
+                    "compiling and evaluating take the rest; give it more time"
                 ]
             )
         self.stretches += (Stretch(begin + steps, time_budget),)

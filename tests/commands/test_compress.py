@@ -37,6 +37,21 @@ def test_standard_input_is_compressed_and_restored(run, run_here, tmp_path, monk
     assert back.read_bytes() == b"Today\r\nIraq"
 
 
+def test_why_a_file_did_not_become_smaller_is_told(run, run_here, tmp_path):
+    for content, told in (
+        ("日本語".encode("shift_jis") + b"\n", "a.txt is not UTF-8: 5 of its bytes were coded one by one"),
+        ("日本語 Today".encode(), "33% of the characters of a.txt are unknown to the model"),
+        (b"Today Iraq\n", ""),
+        (b"", ""),
+    ):
+        (tmp_path / "a.txt").write_bytes(content)
+        made = tmp_path / "made"
+        result = run_here("compress", str(tmp_path / "a.txt"), "--workdir", str(run), "--output", str(made))
+        made.unlink()
+        assert result.returncode == 0
+        assert (told in result.stderr.replace(f"{tmp_path}/", "")) if told else not result.stderr
+
+
 def test_problems_with_files_are_reported_before_the_model_is_loaded(tmp_path, run_here):
     text = tmp_path / "a.txt"
     text.write_text("a\n")

@@ -6,13 +6,14 @@ import io
 import json
 import sys
 import warnings
+from types import SimpleNamespace
 
 import pytest
 from helpers import SMALL, run_command
 
 import flaxchar
 from flaxchar import FormWarning
-from flaxchar.commands.output import decoded, escape_unencodable, form_warnings, one_line, print_json
+from flaxchar.commands.output import announce_stdin, decoded, escape_unencodable, form_warnings, one_line, print_json
 
 TEXT = "Zoë “x” \U0001f600 \ud83d \udc80"
 
@@ -67,6 +68,17 @@ def test_names_in_files_neither_end_a_line_nor_command_the_terminal(tmp_path, ru
         result = run_here("train", "--data", str(path), "--fields", "text", "--workdir", str(tmp_path / "run"))
         assert result.returncode == 2
         assert result.stderr.rstrip("\n").isprintable()
+
+
+def test_a_terminal_that_is_read_is_announced(monkeypatch, capsys):
+    for at_terminal, names, told in (
+        (True, ["-"], "reading standard input; Ctrl-D ends it\n"),
+        (True, ["a"], ""),
+        (False, ["-"], ""),
+    ):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda at_terminal=at_terminal: at_terminal))
+        announce_stdin(names)
+        assert capsys.readouterr().err == told
 
 
 def test_arguments_are_utf8_in_any_locale():

@@ -54,6 +54,7 @@ def test_several_values_may_begin_with_a_dash():
         ("--data --head", "--data needs a value"),
         ("--label", "--label needs a value"),
         ("--hepl", "flaxchar do has no option --hepl; did you mean --help?"),
+        ("--labe", "flaxchar do has no option --labe; did you mean --label?"),
         ("-x", "flaxchar do has no option -x; flaxchar do --help lists the options"),
         ("--data a --hed", "did you mean --head?"),
         ("--label -1 -x", "flaxchar do has no option -x"),

@@ -40,6 +40,14 @@ def test_where_all_texts_are_left_out_the_reason_is_told(tmp_path):
         flaxchar.train(["a", "b"], labels=[None, None], steps=1)
 
 
+def test_files_to_evaluate_on_must_hold_a_text(tmp_path):
+    texts, empty = tmp_path / "texts.txt", tmp_path / "empty.txt"
+    texts.write_text("a\nb\n")
+    empty.write_text("\n\n")
+    with pytest.raises(InputError, match=r"the files of `val_data` hold no text to evaluate on: .*empty\.txt"):
+        load_corpus(Config().replace(data=(str(texts),), val_data=(str(empty),)))
+
+
 def test_a_text_that_is_no_str_is_an_error():
     with pytest.raises(InputError, match="must be a str or an Example; one is bytes"):
         make_corpus([b"a"], None, DataConfig(), 0)
