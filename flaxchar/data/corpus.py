@@ -269,7 +269,7 @@ def _corpus(
         other = Cleaner(data)
         held = Examples.from_chunks(other.clean(held_out), like=train)
         held_hashes = hash_texts(list(held.texts)) if data.running else other.hashes()
-        if shared := int(np.isin(held_hashes, hashes).sum()):
+        if shared := int(np.isin(held_hashes, hashes, kind="sort").sum()):
             notices.append(
                 f"{shared:,} of the {len(held):,} held-out texts are also among the texts to learn, because both sets "
                 "were given; this makes the held-out loss lower than on new texts."

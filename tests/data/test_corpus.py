@@ -67,6 +67,13 @@ def test_held_out_texts_that_are_also_learned_are_reported():
     assert any("1 of the 2 held-out texts" in notice for notice in corpus.notices)
 
 
+@pytest.mark.parametrize("text", ["a", "b", "c", "d", "e"])
+def test_held_out_texts_are_compared_with_one_text_that_is_learned(text):
+    """A table of its few hashes would overflow with NumPy 2.0, where they are 2^63 or more."""
+    corpus = make_corpus([text] * 20, [text, "x"], DataConfig(), 0)
+    assert any("1 of the 2 held-out texts" in notice for notice in corpus.notices), corpus.notices
+
+
 def test_the_fingerprint_tells_corpora_apart():
     def fingerprint(train, held_out):
         return make_corpus(train, held_out, DataConfig(), 0).fingerprint()
