@@ -110,7 +110,7 @@ def further_steps(
         if not standing.complete:
             raise InputError(
                 f"the run has taken {standing.taken:,} of its {last.steps:,} steps; go on with it first, without "
-                "`time_budget`, and train it further when it is complete"
+                "`time_budget` and `preset`, and train it further when it is complete, or begin anew with `fresh`"
             )
         return asked.time_budget
     if as_begun:
