@@ -31,6 +31,8 @@ _PIPE = "; pipe the texts in, or name a file that holds them"
 # How much is held out by default: this share, and no more characters than this. More would make the figure no surer,
 # and its evaluation slow.
 _HELD_OUT_SHARE, _HELD_OUT_CHARACTERS = 0.05, 200_000
+# With fewer different texts held out, most of them copies, a notice says so.
+_FEW_DIFFERENT = 20
 _SHOWN_LABELS = 8
 
 
@@ -265,6 +267,12 @@ def _corpus(
         if fraction is None:
             fraction = min(_HELD_OUT_SHARE, _HELD_OUT_CHARACTERS / train.characters)
         train, held = split_examples(train, hashes, fraction, seed, data.running)
+        different = len(set(held.texts))
+        if different < _FEW_DIFFERENT and 2 * different <= len(held):
+            notices.append(
+                f"the {len(held):,} held-out texts are copies of {counted(different, 'text')}, because equal texts are "
+                "held out together; figures on them say little."
+            )
     else:
         other = Cleaner(data)
         held = Examples.from_chunks(other.clean(held_out), like=train)

@@ -74,6 +74,16 @@ def test_held_out_texts_are_compared_with_one_text_that_is_learned(text):
     assert any("1 of the 2 held-out texts" in notice for notice in corpus.notices), corpus.notices
 
 
+def test_held_out_copies_of_a_few_texts_are_told():
+    corpus = make_corpus([f"line {k % 9}" for k in range(900)], None, DataConfig(), 0)
+    assert set(corpus.held_out.texts).isdisjoint(corpus.train.texts)
+    different, all_of_them = len(set(corpus.held_out.texts)), len(corpus.held_out)
+    assert any(
+        f"the {all_of_them} held-out texts are copies of {different} text" in notice for notice in corpus.notices
+    )
+    assert not make_corpus([f"line {k}" for k in range(900)], None, DataConfig(), 0).notices
+
+
 def test_the_fingerprint_tells_corpora_apart():
     def fingerprint(train, held_out):
         return make_corpus(train, held_out, DataConfig(), 0).fingerprint()
