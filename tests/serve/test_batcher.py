@@ -169,7 +169,8 @@ def test_no_more_jobs_than_the_limit(batcher, monkeypatch):
 def test_a_batch_that_fails_ends_its_texts_only(batcher, lm, endless, monkeypatch, caplog):
     other = Reader(batcher, endless, size=100_000)
     other.events.get(timeout=60)
-    broken = LanguageModel({**lm.params, "logits": {}}, lm.vocabulary, lm.config)
+    broken = LanguageModel(lm.params, lm.vocabulary, lm.config)
+    broken.params = {**lm.params, "logits": {}}
     assert Reader(batcher, broken).read()[1].reason == "error"
     assert "has failed" in caplog.text
     assert not isinstance(other.events.get(timeout=20), Ended)
