@@ -177,7 +177,9 @@ class _Looks:
     def _all_inner_marks_are_escaped(self, separator: str | None) -> bool:
         r"""Whether each quotation mark that neither begins nor ends a field is written ``\"``, and there are such."""
         end = re.escape(separator or NO_SEPARATOR)
-        return '\\"' in self.text and re.search(rf'(?<=[^\\\n{end}])"(?=[^\n{end}])', self.text) is None
+        # A backslash before a mark that ends its field, as in "C:\";"x", is the field's own.
+        escaped = re.search(rf'\\"(?=[^\n{end}])', self.text) is not None
+        return escaped and re.search(rf'(?<=[^\\\n{end}])"(?=[^\n{end}])', self.text) is None
 
     def _parse(self, dialect: Dialect) -> tuple[_Look, int, int]:
         """A look, how many rows have fields in quotation marks, and how many a quotation mark that is out of place."""

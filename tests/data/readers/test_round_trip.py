@@ -6,7 +6,7 @@ import csv
 import io
 import json
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from flaxchar.data.examples import Example
@@ -64,6 +64,7 @@ def broken_line_looks_like_rows(text: str) -> bool:
     ending=st.sampled_from(",\t"),
     block=st.sampled_from([3, 17, 1 << 20]),
 )
+@example([("\\", ";a")], {"delimiter": ";", "quoting": csv.QUOTE_ALL, "lineterminator": "\n"}, ",", 3)
 def test_tables_with_doubled_marks(rows, dialect, ending, block):
     assume(not any(broken_line_looks_like_rows(text) for text, _ in rows))
     content = table_of([HEADER, *([k, *row] for k, row in enumerate(rows))], **dialect)
