@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -62,8 +64,9 @@ def server(runs):
         time.sleep(0.01)
     yield server
     server.should_exit = True
-    thread.join(timeout=120)
-    assert not thread.is_alive()
+    thread.join(timeout=60)
+    where = "".join(line for frame in sys._current_frames().values() for line in ["\n", *traceback.format_stack(frame)])
+    assert not thread.is_alive(), where
 
 
 @pytest.fixture
