@@ -123,7 +123,9 @@ def growth(records: list[dict], warm_up: float) -> dict:
         return round(100 * (after / before - 1), 2)
 
     def state(part: list[dict]) -> dict:
-        held = {name: median(part, name) for name in ("resident_kib", "descriptors", "threads")}
+        # A checkpoint has threads and files of its own for a moment, so the least number tells what stays.
+        least = {name: min(record[name] for record in part) for name in ("descriptors", "threads")}
+        held = {"resident_kib": median(part, "resident_kib"), **least}
         done = [name for name in ("steps", "samples", "characters") if name in part[0]]
         return {**held, "per_cpu_second": {name: round(rate(part, name), 2) for name in done}}
 
