@@ -143,17 +143,21 @@ def test_what_came_instead_of_the_archive_is_told(archive, tmp_path, content, to
 def silent_port():
     """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        kept = []
+        kept, over = [], threading.Event()
 
         def accept():
-            while True:
-                try:
-                    kept.append(server.accept())
-                except OSError:
-                    return
+            while not over.is_set():
+                kept.append(server.accept()[0])
 
-        threading.Thread(target=accept, daemon=True).start()
+        thread = threading.Thread(target=accept)
+        thread.start()
         yield server.getsockname()[1]
+        # A thread that waits for a connection is not woken by closing the port: it would accept one in a later test.
+        over.set()
+        socket.create_connection(server.getsockname()).close()
+        thread.join()
+        for connection in kept:
+            connection.close()
 
 
 def test_unreachable_when_asked_for_by_name_is_an_error_with_the_ways_around(tmp_path, silent_port):
