@@ -67,7 +67,9 @@ def _hand_on_kernel() -> None:
         with filelock.FileLock(Path(CACHE) / "kernel.lock"):
             folder.mkdir(parents=True, exist_ok=True)
             for file in _KERNEL.parent.glob(f"{_KERNEL.stem}.*"):
-                shutil.copy(file, folder)
+                # Once for all processes of the tests: copying over a library crashes the programs that have loaded it.
+                if not (folder / file.name).exists():
+                    shutil.copy(file, folder)
 
 
 def environment(**variables: str) -> dict[str, str]:

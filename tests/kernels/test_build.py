@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pytest
 from helpers import python
@@ -149,3 +150,15 @@ def test_a_damaged_library_is_never_loaded_and_is_built_anew(tmp_path, damage):
     assert python(program, XDG_CACHE_HOME=str(tmp_path / "cache")).startswith("native, ")
     assert path.read_bytes() == content
     assert build._digest_path(path).read_text() == build._digest(content)
+
+
+@pytest.mark.usefixtures("native")
+def test_the_kernel_of_the_tests_commands_is_written_once():
+    """Copying over a library crashes the programs that have loaded it; the other processes of the tests run some."""
+    helpers.environment()
+    folder = Path(helpers.CACHE) / "flaxchar" / "native"
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    helpers._hand_on_kernel.cache_clear()  # as in another process
+    helpers.environment()
+    assert before
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
