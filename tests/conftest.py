@@ -84,19 +84,10 @@ def _drop_programs() -> Iterator[None]:
     """Drop JAX's compiled programs after a module if they fill the memory; those of all tests would take 4 GB."""
     global _bytes_before  # noqa: PLW0603
     yield
-    if resident_bytes() - _bytes_before > _MOST_PROGRAMS:
+    if helpers.resident_bytes() - _bytes_before > _MOST_PROGRAMS:
         jax.clear_caches()
         gc.collect()
-        _bytes_before = resident_bytes()
-
-
-def resident_bytes() -> int:
-    """Bytes of memory that this process occupies; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
+        _bytes_before = helpers.resident_bytes()
 
 
 @pytest.fixture(autouse=True)

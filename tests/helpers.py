@@ -110,6 +110,15 @@ def run_here(*arguments: str, stdin: bytes | None = None) -> subprocess.Complete
     return subprocess.CompletedProcess(arguments, status, *(s.buffer.getvalue().decode() for s in printed.values()))
 
 
+def resident_bytes() -> int:
+    """Bytes of memory that this process occupies; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def python(program: str, **variables: str) -> str:
     """What a Python program of its own process prints."""
     command = [sys.executable, "-c", program]

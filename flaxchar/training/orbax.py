@@ -19,7 +19,7 @@ import jax
 from flaxchar.storage import StorageError
 
 # Characters of paths that neither Orbax nor TensorStore takes for anything else.
-_PLAIN = re.compile(r"[\w./ +@,=~-]*")
+_UNAMBIGUOUS = re.compile(r"[\w./ +@,=~-]*")
 
 
 class Orbax:
@@ -114,7 +114,7 @@ def _plain(folder: Path) -> Iterator[Path]:
     without a word. TensorStore refuses ``..``.
     """
     path = Path(os.path.realpath(folder))
-    if _PLAIN.fullmatch(str(path)):
+    if _UNAMBIGUOUS.fullmatch(str(path)):
         yield path
         return
     with tempfile.TemporaryDirectory() as temporary:
