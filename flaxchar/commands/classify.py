@@ -36,7 +36,8 @@ def classify(arguments: Sequence[str]) -> int:
     lm = process.load_model(options.workdir)
 
     from flaxchar.analysis.classify import judge
-    from flaxchar.commands.terminal import printable, shorten
+    from flaxchar.commands.output import printable
+    from flaxchar.commands.terminal import shorten
     from flaxchar.data.labels import find_label
 
     classification = lm.classify([example.text for example in examples])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import FieldOptions, ModelOptions, parse
-from flaxchar.commands.output import announce_stdin, one_line
+from flaxchar.commands.output import announce_stdin, printable
 from flaxchar.config import InputError
 from flaxchar.data.readers.reading import STDIN, shown
 from flaxchar.storage import create_file
@@ -87,7 +87,7 @@ def compress(arguments: Sequence[str]) -> int:
         f"{8 * len(compressed) / max(1, characters):.4f} bits/char"
     )
     if isinstance(content, str) and (notice := _why_large(content, lm, shown(options.file))):
-        print(one_line(f"{notice}."), file=sys.stderr)
+        print(printable(f"{notice}."), file=sys.stderr)
     return 0
 
 

@@ -153,7 +153,7 @@ def _fail(message: str, status: int, arguments: Sequence[str]) -> int:
     """Print an error as one sentence, or re-raise it with ``--debug``. Call it in the ``except`` block."""
     if "--debug" in arguments:
         raise  # noqa: PLE0704
-    from flaxchar.commands.output import one_line
+    from flaxchar.commands.output import printable
 
-    print(f"flaxchar: {one_line(message)}", file=sys.stderr)
+    print(f"flaxchar: {printable(message)}", file=sys.stderr)
     return status

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin
 
 from flaxchar.commands.flags import as_flags
-from flaxchar.commands.output import announce_stdin, decoded, one_line
+from flaxchar.commands.output import announce_stdin, decoded, printable
 from flaxchar.commands.parser import VALUE, Parser
 from flaxchar.config import Config, InputError
 from flaxchar.settings import MOST_SIZE, FormatName
@@ -105,7 +105,7 @@ class FieldOptions(ModelOptions):
         options = ReadOptions(**own, running=running)
         examples = list(Examples.from_chunks(noted(read_files(names, options, findings))))
         for sentence in findings.sentences():
-            print(one_line(as_flags(f"{sentence}.")), file=sys.stderr)
+            print(printable(as_flags(f"{sentence}.")), file=sys.stderr)
         return examples, places
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from flaxchar.config import FormWarning
 from flaxchar.data.readers.reading import STDIN
 
-# Unicode's control characters, and its ends of lines and paragraphs.
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+# Control characters; line and paragraph separators; embeddings, overrides and isolates of the writing direction, which
+# would go on to the end of the line; and halves of surrogate pairs.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape_unencodable() -> None:
@@ -33,16 +34,13 @@ def announce_stdin(names: Iterable[str]) -> None:
         print("reading standard input; Ctrl-D ends it", file=sys.stderr, flush=True)
 
 
-def one_line(message: str) -> str:
-    r"""A message with its control characters as escapes.
+def printable(text: str) -> str:
+    """A text on one line: what a terminal obeys instead of showing becomes an escape, as in Python strings.
 
-    Names that a file holds may end the line, and command the terminal.
-
-    Example::
-
-        one_line("a layer x\ndone \x1b[31m")  # r"a layer x\ndone \x1b[31m"
+    These are control characters, the ends of lines and paragraphs, changes of the writing direction, and halves of
+    surrogate pairs. All other characters stay: joiners, no-break spaces and private-use characters belong to the text.
     """
-    return _CONTROL.sub(lambda character: repr(character[0])[1:-1], message)
+    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def print_json(record: dict[str, Any]) -> None:
@@ -71,7 +69,7 @@ def form_warnings() -> Iterator[None]:
                 show_others(message, category, *where)
             elif str(message) not in told:
                 told.add(str(message))
-                print(one_line(f"{message}."), file=sys.stderr)
+                print(printable(f"{message}."), file=sys.stderr)
 
         warnings.showwarning = show  # type: ignore[assignment]
         yield

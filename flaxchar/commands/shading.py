@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from flaxchar.commands.terminal import printable
+from flaxchar.commands.output import printable
 from flaxchar.data.examples import Example
 from flaxchar.insight import paint
 from flaxchar.models.trained import TrainedModel

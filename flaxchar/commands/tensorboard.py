@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flaxchar.commands.terminal import printable
+from flaxchar.commands.output import printable
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.examples import Example
 from flaxchar.training.loop import Progress

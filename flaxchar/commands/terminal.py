@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import re
 import signal
 import time
 from types import FrameType
@@ -16,6 +15,7 @@ from rich.console import Console
 from flaxchar.commands import signals
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.live import LiveDisplay
+from flaxchar.commands.output import printable
 from flaxchar.hardware import this_hardware
 from flaxchar.training import loop
 from flaxchar.training.divergence import MOST_NATS
@@ -24,9 +24,6 @@ from flaxchar.validation import counted
 
 # Seconds between plain lines where there is no terminal.
 PLAIN_INTERVAL = 5.0
-# Control characters; line and paragraph separators; embeddings, overrides and isolates of the writing direction, which
-# would go on to the end of the line; and halves of surrogate pairs.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Characters that are shown of a sample; samples.jsonl holds all of it.
 SHOWN = 100
 
@@ -193,15 +190,6 @@ def shorten(text: str, limit: int = SHOWN) -> str:
     lengths = itertools.accumulate(map(len, clusters))
     end = max((length for length in lengths if length <= limit), default=0)
     return shown[: end or limit] + "…"
-
-
-def printable(text: str) -> str:
-    """A text on one line: what a terminal obeys instead of showing becomes an escape, as in Python strings.
-
-    These are control characters, the ends of lines and paragraphs, changes of the writing direction, and halves of
-    surrogate pairs. All other characters stay: joiners, no-break spaces and private-use characters belong to the text.
-    """
-    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _clock(seconds: float) -> str:

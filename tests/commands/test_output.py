@@ -13,7 +13,7 @@ from helpers import SMALL, run_command
 
 import flaxchar
 from flaxchar import FormWarning
-from flaxchar.commands.output import announce_stdin, decoded, escape_unencodable, form_warnings, one_line, print_json
+from flaxchar.commands.output import announce_stdin, decoded, escape_unencodable, form_warnings, print_json, printable
 
 TEXT = "Zoë “x” \U0001f600 \ud83d \udc80"
 
@@ -61,7 +61,7 @@ def test_form_warnings_are_sentences_on_stderr_each_told_once(capsys):
 
 
 def test_names_in_files_neither_end_a_line_nor_command_the_terminal(tmp_path, run_here):
-    assert one_line("Zoë\u200d 😀 \xa0") == "Zoë\u200d 😀 \xa0"
+    assert printable("Zoë\u200d 😀 \xa0") == "Zoë\u200d 😀 \xa0"
     for name in ("a\x1b[31m\nflaxchar: done.csv", "b\r\x9b2J.csv"):
         path = tmp_path / name
         path.write_text("x,y\n1,2\n")

@@ -9,7 +9,8 @@ import time
 import pytest
 from rich.console import Console
 
-from flaxchar.commands.terminal import SHOWN, ConsoleObserver, printable, shorten
+from flaxchar.commands.output import printable
+from flaxchar.commands.terminal import SHOWN, ConsoleObserver, shorten
 from flaxchar.hardware import Hardware, described_as
 from flaxchar.models.evaluation import Evaluation
 from flaxchar.training.loop import Progress
