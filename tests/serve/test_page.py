@@ -150,6 +150,23 @@ def test_the_keyboard_alone_reaches_the_alternatives(visit):
 
 
 @pytest.mark.slow
+def test_a_new_checkpoint_leaves_the_alternatives_open(visit):
+    page = visit()
+    write(page, "An", seed=3)
+    page.locator("#written .token").nth(1).click()
+    expect(page.locator("#alternatives")).to_be_visible()
+
+    def later(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json={"runs": [{**run, "step": 7} for run in answer.json()["runs"]]})
+
+    page.route("**/runs", later)
+    expect(page.locator("#facts")).to_contain_text("checkpoint of step 7")
+    page.wait_for_timeout(600)  # the other views measure their texts anew after a quarter of a second
+    expect(page.locator("#alternatives")).to_be_visible()
+
+
+@pytest.mark.slow
 def test_a_text_streams_and_stops(visit, server):
     page = visit(motion="no-preference")
     set_seed(page, size=4000)

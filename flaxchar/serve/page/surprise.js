@@ -1,7 +1,7 @@
 // The view that measures: each character of a text, shaded by its surprise; and the probabilities of its labels.
 
 import { latest, Refused, send } from "./api.js";
-import { choice, close, element, moveByArrows, tokenSpan } from "./tokens.js";
+import { choice, closeWithin, element, moveByArrows, tokenSpan } from "./tokens.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,7 +18,7 @@ export function setUpSurprise(given) {
   moveByArrows(heat);
   const measure = latest(250, async (signal) => {
     const text = $("surprise-text").value;
-    close();
+    closeWithin(heat);
     if (!text) {
       heat.replaceChildren();
       $("surprise-status").textContent = "";

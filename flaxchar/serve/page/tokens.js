@@ -76,6 +76,11 @@ export function close() {
   popover.hidden = true;
 }
 
+// Close the list if its token is one of the container's, because that text is about to change.
+export function closeWithin(container) {
+  if (container.contains(owner)) close();
+}
+
 export function choice(text, share, own, pick) {
   const row = element(pick ? "button" : "div", "choice");
   if (pick) row.type = "button";
