@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
+import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +59,18 @@ _JAXLIB = tuple(int(part) for part in jaxlib.__version__.split(".")[:2])
 QUICK_COMPILER = "--xla_cpu_use_fusion_emitters=false" if _JAXLIB < (0, 11) else ""
 # The native kernel of the tests' own processes, in the user's cache.
 _KERNEL = None if (_compiler := build._compiler()) is None else build._library_path(_compiler)
+
+
+def fake_clock(monkeypatch: pytest.MonkeyPatch, module: str, now: float = 0.0) -> list[float]:
+    """Give a module a clock of its own: the first element of the list is its time in seconds.
+
+    All other modules keep the real clock. An event loop in another thread that reads a fake time may sleep for hours.
+    """
+    clock = [now]
+    fake = types.SimpleNamespace(**vars(time))
+    fake.monotonic = fake.perf_counter = lambda: clock[0]
+    monkeypatch.setattr(sys.modules[module], "time", fake)
+    return clock
 
 
 @functools.cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import lzma
-import time
 from collections import Counter
 
 import numpy as np
 import pytest
+from helpers import fake_clock
 
 from flaxchar import DataConfig, Example, Vocabulary
 from flaxchar.analysis.baselines import (
@@ -149,7 +149,8 @@ def small_corpus(held_out):
 def test_the_time_of_the_baselines_is_estimated_from_a_part_of_the_texts(monkeypatch):
     """By a fake clock, each token takes a second; ten tokens of either side are measured."""
     module = importlib.import_module("flaxchar.analysis.baselines")
-    corpus, clock, measured = small_corpus(["abba", "aab", "bab", "baa"]), [0.0], []
+    corpus, measured = small_corpus(["abba", "aab", "bab", "baa"]), []
+    clock = fake_clock(monkeypatch, module.__name__)
 
     def total_bits(vocabulary, train, held_out, bos):
         measured.append((len(train.ids), len(held_out.ids)))
@@ -157,7 +158,6 @@ def test_the_time_of_the_baselines_is_estimated_from_a_part_of_the_texts(monkeyp
 
     monkeypatch.setattr(module, "_PROBED_TOKENS", 10)
     monkeypatch.setattr(module, "_total_bits", total_bits)
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     assert baseline_seconds(corpus, True) == len(corpus.train.ids) + len(corpus.held_out.ids)
     ((train, held_out),) = measured
     assert 0 < train <= 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import signal
-import time
 
 import pytest
+from helpers import fake_clock
 from rich.console import Console
 
 from flaxchar.commands.output import printable
@@ -179,8 +179,7 @@ def test_elsewhere_there_are_plain_lines_without_control_sequences(handlers, how
 
 @pytest.mark.usefixtures("as_on_a_cpu")
 def test_a_gpu_compiles_for_seconds_and_says_so(capsys, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    clock = fake_clock(monkeypatch, ConsoleObserver.__module__)
     observer = ConsoleObserver(None)
     observer.compiling(0, 2)
     assert capsys.readouterr().out == ""  # on a CPU

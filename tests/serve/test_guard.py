@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from helpers import fake_clock
 
 from flaxchar.serve import guard as module
 from flaxchar.serve.guard import BURST, COOKIE, MOST_BODY, Access, Guard
@@ -117,12 +118,11 @@ def test_a_slow_body_is_refused():
 
 
 def test_too_many_requests_of_an_address_are_refused_and_later_ones_are_not(monkeypatch):
-    now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    clock = fake_clock(monkeypatch, module.__name__)
     rates = module._Rates()
     assert [rates.allow("a") for _ in range(BURST + 2)] == [True] * BURST + [False] * 2
     assert rates.allow("b")
-    now += 1
+    clock[0] += 1
     assert [rates.allow("a") for _ in range(int(module.PER_SECOND) + 1)] == [True] * int(module.PER_SECOND) + [False]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
+from helpers import fake_clock
 
 import flaxchar
 from flaxchar import Config, Example, InputError, init_params
@@ -61,8 +60,7 @@ def test_without_held_out_texts_there_are_samples_only():
 @pytest.mark.usefixtures("as_on_a_cpu")
 def test_the_cost_of_an_evaluation_is_estimated_from_parts_of_it(monkeypatch):
     """Scoring a batch takes a second for each time step, by a fake clock; one batch of each width is scored."""
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    clock = fake_clock(monkeypatch, Evaluator.__module__)
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice([*"abc"], length)) for length in rng.integers(3, 40, 1200)]
     corpus, config = encoded(texts[:5], texts, sample_prompts=())

@@ -8,7 +8,7 @@ import time
 
 import jax.numpy as jnp
 import pytest
-from helpers import small_training
+from helpers import fake_clock, small_training
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,8 +104,7 @@ def test_held_out_texts_that_outweigh_a_run_are_read_less_often():
 
 def test_the_time_of_a_step_is_measured_over_all_widths_and_leaves_the_state_alone(monkeypatch):
     """A fake step takes a second for each time step of its batch, by a fake clock."""
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    clock = fake_clock(monkeypatch, plan.__name__)
     _, _, batches, state = small_training(TrainingConfig())
     assert len(batches.widths) > 1
 
@@ -125,8 +124,7 @@ def test_the_time_of_a_step_is_measured_over_all_widths_and_leaves_the_state_alo
 
 def pace(monkeypatch, step_seconds):
     """The first thing that is told of a run whose steps take this long instead of 0.1 s; and how often."""
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    clock = [2.0]
+    clock = fake_clock(monkeypatch, plan.__name__, 2.0)
     evaluate_after = frozenset({40, 80, 120, 160})
     watch = Pace(Budget(20.0, started=0.0, reserved=1.0), Costs(0.1, 0.25), evaluate_after, steps=160)
     told = []
