@@ -240,7 +240,8 @@ class TrainingConfig:
     )
     sample_prompts: tuple[str, ...] = setting(
         ("Today ",),
-        "Prompts for the samples that are written after each evaluation; without a value there are no samples.",
+        "Prompts for the samples that are written after each evaluation; without a value there are no samples. Where "
+        "no text begins with the default prompt, the samples begin by themselves.",
         may_be_empty=True,
     )
     epochs: int | None = setting(None, "Train for this many passes over the texts.", least=1, heading="How long")

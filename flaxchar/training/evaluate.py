@@ -13,7 +13,9 @@ import numpy as np
 from flaxchar.config import Config
 from flaxchar.data.batches import Batch, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
+from flaxchar.data.encoded import EncodedTexts
 from flaxchar.data.starts import before_a_text
+from flaxchar.data.vocabulary import Vocabulary
 from flaxchar.generation.generate import generate
 from flaxchar.generation.given import given_text
 from flaxchar.generation.sampling import Sampling
@@ -29,6 +31,8 @@ SAMPLE_SIZE = 300
 # Samples are generated for at most this many labels, or from this many sources.
 SHOWN_LABELS = 4
 SHOWN_SOURCES = 2
+# Whether texts begin with the default prompt is looked up in this many texts.
+LOOKED_AT = 100_000
 
 
 class Evaluator:
@@ -149,9 +153,8 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
         form = config.data.normalize
         given = [given_text(vocabulary, prompt, form, "the sample prompt") for prompt in training.sample_prompts]
     else:
-        # The default prompt is one of news; a text that does not know its characters or words begins by itself.
-        known = vocabulary.id_of
-        given = [p if all(map(known, vocabulary.tokenize(p))) else "" for p in training.sample_prompts]
+        # The default prompt is one of news; where no text begins with it, the samples begin by themselves.
+        given = [p if _begins_a_text(p, vocabulary, corpus.train) else "" for p in training.sample_prompts]
     if vocabulary.labels:
         return [
             (f"{name}: {prompt}", np.concatenate([[label], vocabulary.encode(prompt)]).astype(np.int32))
@@ -160,3 +163,12 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
         ]
     beginning = before_a_text(config.data, vocabulary)  # of running text
     return [(prompt, vocabulary.encode(prompt) if prompt else beginning) for prompt in given]
+
+
+def _begins_a_text(prompt: str, vocabulary: Vocabulary, texts: EncodedTexts) -> bool:
+    tokens = vocabulary.tokenize(prompt)
+    if not all(map(vocabulary.id_of, tokens)):
+        return False
+    begins, ends = texts.offsets[:-1][:LOOKED_AT], texts.offsets[1:][:LOOKED_AT]
+    begins = begins[ends - begins >= len(tokens)]
+    return bool((texts.ids[begins[:, None] + np.arange(len(tokens))] == vocabulary.encode(prompt)).all(1).any())

@@ -79,6 +79,20 @@ def test_the_cost_of_an_evaluation_is_estimated_from_parts_of_it(monkeypatch):
     assert estimated == sum(batch.inputs.shape[1] for batch in evaluator._batches())
 
 
+@pytest.mark.parametrize(
+    ("texts", "prompt"),
+    [
+        (["Toad", "Today it rains", "Not"], "Today "),
+        (["Toad", "It rains Today ", "T"], ""),  # a list of names knows the characters, and no name begins so
+        (["Today", " it rains", "d"], ""),
+    ],
+)
+def test_samples_begin_with_the_default_prompt_where_a_text_does(texts, prompt):
+    corpus, config = encoded(texts, [])
+    ((shown, ids),) = sample_prompts(corpus, config)
+    assert (shown, corpus.vocabulary.decode(ids)) == (prompt, prompt)
+
+
 def test_a_prompt_of_the_user_that_cannot_be_encoded_is_an_error_and_the_default_one_is_left_out():
     corpus, config = encoded(["abba", "aab"], [])
     assert [(prompt, len(ids)) for prompt, ids in sample_prompts(corpus, config)] == [("", 0)]
