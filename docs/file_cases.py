@@ -125,8 +125,13 @@ SECTIONS: dict[str, list[Case]] = {
             f"{_HEADER}{_ROWS}6,so, yes,x\n{_ROWS}",
             {**_FIELD, "skip_bad_rows": True},
         ),
-        _case("a row with too few columns", "a.csv", f"{_HEADER}{_ROWS}6,so\nyes,x\n{_ROWS}", _FIELD),
-        _case("a row without the cells after the text", "a.csv", "id,text,kind,note\n1,a,x\n2,b,y,z\n", _FIELD),
+        _case(
+            "a row that ends in the column of the text, where it may be cut off",
+            "a.csv",
+            f"{_HEADER}{_ROWS}6,so\nyes,x\n{_ROWS}",
+            _FIELD,
+        ),
+        _case("a row that ends after the text", "a.csv", "id,text,kind,note\n1,a,x\n2,b,y,z\n", _FIELD),
         _case("joined files", "a.csv", f"{_HEADER}{_ROWS}\x1a\ufeff{_HEADER}{_ROWS}", _FIELD),
         _case(
             "a title above, blank rows, a footer below",

@@ -30,8 +30,9 @@ def page() -> str:
     lines = [
         "# Files that are read",
         "",
-        "`python docs/make_files_page.py` makes this page: it writes each file and reads it. The third column has the",
-        "texts with their labels in parentheses, and in italics what the report says about the file.",
+        "Each row of the tables has a kind of file, a name and flags, and what flaxchar reads: the texts with their",
+        "labels in parentheses, and in italics what is said about the file; or why it is refused.",
+        "`python docs/make_files_page.py` makes this page: it writes each file and reads it.",
         "",
         "`--format` names the format of all files. Without it, the ending of a file's name decides:",
         "",
@@ -40,8 +41,8 @@ def page() -> str:
         "The content decides for standard input and for a file with another ending or none. With `--fields`, it",
         "decides for the endings of plain text too, because plain text has no fields. Parquet and JSON are recognised",
         "by their beginning, a table by a first line with the columns that `--fields` names. Everything else is plain",
-        "text. A file that begins as Parquet is always Parquet, and a .jl file is plain text unless its content is",
-        "JSON.",
+        "text. Three endings mislead: a file that begins as Parquet is always Parquet, a .jl file is plain text unless",
+        "its content is JSON, and a .js file is JSON if it begins as a file of Twitter's archive (`window.YTD`).",
         "",
         "Files may be compressed (.gz, .bz2, .xz, .zst), in an archive (.zip, .tar, .tar.gz, …) or in a folder.",
     ]

@@ -49,7 +49,7 @@ class Config:
 
     data: DataConfig = DataConfig()
     # Twice the units of the notebook's LSTM(128), and an embedding: the best after two minutes on two cores
-    # (benchmarks/recipes.md).
+    # (docs/decisions/default-network.md).
     model: ModelConfig = ModelConfig(hidden=256, embedding=64)
     training: TrainingConfig = TrainingConfig()
 

@@ -28,7 +28,7 @@ from flaxchar.data.vocabulary import Vocabulary
 LONGEST = 6
 # Predicted tokens to learn from, at most, from the beginning: more would change a few percent, and take minutes.
 MOST_TOKENS = 1_000_000
-# With sources, so many times as many tokens are read in all, at most.
+# With sources, at most this many times as many tokens are read, the sources included.
 _MOST_WITH_SOURCES = 4
 # Tokens of the training and of the held-out texts, at most, from which the time of all is estimated.
 _PROBED_TOKENS = 60_000
@@ -181,7 +181,10 @@ def baseline_seconds(corpus: EncodedCorpus, bos: bool) -> float:
 
 
 def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> EncodedTexts:
-    """The first texts, of ``most`` tokens without sources; the first text cut short if it alone is longer."""
+    """The first texts: at most ``most`` tokens without sources, and ``_MOST_WITH_SOURCES`` times ``most`` with them.
+
+    The first text is cut short if it alone is longer.
+    """
     tokens = texts.offsets[1:]
     if texts.source_end is not None:
         tokens = np.maximum(tokens - np.cumsum(texts.sources), tokens // _MOST_WITH_SOURCES)

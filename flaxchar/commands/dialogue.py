@@ -119,7 +119,8 @@ class Dialogue:
         for problem in problems(options):
             raise InputError(problem)
         refusal = self._refusal(drawing(options))
-        if refusal is not None and self._refusal(drawing(now.options)) is None:  # else /source is missing, or /label
+        # Where the settings before could not write either, a label or a source is still to come.
+        if refusal is not None and self._refusal(drawing(now.options)) is None:
             raise refusal
         self._moments.append(now._replace(options=options, done=f"{flag(name).removeprefix('--')} {_written(new)}"))
         return self.status

@@ -29,7 +29,7 @@ def escape_unencodable() -> None:
 
 
 def announce_stdin(names: Iterable[str]) -> None:
-    """Say that standard input is read, where a person at a terminal would wait for the command instead."""
+    """At a terminal, say that the command waits for input."""
     if STDIN in names and sys.stdin is not None and sys.stdin.isatty():
         print("reading standard input; Ctrl-D ends it", file=sys.stderr, flush=True)
 

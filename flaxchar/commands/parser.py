@@ -22,7 +22,7 @@ from flaxchar.validation import Setting, describe, shown, types_of
 VALUE = "\0"
 # Characters of an unknown option that are shown.
 _SHOWN = 60
-# The first letters of a flag tell which one is meant, if they are more than so many characters with the dashes.
+# The beginning of a flag tells which one is meant, if it has more characters than this, the dashes included.
 _SHORTEST_BEGINNING = 4
 # What looks like a flag, as -The and --- do not.
 _FLAG_LIKE = re.compile(r"--[a-z][a-z-]*(=.*)?", re.DOTALL)

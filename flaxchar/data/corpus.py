@@ -279,8 +279,8 @@ def _corpus(
         held_hashes = hash_texts(list(held.texts)) if data.running else other.hashes()
         if shared := int(np.isin(held_hashes, hashes, kind="sort").sum()):
             notices.append(
-                f"{shared:,} of the {len(held):,} held-out texts are also among the texts to learn, because both sets "
-                "were given; this makes the held-out loss lower than on new texts."
+                f"{shared:,} of the {len(held):,} held-out texts are also among the texts to learn, because the "
+                "held-out set was given; this makes the held-out loss lower than on new texts."
             )
     if train.label_names:
         listed = ", ".join(map(repr, train.label_names[:_SHOWN_LABELS]))

@@ -17,7 +17,9 @@ def _result(report: ModelReport) -> list[str]:
     if bits is not None:
         lines.append(f"held-out {bits:.4f} bits/{'text' if report.classifies else 'char'} at step {step:,}")
     if (copying := report.copying) is not None:
-        part = "" if copying.indexed == copying.texts else f" (searched in {copying.indexed:,} of {copying.texts:,})"
+        part = ""
+        if copying.indexed < copying.texts:
+            part = f" (passages searched in {copying.indexed:,} of the {copying.texts:,} training texts)"
         lines.append(
             f"memorised: {copying.copies} of {copying.samples} samples are copies of a training text; the longest "
             f"passage that a sample shares with one has a median of {copying.quartiles[1]} characters{part}"

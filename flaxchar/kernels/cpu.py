@@ -43,8 +43,8 @@ def sequence(
       The hidden states ``[time, batch, hidden]`` and the carry after the last step.
 
     Raises:
-      TypeError: an array has another dtype. The kernel does not convert, and would read the bits as they are.
-      ValueError: an array has another shape. The kernel does not broadcast, and would read beyond the array.
+      TypeError: an array has a wrong dtype. The kernel does not convert, and would read the bits as they are.
+      ValueError: an array has a wrong shape. The kernel does not broadcast, and would read beyond the array.
     """
     arrays = jax.tree.map(jnp.asarray, (inputs, *stacked_gates(cell, weights), carry, mask))
     _check_layer(cell, *arrays)
@@ -169,8 +169,8 @@ def cross_entropy(
       Nats, float32 ``[...]``.
 
     Raises:
-      TypeError: an array has another dtype.
-      ValueError: an array has another shape.
+      TypeError: an array has a wrong dtype.
+      ValueError: an array has a wrong shape.
     """
     return _cross_entropy_forward(inputs, kernel, bias, targets)[0]
 

@@ -99,7 +99,7 @@ def lstm(
       The hidden states ``[time, batch, hidden]`` and the carry after the last step, float32.
 
     Raises:
-      TypeError, ValueError: an array has another dtype or shape, where the native kernel computes; JAX raises its own
+      TypeError, ValueError: an array has a wrong dtype or shape, where the native kernel computes; JAX raises its own
         errors elsewhere.
 
     Example::

@@ -29,7 +29,7 @@ class TrainedModel:
       config: all settings the model was trained with.
 
     Raises:
-      InputError: vocabulary and settings make a model with another number of parameters.
+      InputError: the parameters are not as many as vocabulary and settings need.
 
     Example::
 

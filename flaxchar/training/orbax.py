@@ -18,7 +18,7 @@ import jax
 
 from flaxchar.storage import StorageError
 
-# Characters of paths that neither Orbax nor TensorStore takes for anything else.
+# Characters that Orbax and TensorStore do not interpret in a path.
 _UNAMBIGUOUS = re.compile(r"[\w./ +@,=~-]*")
 
 
@@ -108,7 +108,7 @@ def reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _plain(folder: Path) -> Iterator[Path]:
-    """A path of a folder that Orbax and TensorStore can use, through a link where its characters need one.
+    """The path of a folder; if it holds characters that Orbax or TensorStore interprets, of a temporary link to it.
 
     Orbax takes ``[v2]`` for a pattern, a backslash for a slash and ``gs:`` for a place on the web, and then loses files
     without a word. TensorStore refuses ``..``.

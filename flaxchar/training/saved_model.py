@@ -1,4 +1,4 @@
-"""The model of a run's best checkpoint, loaded also while another process trains in the run or replaces it."""
+"""The model of a run's best or last checkpoint, loaded also while another process trains in the run or replaces it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load_model(run: Run, newest: bool = False) -> TrainedModel:
       newest: load the model of the last checkpoint instead.
 
     Raises:
-      InputError: there is no checkpoint yet, or the best one is damaged.
+      InputError: there is no checkpoint yet, or the one to load is damaged.
     """
     path = run.path
     for _ in range(_TRIES):
@@ -75,7 +75,7 @@ def _step(run: Run, newest: bool) -> int | None:
 def _another_checkpoint(run: Run, newest: bool) -> str:
     """What to do where the checkpoint to load is damaged and another one is whole; empty where none is."""
     tried = None
-    with contextlib.suppress(DamagedError):  # where the result of a checkpoint is damaged, none was tried
+    with contextlib.suppress(DamagedError):  # a damaged result, without which the best checkpoint is unknown
         tried = _step(run, newest)
     whole = [step for step in run.checkpoints.steps() if step != tried and run.checkpoints.damage(step) is None]
     if not whole:

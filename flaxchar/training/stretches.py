@@ -109,8 +109,8 @@ def further_steps(
             return None
         if not standing.complete:
             raise InputError(
-                f"the run has taken {standing.taken:,} of its {last.steps:,} steps; go on with it first, without "
-                "`time_budget` and `preset`, and train it further when it is complete, or begin anew with `fresh`"
+                f"the run has taken {standing.taken:,} of its {last.steps:,} steps; leave out `time_budget` and "
+                "`preset` to go on with it, and train it further when it is complete; or begin anew with `fresh`"
             )
         return asked.time_budget
     if as_begun:

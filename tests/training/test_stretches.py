@@ -93,7 +93,9 @@ def test_an_extended_run_is_asked_with_the_command_that_began_or_extended_it():
 def test_a_run_that_is_not_complete_can_be_given_more_steps_but_no_other_time():
     unfinished = standing(STEPS, taken=40, complete=False)
     assert further_steps(unfinished, TrainingConfig(steps=150), 10) == 150
-    with pytest.raises(InputError, match=r"has taken 40 of its 100 steps; go on with it first, without `time_budget`"):
+    with pytest.raises(
+        InputError, match=r"has taken 40 of its 100 steps; leave out `time_budget` and `preset` to go on"
+    ):
         further_steps(unfinished, TWO_MINUTES, 10)
 
 

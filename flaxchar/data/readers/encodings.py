@@ -26,7 +26,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 # How ISO-2022-JP, which has no bytes beyond ASCII, begins Japanese characters.
 _JAPANESE = re.compile(rb"\x1b\$[@B]")
-# The share of texts that must be encoded twice; the others may be damaged.
+# Texts are decoded twice if this share of those beyond ASCII looks encoded twice; the others may be damaged.
 _NEARLY_ALL = 0.95
 # Control characters of latin-1 that no text has; in cp1252 the same bytes are quotation marks, dashes and the euro.
 _C1 = re.compile("[\x80-\x84\x86-\x9f]")

@@ -31,7 +31,7 @@ def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: 
 
     A text that is null counts as empty. A record whose label or source is null is left out and counted. Halves of
     surrogate pairs, which only an escape such as ``\ud83d`` can hold, become U+FFFD and are counted. Texts that were
-    encoded twice, as Facebook and Instagram write them, are decoded twice if the first records are all of that kind.
+    encoded twice, as Facebook and Instagram write them, are decoded twice if nearly all of the first records are such.
 
     Args:
       blocks: the characters of the file, in parts.

@@ -12,7 +12,7 @@ import make_files_page as script
 
 REFUSED = {
     "a bare comma in a text",
-    "a row with too few columns",
+    "a row that ends in the column of the text, where it may be cut off",
     "no such column",
     "a list as a label",
     "chat messages",
