@@ -95,9 +95,12 @@ def _ids_of(ours: Vocabulary, theirs: Vocabulary) -> np.ndarray:
     """The second vocabulary's id of each id of the first, int32 ``[vocab]``."""
     # The ids of `<eos>`, and of the others that stand for no text.
     ids = {0: 0, ours.eos: theirs.eos}
-    for here, there in ((ours.source_end, theirs.source_end), (ours.unknown, theirs.unknown)):
+    for what, here, there in (
+        ("sources", ours.source_end, theirs.source_end),
+        ("an unknown token", ours.unknown, theirs.unknown),
+    ):
         if (here is None) != (there is None):
-            raise InputError("`blend` needs two models of one vocabulary; only one has sources, or an unknown token")
+            raise _different(what, there is None)
         if here is not None and there is not None:
             ids[here] = there
     if (ours.unit, ours.word_rule) != (theirs.unit, theirs.word_rule):
@@ -106,11 +109,18 @@ def _ids_of(ours: Vocabulary, theirs: Vocabulary) -> np.ndarray:
         ("labels", _labels(ours), _labels(theirs)),
         ("tokens", _tokens(ours), _tokens(theirs)),
     ):
-        if differing := sorted(names.keys() ^ numbers.keys()):
-            listed = ", ".join(map(repr, differing[:_SHOWN])) + (" …" if len(differing) > _SHOWN else "")
-            raise InputError(f"`blend` needs two models of one vocabulary; only one has the {what} {listed}")
+        for differing in (sorted(numbers.keys() - names.keys()), sorted(names.keys() - numbers.keys())):
+            if differing:
+                listed = ", ".join(map(repr, differing[:_SHOWN])) + (" …" if len(differing) > _SHOWN else "")
+                raise _different(f"the {what} {listed}", differing[0] in names)
         ids |= {number: numbers[name] for name, number in names.items()}
     return np.array([ids[number] for number in range(ours.size)], np.int32)
+
+
+def _different(what: str, lacking: bool) -> InputError:
+    """The refusal of a second model that lacks something, or that alone has it."""
+    found = "lacks" if lacking else "alone has"
+    return InputError(f"`blend` needs two models of one vocabulary; the one it names {found} {what}")
 
 
 def _labels(vocabulary: Vocabulary) -> dict[str, int]:

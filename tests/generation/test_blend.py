@@ -87,11 +87,12 @@ def test_a_share_out_of_range_is_an_error(one, other, share):
 @pytest.mark.parametrize(
     ("texts", "settings", "told"),
     [
-        (["abc"], {}, "only one has the tokens 'c'"),
+        (["abc"], {}, "the one it names alone has the tokens 'c'"),
+        (["a"], {}, "the one it names lacks the tokens 'b'"),
         (["a b"], {"unit": "word"}, "these cut texts into different tokens"),
-        (["ab"], {"max_vocab": 2}, "only one has sources, or an unknown token"),
-        (["ab"], {"labels": ["x", "y"]}, "only one has the labels 'x', 'y'"),
-        (["ab"], {"sources": True}, "only one has sources, or an unknown token"),
+        (["ab"], {"max_vocab": 2}, "the one it names alone has an unknown token"),
+        (["ab"], {"labels": ["x", "y"]}, "the one it names alone has the labels 'x', 'y'"),
+        (["ab"], {"sources": True}, "the one it names alone has sources"),
     ],
 )
 def test_different_vocabularies_are_told_apart(one, texts, settings, told):
