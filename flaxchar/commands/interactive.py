@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from flaxchar.commands.dialogue import ACTIONS, COMMANDS, Dialogue, Quit, explain
+from flaxchar.commands.signals import Interrupted
 from flaxchar.commands.writing import SampleOptions
 from flaxchar.config import InputError, missing_extra
 
@@ -36,6 +37,8 @@ def interact(lm: LanguageModel, options: SampleOptions) -> None:
         while True:
             try:
                 line = ask()
+            except Interrupted:  # SIGTERM or SIGHUP
+                raise
             except KeyboardInterrupt:  # clears the line
                 continue
             except EOFError:
@@ -47,6 +50,8 @@ def interact(lm: LanguageModel, options: SampleOptions) -> None:
                 return
             except InputError as error:
                 print(f"! {explain(error)}", flush=True)
+            except Interrupted:
+                raise
             except KeyboardInterrupt:  # ends the text, not the program
                 print(" …", flush=True)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import builtins
 import io
+import os
+import pty
 import signal
+import subprocess
 import sys
+import time
 
 import pytest
-from helpers import untrained_model
+from helpers import ROOT, environment, untrained_model
 
 from flaxchar import InputError
-from flaxchar.commands import interactive
+from flaxchar.commands import interactive, signals
 from flaxchar.commands.dialogue import Dialogue
 from flaxchar.commands.writing import SampleOptions
 
@@ -79,6 +83,27 @@ def test_ctrl_c_ends_a_text_and_not_the_program(lm, monkeypatch, capsys):
     lines = in_a_terminal(lm, f"the \rthe \r/settings\r{CTRL_D}", monkeypatch, capsys)
     assert lines == ["the  …", "the  …", "temperature 0.8 · size 20"]
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+def test_other_signals_end_the_program_with_one_line(lm, tmp_path, terminal, number):
+    lm.save(tmp_path / "r")
+    ours, theirs = pty.openpty() if terminal else os.pipe()[::-1]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "sample.py"), "--workdir", str(tmp_path / "r"), "--size", "5", "--interactive"],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1"),
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, b"the\r" if terminal else b"the\n")
+    while "the" not in process.stdout.readline():
+        assert process.poll() is None
+    time.sleep(0.5)  # it asks for the next line
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    os.close(ours)
+    assert (process.returncode, err.splitlines()[-1:]) == (128 + number, [signals.describe(number)])
 
 
 def test_other_input_is_read_line_by_line(lm, monkeypatch, capsys):
