@@ -164,6 +164,17 @@ def test_the_time_of_the_baselines_is_estimated_from_a_part_of_the_texts(monkeyp
     assert held_out == 10
 
 
+def test_the_first_source_may_be_longer_than_all_that_is_read(monkeypatch):
+    module = importlib.import_module("flaxchar.analysis.baselines")
+    monkeypatch.setattr(module, "MOST_TOKENS", 8)
+    monkeypatch.setattr(module, "_PROBED_TOKENS", 8)
+    pairs = [Example("abba", source="ab" * 40), Example("bab", source="b")]
+    corpus = encode_corpus(make_corpus(pairs, pairs, DataConfig(), 0), DataConfig())
+    assert baseline_seconds(corpus, True) > 0
+    bits = baselines(corpus, bos=True)
+    assert 0 < bits["Kneser-Ney 2-gram"] < bits["uniform"]
+
+
 def test_without_held_out_texts_the_baselines_take_no_time():
     assert baseline_seconds(small_corpus([]), True) == 0
 
