@@ -60,14 +60,17 @@ def too_large(model: ModelConfig, training: TrainingConfig, memory: int | None =
         )
 
 
-def step_bytes(model: ModelConfig, rows: int, width: int) -> int:
-    """Bytes that a training step takes at least for a batch: the gates of all layers, which its backward pass needs.
+def step_bytes(model: ModelConfig, rows: int, width: int, sources: bool = False) -> int:
+    """Bytes that a training step takes at least for a batch: what its backward pass needs of the forward pass.
+
+    These are the gates of all layers, and with ``sources`` the two softmaxes of each state over all states.
 
     Example::
 
         in_bytes(step_bytes(ModelConfig(hidden=128), rows=32, width=1_000_000))  # "65.5 GB"
     """
-    return 4 * rows * width * model.layers * _CELLS[model.cell][0] * model.hidden
+    attention = 2 * width if sources else 0
+    return 4 * rows * width * (model.layers * _CELLS[model.cell][0] * model.hidden + attention)
 
 
 def machine_memory() -> int | None:

@@ -44,11 +44,11 @@ def test_the_optimizer_and_the_average_count():
     assert list(too_large(model, TrainingConfig(optimizer="adam"), memory))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_step_is_never_estimated_larger_than_what_its_backward_pass_keeps(cell):
+@pytest.mark.parametrize(("cell", "sources"), [*((cell, False) for cell in CELLS), ("lstm", True)])
+def test_a_step_is_never_estimated_larger_than_what_its_backward_pass_keeps(cell, sources):
     """Else batches that fit would be refused."""
-    config, rows, width = ModelConfig(cell=cell, hidden=16, layers=2), 4, 64
-    model = CharLM(20, config)
+    config, rows, width = ModelConfig(cell=cell, hidden=16, layers=2), 4, 300 if sources else 64
+    model = CharLM(20, config, source_end=18 if sources else None)
     ids = jnp.ones((rows, width), jnp.int32)
 
     def loss(params):
@@ -57,7 +57,7 @@ def test_a_step_is_never_estimated_larger_than_what_its_backward_pass_keeps(cell
 
     backward = jax.eval_shape(lambda: jax.vjp(loss, init_params(model, jax.random.key(0)))[1])
     kept = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
-    assert kept / 8 < step_bytes(config, rows, width) <= kept
+    assert kept / 8 < step_bytes(config, rows, width, sources) <= kept
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batch
     """
     batches = _batches(corpus, config, layout)
     if layout.mesh.devices.flat[0].platform == "cpu":
-        _check_memory(batches, len(range(batches.rows)[layout.own_rows(batches.rows)]), config)
+        rows, vocabulary = len(range(batches.rows)[layout.own_rows(batches.rows)]), corpus.vocabulary
+        _check_memory(batches, rows, config, vocabulary.source_end is not None and not vocabulary.classifies)
     return batches
 
 
@@ -106,13 +107,14 @@ def _batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batches:
     )
 
 
-def _check_memory(batches: Batches, rows: int, config: Config) -> None:
+def _check_memory(batches: Batches, rows: int, config: Config, sources: bool) -> None:
     """Refuse batches that do not fit into memory: the system would kill the process without a message."""
     width, memory = max(batches.widths), machine_memory()
-    needed = step_bytes(config.model, rows, width)
+    needed = step_bytes(config.model, rows, width, sources)
     if memory is None or needed <= memory:
         return
-    name, advice = ("window", "") if config.data.window else ("max_length", ", or read running text with `window`")
+    name = "window" if config.data.window else "max_length"
+    advice = "" if config.data.window or sources else ", or read running text with `window`"
     raise InputError(
         f"a batch of {rows:,} × {width:,} tokens takes {in_bytes(needed)} or more to train on, but this machine has "
         f"{in_bytes(memory)} of memory; lower `{name}` or `batch_size`{advice}"

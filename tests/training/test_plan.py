@@ -157,6 +157,17 @@ def test_a_run_that_cannot_keep_its_budget_says_so_at_its_first_step():
 
 
 @pytest.mark.usefixtures("as_on_a_cpu")
+def test_the_attention_to_long_sources_counts(monkeypatch, tmp_path):
+    pairs = [flaxchar.Example("ab", source="ab" * 5000)] * 4
+    monkeypatch.setattr(plan, "machine_memory", lambda: 10**9)
+    told = r"a batch of 4 × 10,00\d tokens takes \d.*GB or more .*; lower `max_length` or `batch_size`$"
+    with pytest.raises(InputError, match=told):
+        flaxchar.train(
+            pairs, workdir=tmp_path / "r", hidden=4, steps=1, batch_size=4, val_fraction=0.0, max_length=10**5
+        )
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("data", "advice"),
     [
