@@ -147,7 +147,7 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
     if vocabulary.source_end is not None:
         texts = corpus.held_out if len(corpus.held_out) else corpus.train
         sources = [texts[k][:end] for k, end in enumerate(texts.sources[:SHOWN_SOURCES].tolist())]
-        return [(f"{vocabulary.decode(ids[:-1])}{SOURCE_END}", ids.astype(np.int32)) for ids in sources]
+        return [(f"{_shown(ids[:-1], vocabulary)}{SOURCE_END}", ids.astype(np.int32)) for ids in sources]
     set_by_user = training.sample_prompts != TrainingConfig().sample_prompts
     if set_by_user:
         form = config.data.normalize
@@ -163,6 +163,11 @@ def sample_prompts(corpus: EncodedCorpus, config: Config) -> list[tuple[str, np.
         ]
     beginning = before_a_text(config.data, vocabulary)  # of running text
     return [(prompt, vocabulary.encode(prompt) if prompt else beginning) for prompt in given]
+
+
+def _shown(ids: np.ndarray, vocabulary: Vocabulary) -> str:
+    """A source to look at, with U+FFFD for each unknown token."""
+    return "".join("\ufffd" if k == vocabulary.unknown else vocabulary.decode([k]) for k in ids.tolist())
 
 
 def _begins_a_text(prompt: str, vocabulary: Vocabulary, texts: EncodedTexts) -> bool:

@@ -93,6 +93,16 @@ def test_samples_begin_with_the_default_prompt_where_a_text_does(texts, prompt):
     assert (shown, corpus.vocabulary.decode(ids)) == (prompt, prompt)
 
 
+def test_a_source_is_shown_with_a_sign_for_each_unknown_word():
+    examples = [Example("one two", source="two one two"), Example("two one", source="one one")] * 3
+    asked = [Example("one two", source="two four, one")]
+    data = Config().replace(unit="word").data
+    corpus = encode_corpus(make_corpus(examples, asked, data, 0), data)
+    ((shown, ids),) = sample_prompts(corpus, Config(data=data))
+    assert shown.startswith("two \ufffd\ufffd one")
+    assert corpus.vocabulary.unknown in ids
+
+
 def test_a_prompt_of_the_user_that_cannot_be_encoded_is_an_error_and_the_default_one_is_left_out():
     corpus, config = encoded(["abba", "aab"], [])
     assert [(prompt, len(ids)) for prompt, ids in sample_prompts(corpus, config)] == [("", 0)]
