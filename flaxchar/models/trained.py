@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.models.charlm import CharLM, Params, make_model
-from flaxchar.sizes import count_parameters
+from flaxchar.models.charlm import CharLM, Params, init_params, make_model
+from flaxchar.validation import shown
 
 
 def all_finite(params: Params) -> bool:
     """Whether every parameter is a finite number."""
     return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
+
+
+def _mismatch(params: Any, model: CharLM) -> str | None:
+    """The first difference between parameters and those of a model, in words; None if there is none."""
+    expected = _by_name(jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    found = _by_name(params)
+    for name in [*expected, *found]:
+        if name not in found:
+            return f"{name} is missing"
+        if name not in expected:
+            return f"{name} belongs to no layer"
+        shape, dtype = (getattr(found[name], each, None) for each in ("shape", "dtype"))
+        if shape != expected[name].shape:
+            return f"{name} has the shape {shape}, not {expected[name].shape}"
+        if dtype != expected[name].dtype:
+            return f"{name} is an array of {dtype}, not of {expected[name].dtype}"
+    return None
+
+
+def _by_name(params: Any) -> dict[str, Any]:
+    """The leaves of a pytree by their path: ``lstm_0.kernel``."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator=".") or "it": leaf for path, leaf in leaves}
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -29,7 +53,8 @@ class TrainedModel:
       config: all settings the model was trained with.
 
     Raises:
-      InputError: the parameters are not as many as vocabulary and settings need.
+      InputError: a parameter is missing or too many, or has another shape or dtype than vocabulary and settings give
+        it; or the vocabulary or the settings are of another type.
 
     Example::
 
@@ -42,12 +67,14 @@ class TrainedModel:
     config: Config
 
     def __post_init__(self) -> None:
-        expected = count_parameters(self.config.model, self.model.vocab, self.model.source_end is not None)
-        found = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        if found != expected:  # the native decode loop would read beyond the arrays
+        for name, kind in (("vocabulary", Vocabulary), ("config", Config)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"`{name}` is {shown(getattr(self, name))}; it must be a flaxchar.{kind.__name__}")
+        # The native decode loop reads the arrays by the sizes that the settings give, without a check.
+        if (problem := _mismatch(self.params, self.model)) is not None:
             raise InputError(
-                f"`params` holds {found:,} numbers, but `vocabulary` and `config` make a model of {expected:,}; give "
-                "the three that belong together"
+                f"`params` is of another model than `vocabulary` and `config`: {problem}; give the three that belong "
+                "together"
             )
 
     @functools.cached_property

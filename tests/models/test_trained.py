@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from flaxchar import Config, InputError, Vocabulary, init_params
@@ -34,7 +35,53 @@ def test_a_record_prints_in_a_line_and_is_compared_and_hashed_as_an_object():
 @pytest.mark.parametrize("settings", [{"hidden": 16}, {"layers": 2}, {"cell": "lstm"}])
 def test_parameters_of_another_model_are_refused(settings):
     trained = make_trained()
-    with pytest.raises(InputError, match=r"`params` holds 401 numbers, but `vocabulary` and `config` make a model of"):
+    with pytest.raises(InputError, match=r"`params` is of another model than `vocabulary` and `config`: "):
         TrainedModel(trained.params, trained.vocabulary, trained.config.replace(**settings))
-    with pytest.raises(InputError, match=r"`params` holds 401 numbers"):
+    with pytest.raises(InputError, match=r"embedding has the shape \(5, 4\), not \(6, 4\); give the three"):
         TrainedModel(trained.params, Vocabulary(tuple("abcd")), trained.config)
+
+
+def changed(name, change):
+    params = jax.tree.map(np.array, make_trained().params)
+    layer, _, name = name.rpartition(".")
+    within = params[layer] if layer else params
+    within[name] = change(within[name])
+    return params
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (changed("logits.kernel", np.transpose), r"logits.kernel has the shape \(5, 8\), not \(8, 5\)"),
+        (changed("gru_0.bias", lambda array: array.astype(np.float64)), "is an array of float64, not of float32"),
+        (changed("gru_0.bias", lambda array: array.astype(">f4")), "is an array of >f4, not of float32"),
+        (changed("gru_0.kernel", np.ndarray.tolist), r"gru_0.kernel is missing"),
+        ({"params": make_trained().params}, "embedding is missing"),
+        ({**make_trained().params, "more": np.zeros(3, np.float32)}, "more belongs to no layer"),
+    ],
+)
+def test_parameters_that_are_not_the_models_are_refused_by_name(params, told):
+    trained = make_trained()
+    with pytest.raises(InputError, match=told):
+        TrainedModel(params, trained.vocabulary, trained.config)
+
+
+def test_arrays_of_numpy_and_of_jax_are_parameters():
+    trained = make_trained()
+    assert TrainedModel(jax.tree.map(np.asarray, trained.params), trained.vocabulary, trained.config).model
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("vocabulary", None, "it must be a flaxchar.Vocabulary"),
+        ("config", {"hidden": 8}, "it must be a flaxchar.Config"),
+        ("params", None, "embedding is missing"),
+        ("params", [1.0], "embedding is missing"),
+    ],
+)
+def test_values_of_other_types_are_refused_by_name(name, value, told):
+    trained = make_trained()
+    setattr(trained, name, value)
+    with pytest.raises(InputError, match=rf"`{name}` is .*{told}"):
+        trained.__post_init__()  # the tests check the types of calls, so a call would not reach it
