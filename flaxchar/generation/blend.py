@@ -93,6 +93,10 @@ def blended(first: TrainedModel, blend: tuple[TrainedModel, float] | None) -> tu
 
 def _ids_of(ours: Vocabulary, theirs: Vocabulary) -> np.ndarray:
     """The second vocabulary's id of each id of the first, int32 ``[vocab]``."""
+    if theirs.classifies:
+        raise InputError("`blend` names a classifier, which does not write; name a language model")
+    if (ours.unit, ours.word_rule) != (theirs.unit, theirs.word_rule):
+        raise InputError("`blend` needs two models of one vocabulary; these cut texts into different tokens")
     # The ids of `<eos>`, and of the others that stand for no text.
     ids = {0: 0, ours.eos: theirs.eos}
     for what, here, there in (
@@ -103,8 +107,6 @@ def _ids_of(ours: Vocabulary, theirs: Vocabulary) -> np.ndarray:
             raise _different(what, there is None)
         if here is not None and there is not None:
             ids[here] = there
-    if (ours.unit, ours.word_rule) != (theirs.unit, theirs.word_rule):
-        raise InputError("`blend` needs two models of one vocabulary; these cut texts into different tokens")
     for what, names, numbers in (
         ("labels", _labels(ours), _labels(theirs)),
         ("tokens", _tokens(ours), _tokens(theirs)),

@@ -90,6 +90,8 @@ def test_a_share_out_of_range_is_an_error(one, other, share):
         (["abc"], {}, "the one it names alone has the tokens 'c'"),
         (["a"], {}, "the one it names lacks the tokens 'b'"),
         (["a b"], {"unit": "word"}, "these cut texts into different tokens"),
+        (["a b"], {"unit": "word", "max_vocab": 2}, "these cut texts into different tokens"),
+        (["ab"], {"labels": ["x", "y"], "head": "classifier"}, "names a classifier, which does not write"),
         (["ab"], {"max_vocab": 2}, "the one it names alone has an unknown token"),
         (["ab"], {"labels": ["x", "y"]}, "the one it names alone has the labels 'x', 'y'"),
         (["ab"], {"sources": True}, "the one it names alone has sources"),
