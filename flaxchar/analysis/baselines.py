@@ -183,13 +183,14 @@ def baseline_seconds(corpus: EncodedCorpus, bos: bool) -> float:
 def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> EncodedTexts:
     """The first texts: at most ``most`` tokens without sources, and ``_MOST_WITH_SOURCES`` times ``most`` with them.
 
-    The first text is cut short if it alone is longer.
+    The first text is cut short if it alone is longer; its source stays whole.
     """
-    tokens = texts.offsets[1:]
+    tokens, source = texts.offsets[1:], 0
     if texts.source_end is not None:
-        tokens = np.maximum(tokens - np.cumsum(texts.sources), tokens // _MOST_WITH_SOURCES)
+        sources = texts.sources
+        tokens, source = np.maximum(tokens - np.cumsum(sources), tokens // _MOST_WITH_SOURCES), int(sources[0])
     kept = int(np.searchsorted(tokens, most, "right"))
-    offsets = texts.offsets[: kept + 1] if kept else np.minimum(texts.offsets[:2], most)
+    offsets = texts.offsets[: kept + 1] if kept else np.minimum(texts.offsets[:2], source + most)
     return vocabulary.texts(texts.ids[: offsets[-1]], offsets)
 
 
