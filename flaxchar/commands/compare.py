@@ -16,7 +16,7 @@ from flaxchar.commands import process
 from flaxchar.commands.comparison import Outcome, table, write_report
 from flaxchar.commands.flags import as_flags
 from flaxchar.commands.options import DebugOptions, parse, with_absolute_paths
-from flaxchar.commands.output import announce_stdin
+from flaxchar.commands.output import announce_stdin, print_line, printable
 from flaxchar.config import Config, InputError, TrainingDiverged
 from flaxchar.presets import resolve
 from flaxchar.settings import LENGTHS
@@ -85,20 +85,21 @@ def compare(arguments: Sequence[str]) -> int:
     except OSError as error:
         raise InputError(f"`workdir` is {folder}, where no folder can be made: {error.strerror}") from error
     for line in corpus.report:
-        print(as_flags(line), flush=True)
+        print_line(as_flags(line))
     outcomes: list[Outcome] = []
     started = process.STARTED  # the first run's time budget counts from the start of the command
     for combination, config, layout in zip(combinations, configs, layouts, strict=True):
         outcome = _train(Outcome(combination), config, folder, corpus, started, layout)
         outcomes.append(outcome)
         result = outcome.failure or f"held-out {outcome.held_out:.4f} bits/char after {outcome.seconds:.0f} s"
-        print(f"{outcome.name}: {result}", flush=True)
+        print_line(f"{outcome.name}: {result}")
         if _has_results(outcomes):
             write_report(folder, outcomes)
         started = time.monotonic()
-    print("\n".join(table(outcomes)))
+    for line in table(outcomes):
+        print_line(line)
     if _has_results(outcomes):
-        print(f"written to {folder}: compare.md, compare.json, compare.png")
+        print_line(f"written to {folder}: compare.md, compare.json, compare.png")
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
@@ -123,7 +124,7 @@ def _train(
     except (InputError, TrainingDiverged) as error:
         return outcome._replace(failure=as_flags(str(error)))
     except Exception as error:
-        print(f"{outcome.name} failed: {error}", file=sys.stderr)
+        print(printable(f"{outcome.name} failed: {error}"), file=sys.stderr)
         return outcome._replace(failure=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     finally:
         jax.clear_caches()  # no combination uses the programs of another; together they would fill the memory

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands import process
 from flaxchar.commands.options import FieldOptions, ModelOptions, parse
-from flaxchar.commands.output import announce_stdin, printable
+from flaxchar.commands.output import announce_stdin, print_line, printable
 from flaxchar.config import InputError
 from flaxchar.data.readers.reading import STDIN, shown
 from flaxchar.storage import create_file
@@ -82,7 +82,7 @@ def compress(arguments: Sequence[str]) -> int:
     lm = process.load_model(options.workdir)
     compressed = lm.compress(content)
     _create(output, compressed)
-    print(
+    print_line(
         f"{output}: {len(compressed):,} bytes instead of {len(original):,}, "
         f"{8 * len(compressed) / max(1, characters):.4f} bits/char"
     )
@@ -109,7 +109,7 @@ def decompress(arguments: Sequence[str]) -> int:
     except UnicodeEncodeError:
         raise InputError(f"{options.file} holds half of a surrogate pair, which no file of text can hold") from None
     _create(output, restored)
-    print(f"{output}: {len(restored):,} bytes from {len(data):,}")
+    print_line(f"{output}: {len(restored):,} bytes from {len(data):,}")
     return 0
 
 

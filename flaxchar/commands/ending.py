@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flaxchar.commands import process
+from flaxchar.commands.output import print_line
 from flaxchar.config import Config
 from flaxchar.validation import counted
 
@@ -54,69 +55,70 @@ def report_ending(path: Path, corpus: EncodedCorpus, observer: ConsoleObserver) 
     run.close()
     folder = shlex.quote(str(path))
     if not observer.trained:
-        print(
+        print_line(
             f"the run is complete ({ending.last:,} steps); to train further: python train.py --workdir {folder} "
             f"--steps {2 * ending.last}, or --time-budget 10m"
         )
     if observer.skipped:
-        print(f"{counted(observer.skipped, 'update')} skipped, because loss or gradient had exploded")
+        print_line(f"{counted(observer.skipped, 'update')} skipped, because loss or gradient had exploded")
     if ending.last < ending.steps and observer.interrupted is not None:
-        print(
+        print_line(
             f"stopped by {observer.interrupted.name} at step {ending.last:,} of {ending.steps:,} and saved in {path}; "
             f"to continue: python train.py --workdir {folder}"
         )
         return 128 + observer.interrupted
     if ending.last < ending.steps:
-        print(
+        print_line(
             f"stopped early at step {ending.last:,} of {ending.steps:,}: "
             f"{counted(ending.config.training.patience or 0, 'evaluation')} without a better result (--patience)"
         )
     if corpus.vocabulary.classifies:
         _report_classifier(path, ending)
-        print(f"to classify texts: flaxchar classify FILE --workdir {folder}")
+        print_line(f"to classify texts: flaxchar classify FILE --workdir {folder}")
         return 0
     _report_language_model(run, corpus, ending)
     given = f" --label {shlex.quote(corpus.vocabulary.labels[0])}" if corpus.vocabulary.labels else ""
     if corpus.vocabulary.source_end is not None:
         given += ' --source "A SOURCE"'
-    print(f"to write more: python sample.py --workdir {folder} --temperature 0.8{given}")
+    print_line(f"to write more: python sample.py --workdir {folder} --temperature 0.8{given}")
     return 0
 
 
 def _report_classifier(path: Path, ending: _Ending) -> None:
     if ending.result is not None:
         step, bits = ending.result
-        print(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/text ({path})")
+        print_line(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/text ({path})")
 
 
 def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> None:
     """Print the result of a language model beside its entropy floor and the baselines."""
     if ending.result is None:
-        print(f"done at step {ending.last:,}; nothing was held out to evaluate on ({run.path})")
+        print_line(f"done at step {ending.last:,}; nothing was held out to evaluate on ({run.path})")
         return
     step, bits = ending.result
-    print(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/char ({run.path})", flush=True)
+    print_line(f"best checkpoint: step {step:,}, held-out {bits:.4f} bits/char ({run.path})")
     unknown = corpus.held_out_unknown.describe("held-out ", corpus.vocabulary.unit, bits)
     if unknown:
-        print(f"  {unknown}", flush=True)
+        print_line(f"  {unknown}")
     if corpus.floor is not None:
-        print(
+        print_line(
             f"  {bits / corpus.floor - 1:.1%} above the entropy floor, {corpus.floor:.4f} bits/char, which no "
             "model can beat",
-            flush=True,
         )
     from flaxchar.analysis.baselines import baselines
 
     try:
         table = run.baselines(lambda: baselines(corpus, ending.config.data.bos))
     except KeyboardInterrupt:
-        print("the run is complete; only its baselines are missing, which the same command computes when it runs again")
+        print_line(
+            "the run is complete; only its baselines are missing, which the same command computes when it runs again"
+        )
         raise
-    print("bits/char of the same held-out texts:")
+    print_line("bits/char of the same held-out texts:")
     for name, value in [*table.items(), ("this model", bits)]:
-        print(f"  {value:7.4f}  {name}")
+        print_line(f"  {value:7.4f}  {name}")
     if corpus.held_out.source_end is not None and len(corpus.held_out) > 1:
-        print(f"  {_exchanged_bits(run.path, corpus):7.4f}  this model, given the source of another text")
+        print_line(f"  {_exchanged_bits(run.path, corpus):7.4f}  this model, given the source of another text")
 
 
 def _exchanged_bits(path: Path, corpus: EncodedCorpus) -> float:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse
+from flaxchar.commands.output import print_line
 from flaxchar.config import InputError
 from flaxchar.sizes import in_bytes
 from flaxchar.validation import setting
@@ -54,5 +55,5 @@ def export(arguments: Sequence[str]) -> int:
     files = sorted(output.iterdir()) if output.is_dir() else [output]
     size = sum(file.stat().st_size for file in files)
     names = f": {', '.join(file.name for file in files)}" if output.is_dir() else ""
-    print(f"{output}: {in_bytes(size)}{names}")
+    print_line(f"{output}: {in_bytes(size)}{names}")
     return 0

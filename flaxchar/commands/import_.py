@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flaxchar.commands import process
 from flaxchar.commands.options import ModelOptions, parse
+from flaxchar.commands.output import print_line
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -56,7 +57,7 @@ def import_model(arguments: Sequence[str]) -> int:
     lm = library.import_model(options.file, vocabulary=options.vocabulary, bos=bos)
     lm.save(path)
     folder = shlex.quote(str(path))
-    print(f"{path}: {lm!r}, {counted(count_params(lm.params), 'parameter')}")
-    print(f"to write: python sample.py --workdir {folder}")
-    print(f"to train it further: python train.py --data FILE --init-from {folder} --workdir ANOTHER")
+    print_line(f"{path}: {lm!r}, {counted(count_params(lm.params), 'parameter')}")
+    print_line(f"to write: python sample.py --workdir {folder}")
+    print_line(f"to train it further: python train.py --data FILE --init-from {folder} --workdir ANOTHER")
     return 0

@@ -43,6 +43,11 @@ def printable(text: str) -> str:
     return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def print_line(text: str) -> None:
+    """Print a text as one line at once, made ``printable``: it may hold the name of a file or a folder."""
+    print(printable(text), flush=True)
+
+
 def print_json(record: dict[str, Any]) -> None:
     """Print a record as a line of JSON: in ASCII where stdout is not UTF-8."""
     # Half of a surrogate pair is written as an escape by `escape_unencodable`, which is valid in JSON.

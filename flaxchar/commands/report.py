@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flaxchar.commands import process
 from flaxchar.commands.options import DebugOptions, parse
+from flaxchar.commands.output import print_line
 from flaxchar.config import InputError
 from flaxchar.validation import setting
 
@@ -49,6 +50,6 @@ def report(arguments: Sequence[str]) -> int:
     made = make_report(path, options.label_field)
     replace_file(output, render(made))
     for line in findings(made):
-        print(line)
-    print(f"written: {output} ({output.stat().st_size / 1e6:.2f} MB)")
+        print_line(line)
+    print_line(f"written: {output} ({output.stat().st_size / 1e6:.2f} MB)")
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flaxchar.commands import process, signals
 from flaxchar.commands.options import DebugOptions, parse
+from flaxchar.commands.output import print_line
 from flaxchar.config import missing_extra
 from flaxchar.validation import setting
 
@@ -46,7 +47,7 @@ def serve(arguments: Sequence[str]) -> int:
     from flaxchar.serve.server import PageServer
 
     server = PageServer([Path(run) for run in options.runs], options.host, options.port)
-    print(f"flaxchar serves {', '.join(options.runs)} at {server.url} (Ctrl-C ends it)", flush=True)
+    print_line(f"flaxchar serves {', '.join(options.runs)} at {server.url} (Ctrl-C ends it)")
     if server.token is not None:
         print(
             f"whoever reaches {options.host} and knows this address can use the models; it is not encrypted",

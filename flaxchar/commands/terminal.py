@@ -57,8 +57,8 @@ class ConsoleObserver(Observer):
         self.skipped = 0
 
     def say(self, line: str) -> None:
-        """Print a line, above the live display if there is one."""
-        self.console.print(line)
+        """Print a line, above the live display if there is one; it may hold names of files, which may be anything."""
+        self.console.print(printable(line))
 
     def prepared(self, lines: list[str]) -> None:
         """Print a description of the texts, the network or the machine."""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flaxchar.commands.output import print_line, printable
 from flaxchar.commands.painter import CURVES, Painter
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.training.loop import Progress
@@ -53,7 +54,7 @@ class CurvesView(Observer):
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             _tell(f"{self._run / CURVES} is not drawn: {reason}")
         else:
-            print(f"curves: {self._run / CURVES}")
+            print_line(f"curves: {self._run / CURVES}")
 
 
 class TensorBoardView(Observer):
@@ -109,4 +110,4 @@ class TensorBoardView(Observer):
 
 
 def _tell(sentence: str) -> None:
-    print(f"flaxchar: {sentence}", file=sys.stderr)
+    print(f"flaxchar: {printable(sentence)}", file=sys.stderr)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import warnings
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -109,3 +111,27 @@ def test_commands_print_in_ascii_what_a_model_of_anything_writes(tmp_path, varia
     train = run_command("train.py", *trained, *SMALL, **variables)
     assert train.returncode == 0, train.stderr
     assert "  greedy  | Zo\\xeb" in train.stdout
+
+
+def test_what_train_and_report_print_never_obeys_a_name(tmp_path, run_here, monkeypatch):
+    """The names of a zip file's members and of a run may hold escape sequences and line breaks."""
+    lines = [f"{word} {number}" for word in ("rain", "wind", "snow") for number in range(20)]
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as file:
+        for name in ("d/e\n.txt", "d/c\x1b]0;hi\x07.txt"):
+            file.writestr(name, ("\ufeff" + "\n".join(lines)).encode("utf-16-le"))
+        file.writestr("d/x\x1b.bin", b"\0\1\2")
+    run = tmp_path / "w\x1b[3\nm"
+    trained = run_here("train", "--data", str(tmp_path / "z.zip"), "--workdir", str(run), "--steps", "1", *SMALL)
+    monkeypatch.setattr("flaxchar.insight.report.make_report", lambda path, label_field: None)
+    monkeypatch.setattr("flaxchar.insight.page.render", lambda made: "page")
+    monkeypatch.setattr("flaxchar.insight.findings.findings", lambda made: ["a finding"])
+    reported = run_here("report", str(run))
+    for result, parts in (
+        (trained, (r"d/e\n.txt", r"d/c\x1b]0;hi\x07.txt", r"d/x\x1b.bin", r"(" + str(tmp_path) + r"/w\x1b[3\nm)")),
+        (reported, (r"w\x1b[3\nm/report.html",)),
+    ):
+        assert result.returncode == 0, result.stderr
+        printed = result.stdout + result.stderr
+        assert [part for part in parts if part not in printed] == []
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]", printed)
+        assert not re.search(r"^(\.txt|m\b)", printed, re.M)
