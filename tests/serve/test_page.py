@@ -167,6 +167,22 @@ def test_a_new_checkpoint_leaves_the_alternatives_open(visit):
 
 
 @pytest.mark.slow
+def test_alternatives_of_an_old_text_close_when_the_new_one_comes(visit):
+    page = visit("surprise")
+    page.fill("#surprise-text", "Hannah")
+    expect(page.locator("#surprise-heat .token")).to_have_count(7)
+    held = []
+    page.route("**/score", lambda route: held.append(route))  # noqa: PLW0108  Playwright takes no built-in method
+    with page.expect_request("**/score"):
+        page.fill("#surprise-text", "Anna")
+    page.locator("#surprise-heat .token").nth(2).click()  # the list opens while the new text is measured
+    expect(page.locator("#alternatives")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator("#surprise-heat .token")).to_have_count(5)
+    expect(page.locator("#alternatives")).to_be_hidden()
+
+
+@pytest.mark.slow
 def test_a_text_streams_and_stops(visit, server):
     page = visit(motion="no-preference")
     set_seed(page, size=4000)

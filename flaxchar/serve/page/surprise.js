@@ -1,7 +1,7 @@
 // The view that measures: each character of a text, shaded by its surprise; and the probabilities of its labels.
 
 import { latest, Refused, send } from "./api.js";
-import { choice, closeWithin, element, moveByArrows, tokenSpan } from "./tokens.js";
+import { choice, element, moveByArrows, replaceTokens, tokenSpan } from "./tokens.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,9 +18,8 @@ export function setUpSurprise(given) {
   moveByArrows(heat);
   const measure = latest(250, async (signal) => {
     const text = $("surprise-text").value;
-    closeWithin(heat);
     if (!text) {
-      heat.replaceChildren();
+      replaceTokens(heat);
       $("surprise-status").textContent = "";
       showProblem("surprise");
       return;
@@ -29,14 +28,14 @@ export function setUpSurprise(given) {
       const result = await send("score", { ...given(), text }, signal);
       const spans = result.tokens.map((token) => tokenSpan(token, null));
       if (spans.length) spans[0].tabIndex = 0;
-      heat.replaceChildren(...(result.given ? [element("span", "prompt", result.given)] : []), ...spans);
+      replaceTokens(heat, ...(result.given ? [element("span", "prompt", result.given)] : []), ...spans);
       const bits = result.bits_per_character;
       const measured = bits === null ? "Nothing of it is predicted." : `${bits.toFixed(2)} bits per character.`;
       $("surprise-status").textContent = [measured, ...result.notes].join(" ");
       showProblem("surprise");
     } catch (error) {
       if (signal.aborted) return;
-      heat.replaceChildren();
+      replaceTokens(heat);
       $("surprise-status").textContent = "";
       showProblem("surprise", error);
     }

@@ -76,9 +76,11 @@ export function close() {
   popover.hidden = true;
 }
 
-// Close the list if its token is one of the container's, because that text is about to change.
-export function closeWithin(container) {
+// Show other tokens in a container. The list closes if it belongs to one of those that go, also where it was opened while
+// the new ones were on their way.
+export function replaceTokens(container, ...spans) {
   if (container.contains(owner)) close();
+  container.replaceChildren(...spans);
 }
 
 export function choice(text, share, own, pick) {

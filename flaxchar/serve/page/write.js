@@ -1,7 +1,7 @@
 // The view that writes: a prompt, the text as it comes, and its alternatives, from which one can go on.
 
 import { generate, Refused } from "./api.js";
-import { close, element, moveByArrows, tokenSpan } from "./tokens.js";
+import { element, moveByArrows, replaceTokens, tokenSpan } from "./tokens.js";
 
 const $ = (id) => document.getElementById(id);
 const written = $("written");
@@ -48,7 +48,7 @@ export function clearWritten() {
   stop();
   prompt = "";
   tokens = [];
-  written.replaceChildren();
+  replaceTokens(written);
   $("write-status").textContent = "";
   $("write-aloud").textContent = "";
   $("go-on").disabled = true;
@@ -76,7 +76,6 @@ function settings() {
 // Go on from the text that is there.
 async function begin(given) {
   stop();
-  close();
   const controller = new AbortController();
   underWay = controller;
   const length = [...text()].length;
@@ -148,7 +147,7 @@ function add(token, given) {
 
 function draw(given) {
   const begin = prompt ? [element("span", "prompt", prompt)] : [];
-  written.replaceChildren(...begin, ...tokens.map((_, k) => span(k, given)));
+  replaceTokens(written, ...begin, ...tokens.map((_, k) => span(k, given)));
 }
 
 function span(k, given) {
