@@ -7,6 +7,7 @@ import contextlib
 import json
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from importlib import resources
@@ -34,8 +35,11 @@ from flaxchar.serve.pool import ModelPool, ServedRun
 from flaxchar.serve.requests import ClassifyBody, GenerateBody, ScoreBody, read_body
 from flaxchar.serve.streams import Ended, Stream, Token
 from flaxchar.storage import StorageError
+from flaxchar.validation import counted, shown
 
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+# The most characters that are named among those that were left out of a text.
+_MOST_NAMED = 8
 # Held while warnings are caught, because all threads share one list of warning filters.
 _WARNINGS = threading.Lock()
 
@@ -111,6 +115,9 @@ class _Api:
             lm = run.model()
             _check_units(lm, body)
             examples, notes = _noted(lambda: given_examples(lm, [Example(body.text, body.label, body.source)]))
+            if body.unknown == "drop":
+                example, left_out = _without_unknown(lm, examples[0])
+                return lm, example, notes + left_out
             return lm, examples[0], notes
 
         lm, example, notes = await asyncio.to_thread(prepare)
@@ -173,6 +180,22 @@ async def _result(request: Request, job: Future) -> Any:
         raise BusyError("the request was given up") from None
     finally:
         watcher.cancel()
+
+
+def _without_unknown(lm: LanguageModel, example: Example) -> tuple[Example, list[str]]:
+    """An example without the tokens that the model cannot read, and a sentence that names them."""
+    missing: Counter[str] = Counter()
+
+    def known(text: str) -> str:
+        missing.update(found := lm.vocabulary.encode_texts([text])[1])
+        return "".join(token for token in lm.vocabulary.tokenize(text) if token not in found)
+
+    example = Example(known(example.text), example.label, None if example.source is None else known(example.source))
+    if not missing:
+        return example, []
+    listed = ", ".join([*map(shown, list(missing)[:_MOST_NAMED]), *["…"] * (len(missing) > _MOST_NAMED)])
+    noun = "character" if lm.vocabulary.unit == "char" else "word"
+    return example, [f"Left out {counted(missing.total(), noun)} that the model has never seen: {listed}."]
 
 
 def _check_units(lm: LanguageModel, body: ScoreBody) -> None:

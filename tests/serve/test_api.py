@@ -61,6 +61,17 @@ def test_running_text_is_scored_without_an_end_and_its_last_state_is_told(client
     assert told["tokens"][-1]["activations"] == [told["state"][2]]
 
 
+@pytest.mark.parametrize("run", ["plain", "running"])
+def test_unknown_characters_can_be_left_out_of_a_score_which_says_so(client, run):
+    given = {"run": run, "units": [[0, 2]], "layer": 0}
+    _, known = client.post("/score", text="To be", **given)
+    status, told = client.post("/score", text="Toω beωψ", unknown="drop", **given)
+    assert status == 200
+    notes = told.pop("notes")
+    assert notes == ["Left out 3 characters that the model has never seen: 'ω', 'ψ'."]
+    assert (told, known.pop("notes")) == (known, [])
+
+
 def test_the_activation_of_a_character_is_the_state_after_it(client, lm):
     from flaxchar.insight.trace import trace
 

@@ -218,8 +218,12 @@ def test_a_heat_map_of_a_text(visit, lm):
     tokens.nth(5).click()
     expect(page.locator("#alternatives .choice")).to_have_count(5)
     expect(page.locator("#alternatives button")).to_have_count(0)  # here nothing can be gone on from
-    page.fill("#surprise-text", "ω")
-    expect(page.locator("#surprise-problem")).to_contain_text("never seen")
+    page.fill("#surprise-text", "Aωa")
+    expect(page.locator("#surprise-status")).to_contain_text("Left out 1 character that the model has never seen: 'ω'.")
+    assert tokens.all_inner_texts() == ["A", "a", "¶"]
+    page.fill("#surprise-text", "x" * 4001)
+    expect(page.locator("#surprise-problem")).to_contain_text("at most 4,000")
+    assert tokens.count() == 0
     page.fill("#surprise-text", "A")
     expect(page.locator("#surprise-problem")).to_be_hidden()
 
@@ -241,8 +245,13 @@ def test_a_unit_fires_while_one_types(visit, lm):
         float(token.get_attribute("title")) for token in page.locator("#units-paint .token").all()
     ] == pytest.approx(states.tolist(), abs=0.011)
     assert page.locator("#units-trace polyline").get_attribute("points").count(",") == 6
+    page.fill("#units-text", "Hωannah")
+    expect(page.locator("#units-status")).to_contain_text("Left out 1 character that the model has never seen: 'ω'.")
+    expect(page.locator("#units-paint .token")).to_have_count(6)
     page.fill("#unit", "12")
     expect(page.locator("#units-problem")).to_contain_text("there is no unit 12")
+    assert page.locator("#units-paint *, #units-trace *").count() == 0  # nothing of the unit before
+    expect(page.locator("#units-status")).to_be_empty()
 
 
 @pytest.mark.slow

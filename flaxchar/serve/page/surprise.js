@@ -25,7 +25,7 @@ export function setUpSurprise(given) {
       return;
     }
     try {
-      const result = await send("score", { ...given(), text }, signal);
+      const result = await send("score", { ...given(), text, unknown: "drop" }, signal);
       const spans = result.tokens.map((token) => tokenSpan(token, null));
       if (spans.length) spans[0].tabIndex = 0;
       replaceTokens(heat, ...(result.given ? [element("span", "prompt", result.given)] : []), ...spans);

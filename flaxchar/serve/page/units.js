@@ -22,20 +22,26 @@ export function setUpUnits(given) {
     const unit = Math.round(Number($("unit").value));
     markCell(unit);
     if (!text) {
-      painted.replaceChildren();
-      $("units-trace").replaceChildren();
-      $("units-status").textContent = "";
+      clear();
       showProblem("units");
       return;
     }
     try {
-      const result = await send("score", { ...given(), text, units: [[layer, unit]], layer }, signal);
+      const result = await send("score", { ...given(), text, unknown: "drop", units: [[layer, unit]], layer }, signal);
       show(result, unit);
       showProblem("units");
     } catch (error) {
-      if (!signal.aborted) showProblem("units", error);
+      if (signal.aborted) return;
+      clear();
+      showProblem("units", error);
     }
   });
+
+  function clear() {
+    painted.replaceChildren();
+    $("units-trace").replaceChildren();
+    $("units-status").textContent = "";
+  }
 
   function show(result, unit) {
     const seen = result.tokens.filter((token) => token.text);
@@ -51,7 +57,8 @@ export function setUpUnits(given) {
     }));
     drawTrace(values.filter((value) => value !== null));
     const last = values.filter((value) => value !== null).at(-1);
-    $("units-status").textContent = last === undefined ? "" : `Unit ${unit} is at ${last.toFixed(2)} after the last character.`;
+    const state = last === undefined ? [] : [`Unit ${unit} is at ${last.toFixed(2)} after the last character.`];
+    $("units-status").textContent = [...state, ...result.notes].join(" ");
     const cells = $("grid").children;
     for (let k = 0; k < cells.length && k < result.state.length; k += 1) paint(cells[k], result.state[k]);
   }
