@@ -136,11 +136,14 @@ class Checkpoints:
         Raises:
           DamagedError: they differ, or the checkpoint is damaged.
           GoneError: the checkpoint was replaced meanwhile.
+          StorageError: the checkpoint cannot be opened.
         """
         with self._reading(step) as folder:
             self._check(step, ("params/",))
             try:
                 saved = sum(math.prod(shape) for shape in self._orbax.shapes(folder / "params"))
+            except StorageError:
+                raise
             except Exception as error:  # Orbax' own: whatever a damaged description leads to
                 raise DamagedError("its description cannot be read") from error
         if saved != parameters:
@@ -160,6 +163,7 @@ class Checkpoints:
         Raises:
           DamagedError: the checkpoint is damaged, or has other parameters.
           GoneError: the checkpoint was replaced meanwhile.
+          StorageError: the checkpoint cannot be opened.
         """
         items = {"params": params} if training is None else {"params": params, "training": training}
         shapes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), items)
@@ -167,6 +171,8 @@ class Checkpoints:
             self._check(step, tuple(f"{name}/" for name in items))
             try:
                 read = self._orbax.restore(folder, shapes)
+            except StorageError:
+                raise
             except (ValueError, KeyError, OSError) as error:
                 raise DamagedError(
                     "it cannot be read, or was written by another version of flaxchar (`debug` shows what could not "

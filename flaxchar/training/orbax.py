@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import sys
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 
 import jax
 
-from flaxchar.storage import StorageError
+from flaxchar.storage import StorageError, own_cache_folder
 
 # Characters that Orbax and TensorStore do not interpret in a path.
 _UNAMBIGUOUS = re.compile(r"[\w./ +@,=~-]*")
@@ -112,15 +113,46 @@ def _plain(folder: Path) -> Iterator[Path]:
 
     Orbax takes ``[v2]`` for a pattern, a backslash for a slash and ``gs:`` for a place on the web, and then loses files
     without a word. TensorStore refuses ``..``.
+
+    Raises:
+      StorageError: no temporary link can be made.
     """
     path = Path(os.path.realpath(folder))
     if _UNAMBIGUOUS.fullmatch(str(path)):
         yield path
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        link = Path(temporary) / "folder"
-        link.symlink_to(path.parent)
+    link = _link_to(path.parent)
+    try:
         yield link / path.name
+    finally:
+        with contextlib.suppress(OSError):
+            link.unlink()
+
+
+def _link_to(folder: Path) -> Path:
+    """Make a temporary link to a folder, in the first place that has an unambiguous path itself and takes a link."""
+    name, why = f"flaxchar-{secrets.token_hex(16)}", "their paths hold characters that Orbax interprets"
+    for place in _temporary_folders():
+        link = Path(os.path.realpath(place)) / name
+        if _UNAMBIGUOUS.fullmatch(str(link)):
+            try:
+                link.symlink_to(folder)
+            except OSError as error:
+                why = f"{place}: {error.strerror}"
+            else:
+                return link
+    raise StorageError(
+        f"{folder} cannot be opened: its path holds characters that Orbax interprets, and in none of the temporary "
+        f"folders can a link to it be made ({why})"
+    )
+
+
+def _temporary_folders() -> Iterator[str | Path]:
+    with contextlib.suppress(OSError):  # there is none that can be written to
+        yield tempfile.gettempdir()
+    yield from ("/tmp", "/var/tmp")
+    if (cache := own_cache_folder()) is not None:
+        yield cache
 
 
 @contextlib.contextmanager

@@ -70,6 +70,20 @@ def test_a_saved_step_is_not_saved_again(checkpoints):
     np.testing.assert_array_equal(checkpoints.restore(1, params(0))[0]["w"], params(1)["w"])
 
 
+def test_a_checkpoint_that_cannot_be_linked_to_is_not_called_damaged(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "run [v2]")
+    (tmp_path / "run [v2]").mkdir()
+    checkpoints.save(4, params(1))
+    monkeypatch.setattr("flaxchar.training.orbax._temporary_folders", lambda: [tmp_path / "gone"])
+    for read in (lambda: checkpoints.check_size(4, 8), lambda: checkpoints.restore(4, params(0))):
+        with pytest.raises(StorageError, match=r"cannot be opened: .* \(.*gone: No such file or directory\)"):
+            read()
+    with pytest.raises(StorageError, match=r"cannot save the checkpoint of step 5 .*gone: No such file or directory"):
+        checkpoints.save(5, params(1))
+    assert checkpoints.steps() == [4]
+    checkpoints.close()
+
+
 def test_a_damaged_checkpoint_is_named(checkpoints, tmp_path):
     checkpoints.save(4, params(1))
     for path in (tmp_path / "checkpoints" / "4" / "params").rglob("*"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +41,20 @@ def test_a_folder_may_have_any_name(tmp_path, name, monkeypatch):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(
         {"in", *folder.resolve().relative_to(tmp_path).parts}
     )
+
+
+def test_the_temporary_folder_may_have_any_name_or_be_missing(tmp_path, monkeypatch):
+    """Batch systems name it after the job; a link in ``job[7]`` would be as ambiguous as the folder itself."""
+    (tmp_path / "job[7]").mkdir()
+    (tmp_path / "run [v2]").mkdir()
+    orbax, items = Orbax(), {"params": {"w": np.arange(6.0)}}
+    for number, temporary in enumerate((tmp_path / "job[7]", tmp_path / "gone")):
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        path = tmp_path / "run [v2]" / str(number)
+        orbax.save(path, items)
+        np.testing.assert_array_equal(orbax.restore(path, items)["params"]["w"], items["params"]["w"])
+        assert orbax.shapes(path / "params") == [(6,)]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["job[7]", "run [v2]"]
 
 
 def test_shapes_are_read_without_losing_memory(tmp_path):
