@@ -105,11 +105,12 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps of all checkpoints, in order."""
         try:
-            return sorted(int(name) for name in os.listdir(self._path) if name.isascii() and name.isdigit())
+            names = [name for name in os.listdir(self._path) if name.isascii() and name.isdigit()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise StorageError(f"{self._path} cannot be read: {error.strerror}") from error
+        return sorted(int(name) for name in names if name == str(int(name)))  # 0070 is no checkpoint's name
 
     def last_step(self) -> int | None:
         """The step of the last checkpoint; None where there is none."""
@@ -240,6 +241,8 @@ class Checkpoints:
         """The folder of a checkpoint, to read in; tells a damaged checkpoint from one that was replaced meanwhile."""
         folder = self._path / str(step)
         before = _identity(folder)
+        if before is None and folder.is_symlink():
+            raise StorageError(f"{folder} is a symbolic link that leads nowhere; restore its target or remove the link")
         try:
             yield folder
         except DamagedError as error:

@@ -84,6 +84,16 @@ def test_a_checkpoint_that_cannot_be_linked_to_is_not_called_damaged(tmp_path, m
     checkpoints.close()
 
 
+def test_a_link_that_leads_nowhere_is_named_and_other_names_are_no_checkpoints(checkpoints, tmp_path):
+    checkpoints.save(4, params(1))
+    (tmp_path / "checkpoints" / "0070").mkdir()
+    assert checkpoints.best() == (4, None)
+    (tmp_path / "checkpoints" / "60").symlink_to(tmp_path / "gone")
+    for read in (checkpoints.best, lambda: checkpoints.check_size(60, 8)):
+        with pytest.raises(StorageError, match="60 is a symbolic link that leads nowhere"):
+            read()
+
+
 def test_a_damaged_checkpoint_is_named(checkpoints, tmp_path):
     checkpoints.save(4, params(1))
     for path in (tmp_path / "checkpoints" / "4" / "params").rglob("*"):
