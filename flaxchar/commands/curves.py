@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,7 +79,12 @@ def draw_curves(
 ) -> bytes:
     """Draw the curves of a run as a PNG picture; the arguments are those of ``curves_figure``."""
     picture = io.BytesIO()
-    curves_figure(curves, title, baselines, floor, unit).savefig(picture, format="png")
+    figure = curves_figure(curves, title, baselines, floor, unit)
+    with warnings.catch_warnings():  # a run's name may hold any character; one without a glyph is drawn as a box
+        warnings.filterwarnings(
+            "ignore", r"Glyph .* missing from font|Matplotlib currently does not support", UserWarning
+        )
+        figure.savefig(picture, format="png")
     return picture.getvalue()
 
 

@@ -102,6 +102,13 @@ def test_whatever_is_known_is_drawn(records, baselines):
     assert picture.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("title", ["run \N{FOX FACE}", "\u4e2d\u6587", "a\x1bb\nc", "\u0633\u0644\u0627\u0645"])
+def test_a_run_may_be_named_in_characters_that_the_font_lacks(title):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert draw_curves(read_curves(RECORDS), title, BASELINES).startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.5, 6), (2.3, 2.5), (0.001, 1e6), (2, 2.01), (0.9, 1.1)])
 @pytest.mark.parametrize("most", [4, 10])
 def test_ticks_are_few_round_numbers_within_the_axis(low, high, most):
