@@ -20,6 +20,7 @@ from flaxchar.models.lstm import runs_natively
 from flaxchar.models.trained import TrainedModel
 from flaxchar.training.devices import Layout
 from flaxchar.training.loop import Progress
+from flaxchar.validation import counted
 
 # Stands between a source and the text written from it when a sample is shown.
 SOURCE_END = " → "
@@ -157,7 +158,7 @@ def describe(
     layout: Layout,
 ) -> list[str]:
     """Lines for the user that describe the vocabulary, the model and the recurrence of a run."""
-    vocabulary, unit = corpus.vocabulary, "characters" if config.data.unit == "char" else "words"
+    vocabulary, noun = corpus.vocabulary, "character" if config.data.unit == "char" else "word"
     others = [
         "padding",
         "<eos>",
@@ -166,16 +167,19 @@ def describe(
         *(["the end of a source"] if vocabulary.source_end is not None else []),
     ]
     tokens = sum(token is not None for token in vocabulary.tokens)
-    lines = [f"vocabulary: {vocabulary.size:,} ids ({tokens:,} {unit}, {', '.join(others)})"]
+    lines = [f"vocabulary: {vocabulary.size:,} ids ({counted(tokens, noun)}, {', '.join(others)})"]
     if missing := corpus.missing:
         shown = ", ".join(map(repr, itertools.islice(missing, 8)))
+        number = sum(missing.values())
         lines.append(
-            f"the held-out texts hold {sum(missing.values()):,} {unit} that never occur in training, left out "
-            f"there: {shown}"
+            f"the held-out texts hold {counted(number, noun)} that never {'occurs' if number == 1 else 'occur'} in "
+            f"training, left out there: {shown}"
         )
     widths = ", ".join(map(str, batches.widths))
     shapes = "one shape" if len(batches.widths) == 1 else f"{len(batches.widths)} shapes"
-    lines.append(f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {unit} ({shapes} to compile)")
+    lines.append(
+        f"model: {parameters:,} parameters; batches of {batches.rows} × {widths} {noun}s ({shapes} to compile)"
+    )
     recurrence = build.status()
     with jax.set_mesh(layout.mesh):
         in_kernel = config.model.cell in NATIVE_CELLS and runs_natively(config.model.dtype)

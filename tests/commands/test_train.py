@@ -60,7 +60,7 @@ def test_standard_input_and_held_out_files(texts, tmp_path, run_here):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "standard input: 400 texts to learn, 2 held out" in result.stdout
-    assert "the held-out texts hold 1 characters that never occur in training, left out there: 'ü'" in result.stdout
+    assert "the held-out texts hold 1 character that never occurs in training, left out there: 'ü'" in result.stdout
 
 
 @pytest.mark.slow

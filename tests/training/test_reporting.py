@@ -58,6 +58,8 @@ def test_the_report_names_vocabulary_and_shapes():
 def test_held_out_characters_that_are_unknown_are_counted():
     lines = described(held_out=["abc", "accd"])
     assert any("hold 4 characters that never occur in training, left out there: 'c', 'd'" in line for line in lines)
+    lines = described(held_out=["ab", "abc"])
+    assert "the held-out texts hold 1 character that never occurs in training, left out there: 'c'" in lines
 
 
 EVENTS = {
