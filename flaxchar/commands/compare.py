@@ -89,7 +89,12 @@ def compare(arguments: Sequence[str]) -> int:
     outcomes: list[Outcome] = []
     started = process.STARTED  # the first run's time budget counts from the start of the command
     for combination, config, layout in zip(combinations, configs, layouts, strict=True):
-        outcome = _train(Outcome(combination), config, folder, corpus, started, layout)
+        try:
+            outcome = _train(Outcome(combination), config, folder, corpus, started, layout)
+        except KeyboardInterrupt:
+            number = f"{len(outcomes) + 1} of {len(combinations)}"
+            print_line(f"stopped in model {number}, {Outcome(combination).name}; the same command goes on with it")
+            raise
         outcomes.append(outcome)
         result = outcome.failure or f"held-out {outcome.held_out:.4f} bits/char after {outcome.seconds:.0f} s"
         print_line(f"{outcome.name}: {result}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 
 import pytest
 from helpers import run_command
@@ -12,6 +13,7 @@ from flaxchar.commands import compare
 from flaxchar.commands.compare import GRID, CompareOptions
 from flaxchar.commands.main import main
 from flaxchar.commands.options import parse
+from flaxchar.commands.signals import Interrupted
 from flaxchar.data.headlines import generate_headlines
 
 
@@ -91,6 +93,19 @@ def test_what_was_settled_of_the_data_holds_for_every_combination(tmp_path, run_
     assert result.returncode == 0, result.stderr
     settings = json.loads((tmp_path / "grid" / "hidden=4" / "config.json").read_text())["config"]["data"]
     assert (settings["bos"], settings["window"]) == (False, 0)
+
+
+def test_a_comparison_that_is_stopped_says_how_to_go_on(tmp_path, texts, run_here, monkeypatch):
+    def train(outcome, *_):
+        if outcome.settings["hidden"] == 5:
+            raise Interrupted(signal.SIGINT)
+        return outcome._replace(failure="diverged")
+
+    monkeypatch.setattr(compare, "_train", train)
+    result = run_here("compare", "--data", texts, "--hidden", "4", "5", "6", "--steps", "1", "--workdir", str(tmp_path))
+    assert result.returncode == 130
+    assert result.stdout.endswith("\nstopped in model 2 of 3, hidden=5; the same command goes on with it\n")
+    assert result.stderr.endswith("flaxchar: interrupted\n")
 
 
 def test_failures_alone_do_not_replace_a_report(tmp_path, texts, run_here, monkeypatch):
