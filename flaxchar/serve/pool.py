@@ -156,12 +156,12 @@ class ServedRun:
         return records[-1]["step"] if records else 0
 
     def _is_training(self, last: int) -> bool:
-        """Whether the run has steps left and its metrics are at most ``STILL_TRAINING`` seconds old."""
+        """Whether the run has begun and has steps left, and its metrics are at most ``STILL_TRAINING`` seconds old."""
         try:
             age = time.time() - os.stat(self.path / METRICS).st_mtime
         except OSError:
             return False
-        return last < self._run.steps and age < STILL_TRAINING
+        return 0 < last < self._run.steps and age < STILL_TRAINING
 
 
 class ModelPool:

@@ -114,6 +114,14 @@ def test_the_curves_are_the_metrics_in_few_points(training, tmp_path, lm):
     assert (curves["floor"], curves["steps"], curves["seconds"]) == (0.5, 100, 951.0)
 
 
+def test_a_run_whose_metrics_hold_no_readable_line_is_not_being_trained(training, tmp_path, lm):
+    training(10, lm.params, 2.0)
+    run = ServedRun("run", tmp_path / "run")
+    assert run.curves()["training_now"]
+    (tmp_path / "run" / METRICS).write_text("no JSON\n")
+    assert not run.curves()["training_now"]
+
+
 @pytest.mark.parametrize("kind", ["plain", "labelled", "classifier", "running"])
 def test_a_run_tells_what_can_be_done_with_it(runs, kind):
     told = ServedRun(kind, runs[kind]).describe()
