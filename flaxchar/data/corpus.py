@@ -268,7 +268,7 @@ def _corpus(
             fraction = min(_HELD_OUT_SHARE, _HELD_OUT_CHARACTERS / train.characters)
         train, held = split_examples(train, hashes, fraction, seed, data.running)
         different = len(set(held.texts))
-        if different < _FEW_DIFFERENT and 2 * different <= len(held):
+        if 0 < different < _FEW_DIFFERENT and 2 * different <= len(held):
             notices.append(
                 f"the {len(held):,} held-out texts are copies of {counted(different, 'text')}, because equal texts are "
                 "held out together; figures on them say little."

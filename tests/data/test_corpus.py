@@ -75,13 +75,20 @@ def test_held_out_texts_are_compared_with_one_text_that_is_learned(text):
 
 
 def test_held_out_copies_of_a_few_texts_are_told():
-    corpus = make_corpus([f"line {k % 9}" for k in range(900)], None, DataConfig(), 0)
+    corpus = make_corpus([f"line {k % 30}" for k in range(900)], None, DataConfig(), 0)
     assert set(corpus.held_out.texts).isdisjoint(corpus.train.texts)
     different, all_of_them = len(set(corpus.held_out.texts)), len(corpus.held_out)
     assert any(
         f"the {all_of_them} held-out texts are copies of {different} text" in notice for notice in corpus.notices
     )
     assert not make_corpus([f"line {k}" for k in range(900)], None, DataConfig(), 0).notices
+
+
+@pytest.mark.parametrize(("count", "fraction"), [(3, None), (900, 0.0)])
+def test_nothing_is_told_of_copies_where_no_text_is_held_out(count, fraction):
+    corpus = make_corpus([f"line {k}" for k in range(count)], None, DataConfig(val_fraction=fraction), 0)
+    assert not len(corpus.held_out)
+    assert not corpus.notices
 
 
 def test_the_fingerprint_tells_corpora_apart():
