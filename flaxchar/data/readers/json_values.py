@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ class JsonValues:
     """
 
     def __init__(self, blocks: Iterator[str], path: str, skip_bad: bool, findings: Findings) -> None:
+        # The first block is as long as the bytes that told the format. Its lines keep their numbers.
+        head = VARIABLE.sub(lambda match: "\n" * match[0].count("\n"), next(blocks, ""), count=1)
+        blocks = itertools.chain([head], blocks)
         self._lines = enumerate((line for some in lines_of(blocks) for line in some), start=1)
         self._path, self._skip, self._findings = path, skip_bad, findings
         self._by_line = False  # whether a line has been a value by itself
@@ -43,8 +47,6 @@ class JsonValues:
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         decode = json.JSONDecoder().decode
         for number, line in self._lines:
-            if number == 1:
-                line = VARIABLE.sub("", line, count=1)  # noqa: PLW2901
             if not line or line.isspace():
                 continue
             try:

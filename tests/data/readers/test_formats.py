@@ -87,6 +87,17 @@ def test_plain_text_has_no_fields(write):
         read_texts([write("a.txt", "a,b\n")], ["text"])
 
 
+@pytest.mark.parametrize(
+    "variable", ["\n\n  window.YTD.tweets.part0 = ", "window.YTD.tweets.part0\n= ", "\nwindow.YTD.tweets.part0 =\n\n"]
+)
+def test_line_breaks_may_stand_around_the_variable_of_twitters_archive(write, variable):
+    tweets = json.dumps([{"tweet": {"full_text": "Rain"}}], indent=1)
+    assert read_texts([write("tweets.js", variable + tweets)], ["tweet.full_text"]) == ["Rain"]
+    broken = write("tweets.js", f"{variable}{tweets[:-1]},]")
+    with pytest.raises(InputError, match=rf"line {len((variable + tweets).splitlines())}: not JSON"):
+        read_texts([broken], ["tweet.full_text"])
+
+
 def test_a_file_of_twitters_archive_is_json_though_it_is_a_program(write):
     tweets = [{"tweet": {"id": str(k), "full_text": f"Rain {k} window.YTD.tweets.part0 = x"}} for k in range(3)]
     content = f"window.YTD.tweets.part0 = {json.dumps(tweets, indent=2)}\n"
