@@ -177,7 +177,12 @@ SECTIONS: dict[str, list[Case]] = {
             "message_1.json",
             {
                 "participants": [{"name": "Zo\u00c3\u00ab"}],
-                "messages": [{"sender_name": "Zo\u00c3\u00ab", "content": "d\u00c3\u00a9j\u00c3\u00a0 vu"}],
+                "messages": [
+                    {
+                        "sender_name": "Zo\u00c3\u00ab",
+                        "content": "d\u00c3\u00a9j\u00c3\u00a0 vu \u00f0\u009f\u0091\u008d",
+                    }
+                ],
             },
             {"fields": ("content",), "label_field": "sender_name"},
         ),

@@ -31,7 +31,7 @@ from flaxchar.settings import DEFAULT_WORD_VOCABULARY, DataConfig
 from flaxchar.storage import cache_folder, content_key, own_cache_folder, replaced_folder
 
 # Part of the key of a kept corpus: raised when the same files would be encoded differently than before.
-_FORMAT = 8
+_FORMAT = 9
 # The files beside corpus.json, which holds their hashes.
 _IDS = ("train", "train_offsets.npy", "held_out.npy", "held_out_offsets.npy")
 # The unknown ones among so many training tokens, from the beginning, are kept: for the baselines, and to estimate what

@@ -30,6 +30,10 @@ _JAPANESE = re.compile(rb"\x1b\$[@B]")
 _NEARLY_ALL = 0.95
 # Control characters of latin-1 that no text has; in cp1252 the same bytes are quotation marks, dashes and the euro.
 _C1 = re.compile("[\x80-\x84\x86-\x9f]")
+# What the letters of western Europe, from U+00A0 to U+00BF and from à to ÿ, become when they are encoded twice.
+_TWICE = re.compile("[ÂÃ][\xa0-\xbf]")
+# Fewer texts with these may speak of encodings, or have a capital before a sign.
+_SEVERAL = 3
 # Bytes that go on with a character of UTF-8.
 _CONTINUING = bytes(range(0x80, 0xC0))
 # With a larger share of control characters, a file is no text.
@@ -74,15 +78,23 @@ def is_binary(data: bytes) -> bool:
     return control_share(data) > _BINARY_SHARE
 
 
-def encoded_twice(items: Iterable[object]) -> bool:
-    """Whether nearly all of the texts among items that are not ASCII are UTF-8 that was read as latin-1.
+def encoded_twice(texts: Iterable[str]) -> bool:
+    r"""Whether texts are UTF-8 that was read as latin-1, beyond doubt.
+
+    Nearly all of those beyond ASCII must have characters that are bytes of UTF-8. That alone is no proof: "80 Å²",
+    "CAFÉ®" and an article on "Ã©" have such too. The proof is a control character of latin-1, which ’, … and emoji
+    leave behind, or Â or Ã before a sign from U+00A0 to U+00BF, which é and ñ leave behind, in several different texts.
 
     Example::
 
-        encoded_twice(["ZoÃ«", "Ann", None])  # True
+        encoded_twice(["ZoÃ«", "Ann", "yes ð\x9f\x98\x80"])  # True
+        encoded_twice(["CAFÉ®", "tea"])  # False
     """
-    texts = [item for item in items if isinstance(item, str) and not item.isascii()]
-    return len(texts) > 0 and sum(encoded_once(text) != text for text in texts) >= _NEARLY_ALL * len(texts)
+    texts = [text for text in texts if not text.isascii()]
+    twice = [text for text in texts if encoded_once(text) != text]
+    if not twice or len(twice) < _NEARLY_ALL * len(texts):
+        return False
+    return any(map(_C1.search, twice)) or sum(_TWICE.search(text) is not None for text in set(twice)) >= _SEVERAL
 
 
 def encoded_once(text: str) -> str:

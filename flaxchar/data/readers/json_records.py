@@ -19,8 +19,10 @@ from flaxchar.data.readers.json_values import JsonValues
 from flaxchar.data.readers.reading import Findings, ReadOptions, find_name
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Records that are looked at to find the key of the text and its encoding, and how many keys a message shows.
+# Records that are looked at to find the key of the text, and how many keys a message shows.
 _LOOKED_AT, _SHOWN_KEYS = 100, 20
+# Records that are looked at, from the first with a text beyond ASCII on, to tell whether texts were encoded twice.
+_LOOKED_AHEAD = 1000
 # A list of records is looked for in objects within so many others.
 _DEEPEST = 4
 _MISSING = object()
@@ -31,7 +33,8 @@ def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: 
 
     A text that is null counts as empty. A record whose label or source is null is left out and counted. Halves of
     surrogate pairs, which only an escape such as ``\ud83d`` can hold, become U+FFFD and are counted. Texts that were
-    encoded twice, as Facebook and Instagram write them, are decoded twice if nearly all of the first records are such.
+    encoded twice, as Facebook and Instagram write them, are decoded twice if the first ones beyond ASCII are beyond
+    doubt such (``encoded_twice``).
 
     Args:
       blocks: the characters of the file, in parts.
@@ -55,11 +58,7 @@ class _RecordReader:
     def __init__(self, path: str, options: ReadOptions, findings: Findings, head: Sequence[Any]) -> None:
         self._path, self._options, self._findings = path, options, findings
         self._fields = options.fields or self._text_field(head)
-        names = (*self._fields, *options.named)
-        cells = [_get(value, name) for value in head if isinstance(value, dict) for name in names]
-        self._encoded_twice = encoded_twice([*cells, *head])
-        if self._encoded_twice:
-            findings.note(f"{path}: texts that were encoded twice, as Facebook and Instagram do it, are decoded twice")
+        self._encoded_twice: bool | None = None  # None as long as all texts are ASCII
 
     def _text_field(self, head: Sequence[Any]) -> tuple[str, ...]:
         """``text``, or the only key that holds strings in the first records."""
@@ -78,13 +77,21 @@ class _RecordReader:
     def read(self, records: Iterable[tuple[str, Any]]) -> Iterator[str | Example]:
         options = self._options
         field = self._fields[0]
-        simple = len(self._fields) == 1 and not options.named and not self._encoded_twice
+        simple = len(self._fields) == 1 and not options.named
+        records = iter(records)
         for where, value in records:
             if simple and type(value) is dict:  # the shortest way for the most frequent kind of record
                 text = value.get(field)
-                if type(text) is str and (text.isascii() or not _SURROGATE.search(text)):
+                if type(text) is str and (
+                    text.isascii() or (self._encoded_twice is False and not _SURROGATE.search(text))
+                ):
                     yield text
                     continue
+            if self._encoded_twice is None and not all(map(str.isascii, self._texts(value))):
+                ahead = [(where, value), *itertools.islice(records, _LOOKED_AHEAD)]
+                self._decide_encoding([value for _, value in ahead])
+                yield from self.read(itertools.chain(ahead, records))
+                return
             try:
                 example = self._example(value, f"{self._path}, {where}")
             except InputError:
@@ -96,6 +103,21 @@ class _RecordReader:
                 continue
             if example is not None:
                 yield example
+
+    def _decide_encoding(self, values: Sequence[Any]) -> None:
+        """Decide whether texts were encoded twice, from the values of the first records with texts beyond ASCII."""
+        self._encoded_twice = encoded_twice(text for value in values for text in self._texts(value))
+        if self._encoded_twice:
+            self._findings.note(
+                f"{self._path}: texts that were encoded twice, as Facebook and Instagram do it, are decoded twice"
+            )
+
+    def _texts(self, value: Any) -> list[str]:
+        """The strings of a record that are read: its texts, its label and its source."""
+        if not isinstance(value, dict):
+            return [value] if isinstance(value, str) else []
+        cells = [_get(value, name) for name in (*self._fields, *self._options.named)]
+        return [cell if isinstance(cell, str) else "".join(_parts(cell) or ()) for cell in cells]
 
     def _example(self, value: Any, where: str) -> str | Example | None:
         options = self._options

@@ -127,10 +127,37 @@ def test_texts_that_were_encoded_twice_are_decoded_twice_and_told(write):
     assert read_texts([path]) == [example.text for example in read]
 
 
-def test_texts_are_not_decoded_twice_where_others_were_encoded_once(write):
-    """Ã© may be meant, in a text on encodings or after a letter with an accent."""
-    texts = [encoded_again("é"), "é", "groß«", "ascii"]
-    assert read_texts([write("a.json", json.dumps(texts))]) == texts
+def test_texts_that_were_encoded_twice_may_follow_after_many_in_ascii(write):
+    """An English chat has no character beyond ASCII for long, and then ’ or a name."""
+    texts = [*["ok"] * 150, "that’s it", *["ok"] * 900, "déjà vu"]
+    messages = [{"content": encoded_again(text)} for text in texts]
+    path = write("message_1.json", json.dumps({"participants": [{"name": "Ann"}], "messages": messages}))
+    read, sentences = read_found(path, fields=("content",))
+    assert [example.text for example in read] == texts
+    assert sentences == [f"{path}: texts that were encoded twice, as Facebook and Instagram do it, are decoded twice"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [encoded_again("é"), "é", "groß«", "ascii"],
+        [*map(encoded_again, ("é", "à", "ñ", "so’s")), "é"],
+        ["In latin-1 you may see Ã© instead of an e with an accent", "plain"],
+        ["1200 Å² in all", "nothing else", "80 Å³ of 90 Å³"],
+        ["NESCAFÉ®", "ROSÉ®", "tea"],
+        ["LIBERTÉ\xa0: ouverture", "ÉGALITÉ\xa0!"],
+        [*["plain"] * 2000, *["60 Å²", "70 Å²", "80 Å²"] * 100],
+    ],
+)
+def test_texts_that_only_look_as_if_they_were_encoded_twice_stay(write, texts):
+    read, sentences = read_found(write("a.json", json.dumps(texts)))
+    assert [example.text for example in read] == texts
+    assert not sentences
+
+
+def test_parts_of_texts_that_were_encoded_twice_are_decoded_twice(write):
+    parts = ["see ", {"type": "link", "text": encoded_again("Zoë’s")}]
+    assert read_texts([write("a.json", json.dumps([{"text": parts}]))]) == ["see Zoë’s"]
 
 
 def test_halves_of_surrogate_pairs_become_replacement_characters_and_are_counted(write):
