@@ -26,6 +26,8 @@ _LOOKED_AHEAD = 1000
 # A list of records is looked for in objects within so many others.
 _DEEPEST = 4
 _MISSING = object()
+# What else to do where no field is named and there is no ``text``: the setting is that of all files.
+_ALL_PLAIN = ', or read all files as plain text with `format="txt"`'
 
 
 def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: Findings) -> Iterator[str | Example]:
@@ -158,7 +160,7 @@ class _RecordReader:
             otherwise = (
                 ", or leave out such records with `skip_bad_rows=True`"
                 if self._options.records
-                else ', or read it as plain text with `format="txt"`'
+                else _ALL_PLAIN
             )
             raise InputError(
                 f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text{otherwise}"

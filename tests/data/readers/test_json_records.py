@@ -182,7 +182,7 @@ CHAT = '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant"
     ("content", "arguments", "message"),
     [
         ('{"text": "a"}\n{', {}, r"a.jsonl, line 2: not JSON"),
-        ('{"txt": "a", "title": "b"}', {}, r"line 1: there is no 'text'.*'txt', 'title'.*, or.*`format=\"txt\"`"),
+        ('{"txt": "a", "title": "b"}', {}, r"line 1: there is no 'text'.*'txt', 'title'.*, or read all.*`format="),
         ('{"user": {"name": "b"}, "n": 2}', {}, r"there is no 'text'.*'user.name', 'n'"),
         ("{}", {}, r"line 1: the object is empty, so there is no 'text'"),
         ("null", {}, r"line 1: expected an object with a text.*, but it is null"),
