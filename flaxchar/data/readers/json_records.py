@@ -157,11 +157,7 @@ class _RecordReader:
             if isinstance(only, list | dict):
                 field, text = key, only  # tell what the only key holds
         if text is _MISSING:
-            otherwise = (
-                ", or leave out such records with `skip_bad_rows=True`"
-                if self._options.records
-                else _ALL_PLAIN
-            )
+            otherwise = ", or leave out such records with `skip_bad_rows=True`" if self._options.records else _ALL_PLAIN
             raise InputError(
                 f"{where}: there is no {field!r}; say with `fields` which of {_keys(value)} hold the text{otherwise}"
                 if value
@@ -276,8 +272,52 @@ def _unpacked(document: dict[str, Any], path: str, options: ReadOptions) -> Any:
     if items and all(isinstance(item, dict) for item in items) and not any(field in document for field in wanted):
         # records by their id, or pandas' orient="index"
         return items if within is None or any(_has(item, wanted) for item in items) else within
+    if within is not None:
+        return within
     lists = [item for key, item in document.items() if isinstance(item, list) and key not in wanted]
-    return within or (lists[0] if len(lists) == 1 else document)
+    objects = {key: item for key, item in document.items() if _holds_objects(item)}
+    if objects and (len(lists) != 1 or any(field in objects for field in wanted)):
+        _check_fields(document, objects, wanted, path, options)
+        return document
+    return lists[0] if len(lists) == 1 else document
+
+
+def _holds_objects(item: Any) -> bool:
+    """Whether an item is a list of objects, and not a text in parts."""
+    return isinstance(item, list) and any(isinstance(record, dict) for record in item) and _parts(item) is None
+
+
+def _check_fields(
+    document: dict[str, Any], objects: dict[str, list[Any]], wanted: Sequence[str], path: str, options: ReadOptions
+) -> None:
+    """Raise ``InputError`` where a document with lists of objects lacks a field: the longest list may have the texts.
+
+    Args:
+      document: all that the file holds.
+      objects: the lists of objects in it, by their keys.
+      wanted: the fields to read.
+      path: the file's name, for messages.
+      options: what the user said.
+    """
+    amiss = [field for field in wanted if _get(document, field) is _MISSING or field in objects]
+    if not amiss or options.skip_bad_rows:
+        return
+    longest = max(objects, key=lambda key: len(objects[key]))
+    records = [record for record in objects[longest][:_LOOKED_AT] if isinstance(record, dict)]
+    keys = {key: item for record in reversed(records) for key, item in record.items()}
+    field = next((field for field in amiss if _get(keys, field) is _MISSING), None)
+    if field is None:
+        problem = f"no object has all of {', '.join(map(repr, wanted))}"
+    elif field in objects:
+        problem = f"{field!r} is {kind_of(objects[field])}, which is no text"
+    else:
+        problem = f"there is no {field!r}"
+    advice = "the keys are" if field in options.named else "say with `fields` which key holds the text:"
+    beside = [repr(key) for key, item in document.items() if isinstance(item, str)]
+    raise InputError(
+        f"{path}: {problem}; {advice} {_keys(keys)} (in the objects of {longest!r}){' or '.join(['', *beside])}"
+        f"{'' if options.records else _ALL_PLAIN}"
+    )
 
 
 def _list_of_records(document: dict[str, Any], wanted: Sequence[str]) -> list[Any] | None:

@@ -206,6 +206,32 @@ def test_what_cannot_be_read_is_told_with_its_place(write, content, arguments, m
         read_texts([write("a.jsonl", content)], **arguments)
 
 
+CONVERSATION = {
+    "participants": [{"name": "Ann"}, {"name": "Bob"}],
+    "messages": [{"sender_name": "Ann", "photos": 1}, *[{"sender_name": "Bob", "content": "Hi"}] * 2],
+    "title": "Two",
+}
+IN_MESSAGES = r"'sender_name', 'content', 'photos' \(in the objects of 'messages'\) or 'title'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, rf"there is no 'text'; say with `fields` which key holds the text: {IN_MESSAGES}, or read all"),
+        ({"fields": ["messages"]}, rf"'messages' is a list of 3 objects, .* `fields` which .*: {IN_MESSAGES}$"),
+        ({"fields": ["participants"]}, rf"'participants' is a list of 2 objects, .* `fields` which .*: {IN_MESSAGES}$"),
+        ({"fields": ["content"], "label_field": "who"}, rf"there is no 'who'; the keys are {IN_MESSAGES}$"),
+        ({"fields": ["content", "title"]}, rf"no object has all of 'content', 'title'; say .*: {IN_MESSAGES}$"),
+    ],
+)
+def test_a_document_of_several_lists_tells_the_keys_of_the_longest_that_work(write, arguments, message):
+    path = write("message_1.json", json.dumps(CONVERSATION))
+    with pytest.raises(InputError, match=message):
+        read_texts([path], **arguments)
+    assert read_texts([path], ["content"], skip_bad_rows=True) == ["Hi", "Hi"]
+    assert read_texts([path], ["title"]) == ["Two"]
+
+
 @pytest.mark.parametrize(
     "document",
     [
