@@ -17,7 +17,7 @@ from flaxchar.data.readers.dialects import NO_SEPARATOR, Dialect, columns_in_wor
 from flaxchar.data.readers.reading import find_name
 
 # The separators that are looked for, and how messages name them.
-_SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 # Rows that are looked at, and the share of them that must have the same number of columns in a table.
 _ROWS, _LOOKS_LIKE_A_TABLE, _SURELY_A_TABLE = 500, 0.6, 0.95
 # A header is looked for in so many lines.
@@ -79,9 +79,9 @@ def recognise(
     notes, padded = [], False
     if separator is None:
         if looks.best(default).misfits or looks.best(default).width > 1:
-            notes.append(f"the table has one column, so each {_SEPARATORS.get(default, repr(default))} in it is text")
+            notes.append(f"the table has one column, so each {SEPARATORS.get(default, repr(default))} in it is text")
     elif separator != default and chosen is None:
-        notes.append(f"columns are separated by {_SEPARATORS[separator]}")
+        notes.append(f"columns are separated by {SEPARATORS[separator]}")
     if dialect.quoting == "backslash":
         example = '\\"' if '\\"' in looks.text else f"\\{separator}"
         notes.append(f"quotation marks and separators inside fields are written with a backslash, as {example}")
@@ -114,7 +114,7 @@ def lines_above(lines: Sequence[str], default: str, wanted: Sequence[str], delim
     """How many lines, such as a title, stand above the header with the wanted columns; arguments as ``recognise``."""
     if all(field.isdecimal() for field in wanted):
         return 0
-    separators = (default, *_SEPARATORS) if delimiter is None else (separator_of(delimiter),)
+    separators = (default, *SEPARATORS) if delimiter is None else (separator_of(delimiter),)
     for above, line in enumerate(lines[:_MOST_ABOVE]):
         for separator in separators:
             names = split_line(line, separator)
@@ -214,7 +214,7 @@ class _Looks:
 def _separator_by_names(looks: _Looks, default: str, wanted: Sequence[str]) -> str | None:
     """The separator with which the first row names the wanted columns."""
     header = next(line for line in looks.lines if line.strip())
-    for separator in (default, *(other for other in _SEPARATORS if other != default)):
+    for separator in (default, *(other for other in SEPARATORS if other != default)):
         if separator in header:
             first = looks.best(separator).first
             if len(first) > 1 and all(find_name(field, first) is not None for field in wanted):
@@ -231,7 +231,7 @@ def _separator_by_widths(looks: _Looks, default: str, least: int) -> str | None:
     if sure and not (default == "," and _only_decimal(looks.text)):
         return default
     candidates = {}
-    for separator in (default, *_SEPARATORS):
+    for separator in (default, *SEPARATORS):
         if separator in looks.text and looks.best(separator).width >= max(2, least):
             candidates[separator] = looks.best(separator).misfits
     if not candidates and least > 2:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
+from flaxchar.data.readers.dialects import exchange_marks, in_single_marks, separator_of
 from flaxchar.data.readers.reading import Findings, ReadOptions
-from flaxchar.data.readers.recognition import first_row, lines_above, recognise
+from flaxchar.data.readers.recognition import SEPARATORS, first_row, lines_above, recognise
 from flaxchar.data.readers.rows import Rows
 
 # About so many lines or characters are read before the dialect is recognised.
@@ -48,6 +49,13 @@ def read_table(
         first, number = first[1:], 2
     if not any(map(str.strip, first)):
         return
+    wanted = [*options.named, *options.fields]
+    separators = (default_delimiter, *SEPARATORS) if delimiter is None else (separator_of(delimiter),)
+    if single := "'" not in separators and in_single_marks(first, separators):
+        # The csv module and the mending of rows know double marks alone, so both kinds change places until the end.
+        findings.note(f"{path}: fields stand in single quotation marks")
+        first, wanted = list(map(exchange_marks, first)), list(map(exchange_marks, wanted))
+        lines = (list(map(exchange_marks, some)) for some in lines)
     if not options.fields:
         cells = first_row(first, default_delimiter, delimiter)
         shown = ", ".join(repr(cell[:30]) for cell in cells[:6])
@@ -55,7 +63,6 @@ def read_table(
             f"{path} is a table: say with `fields` which column holds the text, by its name, or by its number where "
             f"there is no header (the first row reads {shown})"
         )
-    wanted = [*options.named, *options.fields]
     if above := lines_above(first, default_delimiter, wanted, delimiter):
         findings.note(f"{path}: the table begins in line {number + above}; what stands above it is left out")
         first, number = first[above:], number + above
@@ -80,6 +87,8 @@ def read_table(
     if table.padded:
         rows = ((line, [cell.rstrip(" ") for cell in row]) for line, row in rows)
     rows = _without_nulls(rows, table.columns, path, findings)
+    if single:
+        rows = ((line, list(map(exchange_marks, row))) for line, row in rows)
     if not options.named:
         column = columns[0]
         for _, row in rows:
