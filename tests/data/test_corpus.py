@@ -147,6 +147,16 @@ def test_a_corpus_does_not_depend_on_the_block(window):
     np.testing.assert_array_equal(ids.ids, Vocabulary.build(whole.train).encode_examples(whole.train)[0].ids)
 
 
+def test_it_is_told_where_far_less_running_text_is_held_out_than_was_asked():
+    """Whole pieces are held out: of a folder of programs perhaps one short file."""
+    data = DataConfig(window=64, val_fraction=0.05)
+    short = [f"piece {k:2}\n" for k in range(30)]
+    assert not make_corpus(short, None, data, 0).notices
+    (notice,) = make_corpus([*short, "a long piece\n" * 1000], None, data, 1).notices
+    assert notice.startswith("18 of 13,270 characters are held out (0.1% instead of 5.0%), because whole pieces are")
+    assert not make_corpus([*short, "a long piece\n" * 1000], None, DataConfig(window=64, val_fraction=0), 1).notices
+
+
 def test_running_text_is_reported_by_its_size_and_not_by_the_lengths_of_texts():
     book = make_corpus(["one line\n" * 100], None, DataConfig(window=64, val_fraction=0.1), 0)
     first, second = book.report()
