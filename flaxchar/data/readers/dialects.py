@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from flaxchar.config import InputError
@@ -15,8 +14,6 @@ Quoting = Literal["double", "backslash", "none"]
 NO_SEPARATOR = "\uffff"
 # A row with more marks that may end a field is not read in all ways.
 _MOST_MARKS = 40
-# Rows that are looked at for single quotation marks, the share of them that must have these, and how many say little.
-_LOOKED_AT, _NEARLY_ALL, _FEW_ROWS = 500, 0.95, 2
 _EXCHANGED = str.maketrans("'\"", "\"'")
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is less than some texts
 
@@ -67,32 +64,6 @@ def separator_of(delimiter: str) -> str:
             "mark, backslash or line end"
         )
     return separator
-
-
-def in_single_marks(lines: Sequence[str], separators: Iterable[str]) -> bool:
-    """Whether fields are enclosed in single quotation marks, as many programs write strings.
-
-    That is so if nearly all rows have nothing but numbers outside such marks. The first row may be a header without
-    marks if several rows follow. An apostrophe at the beginning of a text does not count, for none ends the field.
-
-    Args:
-      lines: the first lines of a table; one or more are not blank.
-      separators: the characters that may stand between the columns.
-
-    Example::
-
-        in_single_marks(["'id','text'", "1,'so it goes'"], ",")  # True
-        in_single_marks(["text", "'tis the season"], ",")  # False
-    """
-    first, *rest = itertools.islice(filter(str.strip, lines), _LOOKED_AT)
-    for separator in map(re.escape, separators):
-        # An apostrophe within a field is one that no separator follows.
-        field = rf" *(?:'(?:[^']|'(?!{separator}|$))*'|NULL|[-+.\d]*)"
-        row = re.compile(f"(?=.*'){field}(?:{separator}{field})*")
-        enough = rest if row.fullmatch(first) else rest[_FEW_ROWS:]
-        if enough and sum(row.fullmatch(line) is not None for line in rest) >= _NEARLY_ALL * len(rest):
-            return True
-    return False
 
 
 def exchange_marks(text: str) -> str:

@@ -7,6 +7,7 @@ taken. ``docs/decisions/tables.md`` says why the project has rules of its own he
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,13 +18,14 @@ from flaxchar.data.readers.dialects import NO_SEPARATOR, Dialect, columns_in_wor
 from flaxchar.data.readers.reading import find_name
 
 # The separators that are looked for, and how messages name them.
-SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+_SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 # Rows that are looked at, and the share of them that must have the same number of columns in a table.
 _ROWS, _LOOKS_LIKE_A_TABLE, _SURELY_A_TABLE = 500, 0.6, 0.95
 # A header is looked for in so many lines.
 _MOST_ABOVE = 20
-# Fewer fields than these say nothing about whether a file's quotation marks enclose fields.
-_FEW_FIELDS = 3
+# Fewer fields than these say nothing about whether a file's quotation marks enclose fields, nor do so few rows without
+# a header.
+_FEW_FIELDS, _FEW_ROWS = 3, 2
 
 
 class Table(NamedTuple):
@@ -79,9 +81,9 @@ def recognise(
     notes, padded = [], False
     if separator is None:
         if looks.best(default).misfits or looks.best(default).width > 1:
-            notes.append(f"the table has one column, so each {SEPARATORS.get(default, repr(default))} in it is text")
+            notes.append(f"the table has one column, so each {_SEPARATORS.get(default, repr(default))} in it is text")
     elif separator != default and chosen is None:
-        notes.append(f"columns are separated by {SEPARATORS[separator]}")
+        notes.append(f"columns are separated by {_SEPARATORS[separator]}")
     if dialect.quoting == "backslash":
         example = '\\"' if '\\"' in looks.text else f"\\{separator}"
         notes.append(f"quotation marks and separators inside fields are written with a backslash, as {example}")
@@ -114,13 +116,42 @@ def lines_above(lines: Sequence[str], default: str, wanted: Sequence[str], delim
     """How many lines, such as a title, stand above the header with the wanted columns; arguments as ``recognise``."""
     if all(field.isdecimal() for field in wanted):
         return 0
-    separators = (default, *SEPARATORS) if delimiter is None else (separator_of(delimiter),)
+    separators = (default, *_SEPARATORS) if delimiter is None else (separator_of(delimiter),)
     for above, line in enumerate(lines[:_MOST_ABOVE]):
         for separator in separators:
             names = split_line(line, separator)
             if (above == 0 or len(names) > 1) and all(find_name(field, names) is not None for field in wanted):
                 return above
     return 0
+
+
+def in_single_marks(lines: Sequence[str], default: str, delimiter: str | None = None) -> bool:
+    """Whether fields are enclosed in single quotation marks, as many programs write strings.
+
+    That is so if nearly all rows have nothing but numbers outside such marks. The first row may be a header without
+    marks if several rows follow. An apostrophe at the beginning of a text does not count, for none ends the field.
+
+    Args:
+      lines: the first lines of a table; one or more are not blank.
+      default: the separator that the ending of the file's name promises.
+      delimiter: the separator, where the user names it.
+
+    Example::
+
+        in_single_marks(["'id','text'", "1,'so it goes'"], ",")  # True
+        in_single_marks(["text", "'tis the season"], ",")  # False
+    """
+    first, *rest = itertools.islice(filter(str.strip, lines), _ROWS)
+    separators = (default, *_SEPARATORS) if delimiter is None else (separator_of(delimiter),)
+    for separator in map(re.escape, separators):
+        # An apostrophe within a field is one that no separator follows.
+        field = rf" *(?:'(?:[^']|'(?!{separator}|$))*'|NULL|[-+.\d]*)"
+        row = re.compile(f"(?=.*'){field}(?:{separator}{field})*")
+        enough = rest if row.fullmatch(first) else rest[_FEW_ROWS:]
+        fitting = sum(row.fullmatch(line) is not None for line in rest)
+        if enough and fitting >= _SURELY_A_TABLE * len(rest) and separator != "'":
+            return True
+    return False
 
 
 def first_row(lines: Sequence[str], default: str, delimiter: str | None = None) -> list[str]:
@@ -214,7 +245,7 @@ class _Looks:
 def _separator_by_names(looks: _Looks, default: str, wanted: Sequence[str]) -> str | None:
     """The separator with which the first row names the wanted columns."""
     header = next(line for line in looks.lines if line.strip())
-    for separator in (default, *(other for other in SEPARATORS if other != default)):
+    for separator in (default, *(other for other in _SEPARATORS if other != default)):
         if separator in header:
             first = looks.best(separator).first
             if len(first) > 1 and all(find_name(field, first) is not None for field in wanted):
@@ -231,7 +262,7 @@ def _separator_by_widths(looks: _Looks, default: str, least: int) -> str | None:
     if sure and not (default == "," and _only_decimal(looks.text)):
         return default
     candidates = {}
-    for separator in (default, *SEPARATORS):
+    for separator in (default, *_SEPARATORS):
         if separator in looks.text and looks.best(separator).width >= max(2, least):
             candidates[separator] = looks.best(separator).misfits
     if not candidates and least > 2:

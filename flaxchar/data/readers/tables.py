@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
-from flaxchar.data.readers.dialects import exchange_marks, in_single_marks, separator_of
+from flaxchar.data.readers.dialects import exchange_marks
 from flaxchar.data.readers.reading import Findings, ReadOptions
-from flaxchar.data.readers.recognition import SEPARATORS, first_row, lines_above, recognise
+from flaxchar.data.readers.recognition import first_row, in_single_marks, lines_above, recognise
 from flaxchar.data.readers.rows import Rows
 
 # About so many lines or characters are read before the dialect is recognised.
@@ -50,8 +50,7 @@ def read_table(
     if not any(map(str.strip, first)):
         return
     wanted = [*options.named, *options.fields]
-    separators = (default_delimiter, *SEPARATORS) if delimiter is None else (separator_of(delimiter),)
-    if single := "'" not in separators and in_single_marks(first, separators):
+    if single := in_single_marks(first, default_delimiter, delimiter):
         # The csv module and the mending of rows know double marks alone, so both kinds change places until the end.
         findings.note(f"{path}: fields stand in single quotation marks")
         first, wanted = list(map(exchange_marks, first)), list(map(exchange_marks, wanted))

@@ -10,12 +10,12 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from flaxchar.data.examples import Example
-from flaxchar.data.readers.dialects import in_single_marks
 from flaxchar.data.readers.encodings import encoded_once
 from flaxchar.data.readers.json_records import read_json
 from flaxchar.data.readers.lines import lines_of
 from flaxchar.data.readers.parquet import read_parquet
 from flaxchar.data.readers.reading import Findings, ReadOptions
+from flaxchar.data.readers.recognition import in_single_marks
 from flaxchar.data.readers.tables import read_table
 
 # Readers translate line ends, and leave out NUL, Ctrl-Z and byte order marks of joined files, so cells hold none.
@@ -100,7 +100,7 @@ def test_tables_without_a_header_whose_separator_is_named(rows, dialect):
     assume(not any(broken_line_looks_like_rows(cell) for row in rows for cell in row))
     assume(all(any(cell.strip() for cell in row) for row in rows))
     options, content = ReadOptions(("3", "1"), delimiter=dialect["delimiter"]), table_of(rows, **dialect)
-    assume(not in_single_marks(content.splitlines(), dialect["delimiter"]))  # these are taken off
+    assume(not in_single_marks(content.splitlines(), ",", dialect["delimiter"]))  # these are taken off
     assert read(content, ",", options) == [f"{row[2]} {row[0]}" for row in rows]
 
 
