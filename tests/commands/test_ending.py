@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
+import pytest
 from helpers import SMALL
 
 from flaxchar.commands.signals import Interrupted
@@ -17,6 +18,13 @@ def test_the_result_stands_last_among_its_baselines(texts, tmp_path, run_here):
     assert table[0][1] == "uniform"
     assert table[-1] == (best, "this model")
     assert {"unigram", "Kneser-Ney 3-gram"} <= {name for _, name in table}
+
+
+@pytest.mark.parametrize(("others", "told"), [({"uniform": 9.0, "bz2": 0.5}, ["bz2"]), ({"uniform": 99.0}, [])])
+def test_a_model_behind_a_simple_one_is_told_so(texts, tmp_path, run_here, monkeypatch, others, told):
+    monkeypatch.setattr("flaxchar.training.run_directory.Run.baselines", lambda run, compute: others)
+    result = run_here("train", "--data", texts, "--workdir", str(tmp_path / "run"), "--steps", "2", *SMALL)
+    assert re.findall(r"^(\S+) predicts these texts better than this model", result.stdout, re.M) == told
 
 
 def test_a_signal_during_the_baselines_leaves_a_complete_run(texts, tmp_path, run_here, monkeypatch):
