@@ -113,7 +113,7 @@ SECTIONS: dict[str, list[Case]] = {
         _case("decimal commas", "export.csv", "1;foo;3,50\n2;bar;4,20\n", {"fields": ("2",)}),
         _case("Excel's line that names the separator", "export.csv", "sep=;\nid;text\n1;so, yes\n", _FIELD),
         _case("backslashes before quotation marks", "reviews.csv", 'id,text\n1,"a \\"b, c\\" d"\n2,e\n', _FIELD),
-        _case("single quotation marks", "a.csv", "'id','text'\n1,'so, yes'\n2,'it''s'\n", _FIELD),
+        _case("single quotation marks", "a.csv", "id,text\n1,'so'\n2,'yes'\n3,'no'\n", _FIELD),
         _case("spaces after separators", "a.csv", 'id, text\n1, "so, yes"\n', _FIELD),
         _case("a quotation mark that is never closed", "notes.csv", f'{_HEADER}{_ROWS}6,"open,x\n{_ROWS}', _FIELD),
         _case("bare quotation marks in a field", "a.csv", f'{_HEADER}{_ROWS}6,"so "he", said",x\n{_ROWS}', _FIELD),

@@ -9,11 +9,10 @@ from typing import Literal, NamedTuple
 
 from flaxchar.config import InputError
 from flaxchar.data.readers.compressions import compression_of
-from flaxchar.data.readers.dialects import exchange_marks
 from flaxchar.data.readers.encodings import sample_text
 from flaxchar.data.readers.formats import Format, by_content, by_ending, is_archive, looks_like_text
 from flaxchar.data.readers.reading import Findings, ReadOptions, listed
-from flaxchar.data.readers.recognition import in_single_marks, lines_above, recognise
+from flaxchar.data.readers.recognition import lines_above, recognise
 from flaxchar.data.readers.signatures import unreadable
 
 Family = Literal["plain", "table", "json", "parquet", "archive", "other", "hidden", "empty"]
@@ -133,8 +132,6 @@ def _has_columns(name: str, head: bytes, options: ReadOptions) -> bool:
         return True
     form, wanted = by_ending(name), [*options.named, *options.fields]
     default = "," if form is None else form.delimiter
-    if in_single_marks(lines, default, options.delimiter):
-        lines, wanted = list(map(exchange_marks, lines)), list(map(exchange_marks, wanted))
     try:
         recognise(
             lines[lines_above(lines, default, wanted, options.delimiter) :], default, wanted, name, options.delimiter

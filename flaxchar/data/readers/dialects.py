@@ -14,7 +14,6 @@ Quoting = Literal["double", "backslash", "none"]
 NO_SEPARATOR = "\uffff"
 # A row with more marks that may end a field is not read in all ways.
 _MOST_MARKS = 40
-_EXCHANGED = str.maketrans("'\"", "\"'")
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit, 128 KB, is less than some texts
 
 
@@ -64,11 +63,6 @@ def separator_of(delimiter: str) -> str:
             "mark, backslash or line end"
         )
     return separator
-
-
-def exchange_marks(text: str) -> str:
-    """A text with single quotation marks in the place of double ones, and double ones in that of single ones."""
-    return text.translate(_EXCHANGED)
 
 
 def columns_in_words(number: int) -> str:

@@ -7,7 +7,6 @@ taken. ``docs/decisions/tables.md`` says why the project has rules of its own he
 from __future__ import annotations
 
 import csv
-import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +22,8 @@ _SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 _ROWS, _LOOKS_LIKE_A_TABLE, _SURELY_A_TABLE = 500, 0.6, 0.95
 # A header is looked for in so many lines.
 _MOST_ABOVE = 20
-# Fewer fields than these say nothing about whether a file's quotation marks enclose fields, nor do so few rows without
-# a header.
-_FEW_FIELDS, _FEW_ROWS = 3, 2
+# Fewer fields than these say nothing about whether a file's quotation marks enclose fields.
+_FEW_FIELDS = 3
 
 
 class Table(NamedTuple):
@@ -123,35 +121,6 @@ def lines_above(lines: Sequence[str], default: str, wanted: Sequence[str], delim
             if (above == 0 or len(names) > 1) and all(find_name(field, names) is not None for field in wanted):
                 return above
     return 0
-
-
-def in_single_marks(lines: Sequence[str], default: str, delimiter: str | None = None) -> bool:
-    """Whether fields are enclosed in single quotation marks, as many programs write strings.
-
-    That is so if nearly all rows have nothing but numbers outside such marks. The first row may be a header without
-    marks if several rows follow. An apostrophe at the beginning of a text does not count, for none ends the field.
-
-    Args:
-      lines: the first lines of a table; one or more are not blank.
-      default: the separator that the ending of the file's name promises.
-      delimiter: the separator, where the user names it.
-
-    Example::
-
-        in_single_marks(["'id','text'", "1,'so it goes'"], ",")  # True
-        in_single_marks(["text", "'tis the season"], ",")  # False
-    """
-    first, *rest = itertools.islice(filter(str.strip, lines), _ROWS)
-    separators = (default, *_SEPARATORS) if delimiter is None else (separator_of(delimiter),)
-    for separator in map(re.escape, separators):
-        # An apostrophe within a field is one that no separator follows.
-        field = rf" *(?:'(?:[^']|'(?!{separator}|$))*'|NULL|[-+.\d]*)"
-        row = re.compile(f"(?=.*'){field}(?:{separator}{field})*")
-        enough = rest if row.fullmatch(first) else rest[_FEW_ROWS:]
-        fitting = sum(row.fullmatch(line) is not None for line in rest)
-        if enough and fitting >= _SURELY_A_TABLE * len(rest) and separator != "'":
-            return True
-    return False
 
 
 def first_row(lines: Sequence[str], default: str, delimiter: str | None = None) -> list[str]:

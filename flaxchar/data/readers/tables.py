@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from flaxchar.config import InputError
 from flaxchar.data.examples import Example
-from flaxchar.data.readers.dialects import exchange_marks
 from flaxchar.data.readers.reading import Findings, ReadOptions
-from flaxchar.data.readers.recognition import first_row, in_single_marks, lines_above, recognise
+from flaxchar.data.readers.recognition import first_row, lines_above, recognise
 from flaxchar.data.readers.rows import Rows
 
+# The share of cells in single quotation marks that is worth a word, and fewer cells than say anything.
+_NEARLY_ALL, _FEW_CELLS = 0.8, 3
 # About so many lines or characters are read before the dialect is recognised.
 _FIRST_LINES, _FIRST_CHARACTERS = 2_000, 1 << 22
 _END_OF_FILE = "\x1a"
@@ -49,12 +50,6 @@ def read_table(
         first, number = first[1:], 2
     if not any(map(str.strip, first)):
         return
-    wanted = [*options.named, *options.fields]
-    if single := in_single_marks(first, default_delimiter, delimiter):
-        # The csv module and the mending of rows know double marks alone, so both kinds change places until the end.
-        findings.note(f"{path}: fields stand in single quotation marks")
-        first, wanted = list(map(exchange_marks, first)), list(map(exchange_marks, wanted))
-        lines = (list(map(exchange_marks, some)) for some in lines)
     if not options.fields:
         cells = first_row(first, default_delimiter, delimiter)
         shown = ", ".join(repr(cell[:30]) for cell in cells[:6])
@@ -62,6 +57,7 @@ def read_table(
             f"{path} is a table: say with `fields` which column holds the text, by its name, or by its number where "
             f"there is no header (the first row reads {shown})"
         )
+    wanted = [*options.named, *options.fields]
     if above := lines_above(first, default_delimiter, wanted, delimiter):
         findings.note(f"{path}: the table begins in line {number + above}; what stands above it is left out")
         first, number = first[above:], number + above
@@ -86,8 +82,7 @@ def read_table(
     if table.padded:
         rows = ((line, [cell.rstrip(" ") for cell in row]) for line, row in rows)
     rows = _without_nulls(rows, table.columns, path, findings)
-    if single:
-        rows = ((line, list(map(exchange_marks, row))) for line, row in rows)
+    rows = _with_single_marks_told(rows, columns[0], path, findings)
     if not options.named:
         column = columns[0]
         for _, row in rows:
@@ -118,6 +113,23 @@ def _with_nameless_told(
             yield line, row
 
     return told()
+
+
+def _with_single_marks_told(
+    rows: Iterator[tuple[int, list[str]]], column: int, path: str, findings: Findings
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows; it is told where nearly all cells of a column stand in single quotation marks, which stay in them."""
+    cells = marked = 0
+    for line, row in rows:
+        cell = row[column]
+        cells += 1
+        marked += len(cell) > 1 and cell[0] == "'" == cell[-1]
+        yield line, row
+    if cells >= _FEW_CELLS and marked >= _NEARLY_ALL * cells:
+        findings.note(
+            f"{path}: nearly all texts stand in single quotation marks, which belong to them here, because only double "
+            "ones enclose fields"
+        )
 
 
 def _without_nulls(

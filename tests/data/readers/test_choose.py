@@ -46,13 +46,6 @@ def test_with_fields_only_files_with_fields_are_read(folder):
     ]
 
 
-def test_tables_in_single_marks_have_the_columns_that_their_header_names(folder):
-    path = folder(a_csv="id,text\n1,x\n", b_csv="'id','text'\n'2','y, z'\n")
-    texts, told = read_and_told([path], ["text"])
-    assert texts == ["x", "y, z"]
-    assert not any("left out" in sentence for sentence in told)
-
-
 def test_tables_without_the_named_columns_are_left_out_and_told(folder, write):
     path = folder(a_csv="Posts\nid;text\n1;x\n", b_tsv="id\ttext\n2\ty\n", c_csv="id,target\n1,0\n")
     texts, told = read_and_told([path], ["text"])

@@ -15,7 +15,6 @@ from flaxchar.data.readers.json_records import read_json
 from flaxchar.data.readers.lines import lines_of
 from flaxchar.data.readers.parquet import read_parquet
 from flaxchar.data.readers.reading import Findings, ReadOptions
-from flaxchar.data.readers.recognition import in_single_marks
 from flaxchar.data.readers.tables import read_table
 
 # Readers translate line ends, and leave out NUL, Ctrl-Z and byte order marks of joined files, so cells hold none.
@@ -99,23 +98,8 @@ def test_tables_with_backslashes(rows, dialect):
 def test_tables_without_a_header_whose_separator_is_named(rows, dialect):
     assume(not any(broken_line_looks_like_rows(cell) for row in rows for cell in row))
     assume(all(any(cell.strip() for cell in row) for row in rows))
-    options, content = ReadOptions(("3", "1"), delimiter=dialect["delimiter"]), table_of(rows, **dialect)
-    assume(not in_single_marks(content.splitlines(), ",", dialect["delimiter"]))  # these are taken off
-    assert read(content, ",", options) == [f"{row[2]} {row[0]}" for row in rows]
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    rows=st.lists(st.tuples(st.text(' ab,;|\t"', max_size=12), LABEL), min_size=3, max_size=8),
-    delimiter=st.sampled_from(",;\t|"),
-    header=st.sampled_from(["id{0}text{0}kind\n", "'id'{0}'text'{0}'kind'\n"]),
-)
-def test_tables_in_single_marks(rows, delimiter, header):
-    rows = [(text.replace("a", "it's"), label) for text, label in rows]
-    content = table_of(
-        [(k, *row) for k, row in enumerate(rows)], delimiter=delimiter, quotechar="'", quoting=csv.QUOTE_NONNUMERIC
-    )
-    assert read(header.format(delimiter) + content, delimiter, OPTIONS) == [Example(*row) for row in rows]
+    options = ReadOptions(("3", "1"), delimiter=dialect["delimiter"])
+    assert read(table_of(rows, **dialect), ",", options) == [f"{row[2]} {row[0]}" for row in rows]
 
 
 # What looks as if it were encoded twice is decoded twice.
