@@ -181,9 +181,9 @@ def baseline_seconds(corpus: EncodedCorpus, bos: bool) -> float:
 
 
 def _first_tokens(vocabulary: Vocabulary, texts: EncodedTexts, most: int) -> EncodedTexts:
-    """The first texts: at most ``most`` tokens without sources, and ``_MOST_WITH_SOURCES`` times ``most`` with them.
+    """The first texts, of ``most`` tokens without those of their sources, and ``_MOST_WITH_SOURCES`` times with them.
 
-    The first text is cut short if it alone is longer; its source stays whole.
+    At least the first text is kept: ``most`` tokens of it, and its whole source.
     """
     tokens, source = texts.offsets[1:], 0
     if texts.source_end is not None:

@@ -270,9 +270,9 @@ def _corpus(
         train, held = split_examples(train, hashes, fraction, seed, data.running)
         if data.running and 0 < held.characters < characters * fraction / 2:
             notices.append(
-                f"{held.characters:,} of {characters:,} characters are held out ({held.characters / characters:.1%} "
-                f"instead of {fraction:.1%}), because whole pieces are, and the chosen ones are short; figures on them "
-                "say little. Another `seed` chooses others, and `val_data` names files to hold out."
+                f"{held.characters:,} characters are held out instead of about {round(characters * fraction):,}, "
+                "because only whole pieces are held out, and those that were chosen are short; figures on them say "
+                "little. Another `seed` chooses others, and `val_data` names files to hold out."
             )
         different = len(set(held.texts))
         if 0 < different < _FEW_DIFFERENT and 2 * different <= len(held):

@@ -121,8 +121,8 @@ def _ids_of(ours: Vocabulary, theirs: Vocabulary) -> np.ndarray:
 
 def _different(what: str, lacking: bool) -> InputError:
     """The refusal of a second model that lacks something, or that alone has it."""
-    found = "lacks" if lacking else "alone has"
-    return InputError(f"`blend` needs two models of one vocabulary; the one it names {found} {what}")
+    found = "the model that it names lacks" if lacking else "only the model that it names has"
+    return InputError(f"`blend` needs two models of one vocabulary; {found} {what}")
 
 
 def _labels(vocabulary: Vocabulary) -> dict[str, int]:

@@ -53,8 +53,8 @@ class TrainedModel:
       config: all settings the model was trained with.
 
     Raises:
-      InputError: a parameter is missing or too many, or has another shape or dtype than vocabulary and settings give
-        it; or the vocabulary or the settings are of another type.
+      InputError: a parameter is missing, is none of the model's, or has another shape or dtype than vocabulary and
+        settings give it; or the vocabulary or the settings are of another type.
 
     Example::
 

@@ -196,7 +196,7 @@ class Checkpoints:
             with self._reading(step):
                 self._verified.clear()
                 self._check(step)
-        except DamagedError as error:
+        except (DamagedError, StorageError) as error:
             return str(error)
         return None
 
@@ -242,7 +242,9 @@ class Checkpoints:
         folder = self._path / str(step)
         before = _identity(folder)
         if before is None and folder.is_symlink():
-            raise StorageError(f"{folder} is a symbolic link that leads nowhere; restore its target or remove the link")
+            raise StorageError(
+                f"{folder} is a symbolic link that cannot be followed; restore its target or remove the link"
+            )
         try:
             yield folder
         except DamagedError as error:
@@ -270,7 +272,7 @@ class Checkpoints:
         """Delete the checkpoints that are neither the last nor the best."""
         try:
             best = self.best()
-        except DamagedError as error:  # the new one is saved; which of the others is the best cannot be known
+        except (DamagedError, StorageError) as error:  # the new one is saved; the best of the others is not known
             logging.getLogger(__name__).warning("%s; no checkpoint is deleted", error)
             return
         assert best is not None

@@ -131,7 +131,7 @@ def _plain(folder: Path) -> Iterator[Path]:
 
 def _link_to(folder: Path) -> Path:
     """Make a temporary link to a folder, in the first place that has an unambiguous path itself and takes a link."""
-    name, why = f"flaxchar-{secrets.token_hex(16)}", "their paths hold characters that Orbax interprets"
+    name, why = f"flaxchar-{secrets.token_hex(16)}", "the paths of all of them hold such characters"
     for place in _temporary_folders():
         link = Path(os.path.realpath(place)) / name
         if _UNAMBIGUOUS.fullmatch(str(link)):
@@ -142,8 +142,8 @@ def _link_to(folder: Path) -> Path:
             else:
                 return link
     raise StorageError(
-        f"{folder} cannot be opened: its path holds characters that Orbax interprets, and in none of the temporary "
-        f"folders can a link to it be made ({why})"
+        f"{folder} cannot be opened: its path holds characters that Orbax interprets, and no link to it can be made in "
+        f"a temporary folder ({why})"
     )
 
 

@@ -96,13 +96,17 @@ def test_other_signals_end_the_program_with_one_line(lm, tmp_path, terminal, num
         env=environment(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1"),
     )  # fmt: skip
     os.close(theirs)
-    os.write(ours, b"the\r" if terminal else b"the\n")
-    while "the" not in process.stdout.readline():
-        assert process.poll() is None
-    time.sleep(0.5)  # it asks for the next line
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    os.close(ours)
+    try:
+        os.write(ours, b"the\r" if terminal else b"the\n")
+        while "the" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(0.5)  # it asks for the next line
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
     assert (process.returncode, err.splitlines()[-1:]) == (128 + number, [signals.describe(number)])
 
 

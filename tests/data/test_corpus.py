@@ -153,7 +153,7 @@ def test_it_is_told_where_far_less_running_text_is_held_out_than_was_asked():
     short = [f"piece {k:2}\n" for k in range(30)]
     assert not make_corpus(short, None, data, 0).notices
     (notice,) = make_corpus([*short, "a long piece\n" * 1000], None, data, 1).notices
-    assert notice.startswith("18 of 13,270 characters are held out (0.1% instead of 5.0%), because whole pieces are")
+    assert notice.startswith("18 characters are held out instead of about 664, because only whole pieces are held out")
     assert not make_corpus([*short, "a long piece\n" * 1000], None, DataConfig(window=64, val_fraction=0), 1).notices
 
 

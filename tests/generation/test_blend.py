@@ -87,14 +87,14 @@ def test_a_share_out_of_range_is_an_error(one, other, share):
 @pytest.mark.parametrize(
     ("texts", "settings", "told"),
     [
-        (["abc"], {}, "the one it names alone has the tokens 'c'"),
-        (["a"], {}, "the one it names lacks the tokens 'b'"),
+        (["abc"], {}, "only the model that it names has the tokens 'c'"),
+        (["a"], {}, "the model that it names lacks the tokens 'b'"),
         (["a b"], {"unit": "word"}, "these cut texts into different tokens"),
         (["a b"], {"unit": "word", "max_vocab": 2}, "these cut texts into different tokens"),
         (["ab"], {"labels": ["x", "y"], "head": "classifier"}, "names a classifier, which does not write"),
-        (["ab"], {"max_vocab": 2}, "the one it names alone has an unknown token"),
-        (["ab"], {"labels": ["x", "y"]}, "the one it names alone has the labels 'x', 'y'"),
-        (["ab"], {"sources": True}, "the one it names alone has sources"),
+        (["ab"], {"max_vocab": 2}, "only the model that it names has an unknown token"),
+        (["ab"], {"labels": ["x", "y"]}, "only the model that it names has the labels 'x', 'y'"),
+        (["ab"], {"sources": True}, "only the model that it names has sources"),
     ],
 )
 def test_different_vocabularies_are_told_apart(one, texts, settings, told):

@@ -41,29 +41,31 @@ def test_parameters_of_another_model_are_refused(settings):
         TrainedModel(trained.params, Vocabulary(tuple("abcd")), trained.config)
 
 
-def changed(name, change):
-    params = jax.tree.map(np.array, make_trained().params)
-    layer, _, name = name.rpartition(".")
-    within = params[layer] if layer else params
-    within[name] = change(within[name])
-    return params
-
-
 @pytest.mark.parametrize(
-    ("params", "told"),
+    ("layer", "name", "change", "told"),
     [
-        (changed("logits.kernel", np.transpose), r"logits.kernel has the shape \(5, 8\), not \(8, 5\)"),
-        (changed("gru_0.bias", lambda array: array.astype(np.float64)), "is an array of float64, not of float32"),
-        (changed("gru_0.bias", lambda array: array.astype(">f4")), "is an array of >f4, not of float32"),
-        (changed("gru_0.kernel", np.ndarray.tolist), r"gru_0.kernel is missing"),
-        ({"params": make_trained().params}, "embedding is missing"),
-        ({**make_trained().params, "more": np.zeros(3, np.float32)}, "more belongs to no layer"),
+        ("logits", "kernel", np.transpose, r"logits.kernel has the shape \(5, 8\), not \(8, 5\)"),
+        ("gru_0", "bias", lambda array: array.astype(np.float64), "is an array of float64, not of float32"),
+        ("gru_0", "bias", lambda array: array.astype(">f4"), "is an array of >f4, not of float32"),
+        ("gru_0", "kernel", np.ndarray.tolist, "gru_0.kernel is missing"),
     ],
 )
-def test_parameters_that_are_not_the_models_are_refused_by_name(params, told):
+def test_parameters_of_another_shape_or_dtype_are_refused_by_name(layer, name, change, told):
     trained = make_trained()
+    params = jax.tree.map(np.array, trained.params)
+    params[layer][name] = change(params[layer][name])
     with pytest.raises(InputError, match=told):
         TrainedModel(params, trained.vocabulary, trained.config)
+
+
+def test_missing_and_other_parameters_are_refused_by_name():
+    trained = make_trained()
+    for params, told in (
+        ({"params": trained.params}, "embedding is missing"),
+        ({**trained.params, "more": np.zeros(3, np.float32)}, "more belongs to no layer"),
+    ):
+        with pytest.raises(InputError, match=told):
+            TrainedModel(params, trained.vocabulary, trained.config)
 
 
 def test_arrays_of_numpy_and_of_jax_are_parameters():

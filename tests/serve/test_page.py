@@ -160,9 +160,11 @@ def test_a_new_checkpoint_leaves_the_alternatives_open(visit):
         answer = route.fetch()
         route.fulfill(response=answer, json={"runs": [{**run, "step": 7} for run in answer.json()["runs"]]})
 
-    page.route("**/runs", later)
-    expect(page.locator("#facts")).to_contain_text("checkpoint of step 7")
-    page.wait_for_timeout(600)  # the other views measure their texts anew after a quarter of a second
+    page.evaluate("document.getElementById('surprise-text').value = 'Anna'")
+    with page.expect_response("**/score"):  # the other views measure their texts anew
+        page.route("**/runs", later)
+        expect(page.locator("#facts")).to_contain_text("checkpoint of step 7")
+    expect(page.locator("#surprise-heat .token")).to_have_count(5)
     expect(page.locator("#alternatives")).to_be_visible()
 
 

@@ -90,7 +90,7 @@ def test_a_link_that_leads_nowhere_is_named_and_other_names_are_no_checkpoints(c
     assert checkpoints.best() == (4, None)
     (tmp_path / "checkpoints" / "60").symlink_to(tmp_path / "gone")
     for read in (checkpoints.best, lambda: checkpoints.check_size(60, 8)):
-        with pytest.raises(StorageError, match="60 is a symbolic link that leads nowhere"):
+        with pytest.raises(StorageError, match="60 is a symbolic link that cannot be followed"):
             read()
 
 

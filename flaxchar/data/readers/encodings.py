@@ -30,7 +30,7 @@ _JAPANESE = re.compile(rb"\x1b\$[@B]")
 _NEARLY_ALL = 0.95
 # Control characters of latin-1 that no text has; in cp1252 the same bytes are quotation marks, dashes and the euro.
 _C1 = re.compile("[\x80-\x84\x86-\x9f]")
-# What the letters of western Europe, from U+00A0 to U+00BF and from à to ÿ, become when they are encoded twice.
+# What the signs from U+00A0 to U+00BF and the letters from à to ÿ become when they are encoded twice.
 _TWICE = re.compile("[ÂÃ][\xa0-\xbf]")
 # Fewer texts with these may speak of encodings, or have a capital before a sign.
 _SEVERAL = 3

@@ -84,6 +84,12 @@ def _check_fields(
     amiss = [field for field in wanted if get_item(document, field) is MISSING or field in objects]
     if not amiss or options.skip_bad_rows:
         return
+    fitting = [key for key, records in objects.items() if any(_has(record, wanted) for record in records[:LOOKED_AT])]
+    if len(fitting) > 1:
+        raise InputError(
+            f"{path}: the lists {', '.join(map(repr, fitting))} all have {' and '.join(map(repr, wanted))}; write the "
+            f"ones to read into files of their own, as jq -c '.{fitting[0]}[]' does"
+        )
     longest = max(objects, key=lambda key: len(objects[key]))
     records = [record for record in objects[longest][:LOOKED_AT] if isinstance(record, dict)]
     keys = {key: item for record in reversed(records) for key, item in record.items()}

@@ -36,8 +36,8 @@ def read_json(blocks: Iterator[str], path: str, options: ReadOptions, findings: 
 
     A text that is null counts as empty. A record whose label or source is null is left out and counted. Halves of
     surrogate pairs, which only an escape such as ``\ud83d`` can hold, become U+FFFD and are counted. Texts that were
-    encoded twice, as Facebook and Instagram write them, are decoded twice if the first ones beyond ASCII are beyond
-    doubt such (``encoded_twice``).
+    encoded twice, as Facebook and Instagram write them, are decoded twice if those of the first text beyond ASCII and
+    of the thousand records after it are such beyond doubt (``encoded_twice``).
 
     Args:
       blocks: the characters of the file, in parts.
@@ -108,7 +108,7 @@ class _RecordReader:
                 yield example
 
     def _decide_encoding(self, values: Sequence[Any]) -> None:
-        """Decide whether texts were encoded twice, from the values of the first records with texts beyond ASCII."""
+        """Decide whether texts were encoded twice: from the first record with a text beyond ASCII and the next ones."""
         self._encoded_twice = encoded_twice(text for value in values for text in self._texts(value))
         if self._encoded_twice:
             self._findings.note(

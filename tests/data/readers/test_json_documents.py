@@ -76,6 +76,12 @@ def test_a_document_of_several_lists_tells_the_keys_of_the_longest_that_work(wri
     assert read_texts([path], ["title"]) == ["Two"]
 
 
+def test_a_document_of_several_lists_that_fit_is_refused_with_their_names(write):
+    path = write("parts.json", json.dumps({"train": [{"text": "a"}], "test": [{"text": "b"}], "info": [{"n": 1}]}))
+    with pytest.raises(InputError, match=r"the lists 'train', 'test' all have 'text'; write the ones to read"):
+        read_texts([path])
+
+
 @pytest.mark.parametrize(
     "document",
     [
