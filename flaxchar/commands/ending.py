@@ -119,7 +119,8 @@ def _report_language_model(run: Run, corpus: EncodedCorpus, ending: _Ending) -> 
         print_line(f"  {value:7.4f}  {name}")
     if corpus.held_out.source_end is not None and len(corpus.held_out) > 1:
         print_line(f"  {_exchanged_bits(run.path, corpus):7.4f}  this model, given the source of another text")
-    if table and (best := min(table, key=table.__getitem__)) and table[best] < bits:
+    best, least = min(table.items(), key=lambda pair: pair[1], default=("", bits))
+    if least < bits:
         print_line(f"{best} predicts these texts better than this model; longer training or more texts may help")
 
 

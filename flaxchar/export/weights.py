@@ -15,8 +15,8 @@ import numpy as np
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.models.charlm import init_params, make_model
-from flaxchar.models.trained import TrainedModel, all_finite
+from flaxchar.models.charlm import make_model, param_shapes
+from flaxchar.models.trained import TrainedModel, all_finite, by_name
 from flaxchar.settings import CellName
 
 # One recurrent layer: ``kernel``, ``bias``, ``recurrent_kernel`` and, for a GRU, ``recurrent_bias``.
@@ -93,7 +93,7 @@ def checked_model(params: dict[str, Any], vocabulary: Vocabulary, config: Config
       InputError: names or shapes do not match the settings and the vocabulary, or a parameter is not finite.
     """
     config.validate(from_python=True, training=False)
-    given = _by_name(params)
+    given = by_name(params)
     ids = given["logits.bias"].shape[-1] if given.get("logits.bias", np.zeros(())).ndim else 0
     if ids != vocabulary.size:
         raise InputError(
@@ -101,8 +101,7 @@ def checked_model(params: dict[str, Any], vocabulary: Vocabulary, config: Config
             f"tokens,{' one for unknown tokens,' if vocabulary.has_unknown else ''} padding (id 0) and <eos> (the last "
             "id); give the vocabulary that the model was trained with"
         )
-    model = make_model(vocabulary, config.model)
-    expected = _by_name(jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    expected = by_name(param_shapes(make_model(vocabulary, config.model)))
     for name, leaf in expected.items():
         if name not in given:
             raise InputError(f"the model has no {name}, which its other weights ask for")
@@ -114,9 +113,3 @@ def checked_model(params: dict[str, Any], vocabulary: Vocabulary, config: Config
         raise InputError("the model holds weights that are not finite numbers: its training has diverged")
     params = jax.tree.map(lambda leaf: jnp.array(leaf, jnp.float32, copy=True), params)
     return TrainedModel(params, vocabulary, config)
-
-
-def _by_name(params: Any) -> dict[str, Any]:
-    """The leaves of a parameter tree by name, joined with dots: ``lstm_0.kernel``."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {".".join(str(part.key) for part in path): leaf for path, leaf in leaves}

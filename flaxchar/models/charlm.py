@@ -258,6 +258,17 @@ def init_params(model: CharLM, key: Key[Array, ""]) -> Params:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
+@functools.lru_cache
+def param_shapes(model: CharLM) -> Params:
+    """The shapes and dtypes of a model's parameters, computed without making them: ``jax.ShapeDtypeStruct`` leaves.
+
+    Example::
+
+        param_shapes(CharLM(vocab=84))["lstm_0"]["kernel"].shape  # (84, 512)
+    """
+    return jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
+
+
 def count_params(params: Params) -> int:
     """Number of parameters in a pytree.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from flaxchar.config import Config, InputError
 from flaxchar.data.vocabulary import Vocabulary
-from flaxchar.models.charlm import CharLM, Params, init_params, make_model
+from flaxchar.models.charlm import CharLM, Params, make_model, param_shapes
 from flaxchar.validation import shown
 
 
@@ -22,8 +22,7 @@ def all_finite(params: Params) -> bool:
 
 def _mismatch(params: Any, model: CharLM) -> str | None:
     """The first difference between parameters and those of a model, in words; None if there is none."""
-    expected = _by_name(jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
-    found = _by_name(params)
+    expected, found = by_name(param_shapes(model)), by_name(params)
     for name in [*expected, *found]:
         if name not in found:
             return f"{name} is missing"
@@ -37,8 +36,8 @@ def _mismatch(params: Any, model: CharLM) -> str | None:
     return None
 
 
-def _by_name(params: Any) -> dict[str, Any]:
-    """The leaves of a pytree by their path: ``lstm_0.kernel``."""
+def by_name(params: Any) -> dict[str, Any]:
+    """The leaves of a pytree of parameters by name, joined with dots: ``lstm_0.kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {jax.tree_util.keystr(path, simple=True, separator=".") or "it": leaf for path, leaf in leaves}
 

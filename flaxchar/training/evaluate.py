@@ -171,6 +171,7 @@ def _shown(ids: np.ndarray, vocabulary: Vocabulary) -> str:
 
 
 def _begins_a_text(prompt: str, vocabulary: Vocabulary, texts: EncodedTexts) -> bool:
+    """Whether one of the first ``LOOKED_AT`` texts begins with a prompt."""
     tokens = vocabulary.tokenize(prompt)
     if not all(map(vocabulary.id_of, tokens)):
         return False

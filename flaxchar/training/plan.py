@@ -16,6 +16,7 @@ from flaxchar.data.batches import TextBatches, WindowBatches
 from flaxchar.data.cache import EncodedCorpus
 from flaxchar.data.packed import PackedBatches
 from flaxchar.hardware import this_hardware
+from flaxchar.models.charlm import make_model
 from flaxchar.settings import TrainingConfig
 from flaxchar.sizes import in_bytes, machine_memory, step_bytes
 from flaxchar.training.devices import Layout, agree
@@ -86,8 +87,8 @@ def make_batches(corpus: EncodedCorpus, config: Config, layout: Layout) -> Batch
     """
     batches = _batches(corpus, config, layout)
     if layout.mesh.devices.flat[0].platform == "cpu":
-        rows, vocabulary = len(range(batches.rows)[layout.own_rows(batches.rows)]), corpus.vocabulary
-        _check_memory(batches, rows, config, vocabulary.source_end is not None and not vocabulary.classifies)
+        rows = len(range(batches.rows)[layout.own_rows(batches.rows)])
+        _check_memory(batches, rows, config, make_model(corpus.vocabulary, config.model).source_end is not None)
     return batches
 
 

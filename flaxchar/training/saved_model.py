@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-import jax
-
 from flaxchar.config import InputError
-from flaxchar.models.charlm import init_params, make_model
+from flaxchar.models.charlm import make_model, param_shapes
 from flaxchar.models.trained import TrainedModel, all_finite
 from flaxchar.sizes import count_parameters
 from flaxchar.training.checkpoints import GoneError
@@ -57,7 +55,7 @@ def _load(run: Run, newest: bool) -> TrainedModel:
     # Before shapes are computed, let alone allocated: settings of somebody else may claim any size.
     count = count_parameters(run.config.model, model.vocab, model.source_end is not None)
     run.checkpoints.check_size(step, count)
-    params, _ = run.checkpoints.restore(step, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    params, _ = run.checkpoints.restore(step, param_shapes(model))
     if not all_finite(params):
         raise InputError(
             f"the model in {run.path} holds parameters that are not finite numbers: its training has diverged; "

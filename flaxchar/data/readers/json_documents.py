@@ -72,7 +72,7 @@ def _holds_objects(item: Any) -> bool:
 def _check_fields(
     document: dict[str, Any], objects: dict[str, list[Any]], wanted: Sequence[str], path: str, options: ReadOptions
 ) -> None:
-    """Raise ``InputError`` where a document with lists of objects lacks a field: the longest list may have the texts.
+    """Raise ``InputError`` where a document lacks a field, and say which of the lists of objects in it may have it.
 
     Args:
       document: all that the file holds.
